@@ -1,0 +1,167 @@
+//! The group ristretto255 (RFC 9496): validated points, canonical scalars, the generators.
+//!
+//! This is the only module that turns bytes into points or scalars. A [`Point`] is canonical and never the identity, by construction:
+//! the identity as a key would let anybody sign, and two encodings of one point would let a token be spent twice.
+
+use alloc::vec::Vec;
+
+use curve25519_dalek::constants::{RISTRETTO_BASEPOINT_COMPRESSED, RISTRETTO_BASEPOINT_POINT};
+use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::{Identity, IsIdentity};
+use rand_core::CryptoRng;
+use zeroize::Zeroizing;
+
+use crate::error::GroupError;
+use crate::labels;
+use crate::transcript::Transcript;
+
+/// A group element with its 32-byte canonical encoding; never the identity.
+#[derive(Clone, Copy)]
+pub struct Point {
+    point: RistrettoPoint,
+    encoded: [u8; 32],
+}
+
+impl Point {
+    /// Decodes 32 canonical bytes.
+    ///
+    /// # Errors
+    /// [`GroupError::NonCanonicalPoint`] if RFC 9496 section 4.3.1 refuses the bytes, [`GroupError::IdentityPoint`] for the identity.
+    ///
+    /// # Timing
+    /// Variable time in whether the bytes are valid; encodings are public.
+    pub fn from_bytes(encoded: [u8; 32]) -> Result<Self, GroupError> {
+        let point = CompressedRistretto(encoded).decompress().ok_or(GroupError::NonCanonicalPoint)?;
+        if point.is_identity() {
+            return Err(GroupError::IdentityPoint);
+        }
+        Ok(Self { point, encoded })
+    }
+
+    /// The 32-byte encoding.
+    pub const fn to_bytes(self) -> [u8; 32] {
+        self.encoded
+    }
+
+    /// The 32-byte encoding, by reference.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.encoded
+    }
+
+    /// The base point G.
+    pub const fn generator() -> Self {
+        Self { point: RISTRETTO_BASEPOINT_POINT, encoded: RISTRETTO_BASEPOINT_COMPRESSED.0 }
+    }
+
+    /// The second generator H, whose discrete logarithm nobody knows: 64 bytes of the transcript `farthing/1 generator H`, mapped to the
+    /// group by RFC 9496 section 4.3.4.
+    ///
+    /// It is recomputed at each call (about 12 us); types that need it often keep it.
+    pub fn second_generator() -> Self {
+        let mut uniform = [0; 64];
+        Transcript::new(labels::GENERATOR_H).fill(labels::OUTPUT, &mut uniform);
+        let point = RistrettoPoint::from_uniform_bytes(&uniform);
+        Self { point, encoded: point.compress().0 }
+    }
+
+    /// Encodes a computed element.
+    ///
+    /// # Errors
+    /// [`GroupError::IdentityPoint`] if it is the identity, which honest parties meet with probability 2^-252.
+    pub(crate) fn from_element(point: RistrettoPoint) -> Result<Self, GroupError> {
+        if point.is_identity() {
+            return Err(GroupError::IdentityPoint);
+        }
+        Ok(Self { point, encoded: point.compress().0 })
+    }
+
+    pub(crate) const fn element(&self) -> &RistrettoPoint {
+        &self.point
+    }
+}
+
+impl PartialEq for Point {
+    fn eq(&self, other: &Self) -> bool {
+        self.encoded == other.encoded
+    }
+}
+
+impl Eq for Point {}
+
+impl PartialOrd for Point {
+    fn partial_cmp(&self, other: &Self) -> Option<core::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Point {
+    fn cmp(&self, other: &Self) -> core::cmp::Ordering {
+        self.encoded.cmp(&other.encoded)
+    }
+}
+
+impl core::fmt::Debug for Point {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        // Points identify tokens and sessions: they are never printed, not even in a panic message.
+        f.write_str("Point(..)")
+    }
+}
+
+/// Decodes a canonical scalar (an integer below l, 32 bytes little-endian).
+///
+/// # Errors
+/// [`GroupError::NonCanonicalScalar`] for l and above.
+pub(crate) fn scalar_from_bytes(bytes: [u8; 32]) -> Result<Scalar, GroupError> {
+    Option::from(Scalar::from_canonical_bytes(bytes)).ok_or(GroupError::NonCanonicalScalar)
+}
+
+/// Decodes a canonical scalar other than zero.
+///
+/// # Errors
+/// [`GroupError::NonCanonicalScalar`] for l and above, [`GroupError::ZeroScalar`] for zero.
+pub(crate) fn non_zero_scalar_from_bytes(bytes: [u8; 32]) -> Result<Scalar, GroupError> {
+    let scalar = scalar_from_bytes(bytes)?;
+    if scalar == Scalar::ZERO {
+        return Err(GroupError::ZeroScalar);
+    }
+    Ok(scalar)
+}
+
+/// Draws a scalar uniformly from 0..l.
+pub(crate) fn random_scalar<R: CryptoRng + ?Sized>(rng: &mut R) -> Scalar {
+    let mut wide = Zeroizing::new([0; 64]);
+    rng.fill_bytes(wide.as_mut());
+    Scalar::from_bytes_mod_order_wide(&wide)
+}
+
+/// Draws a scalar uniformly from 1..l.
+pub(crate) fn random_non_zero_scalar<R: CryptoRng + ?Sized>(rng: &mut R) -> Scalar {
+    loop {
+        let scalar = random_scalar(rng);
+        if scalar != Scalar::ZERO {
+            return scalar;
+        }
+    }
+}
+
+/// y^5, the map of the Snowblind construction; a permutation of the scalars because gcd(5, l - 1) = 1.
+pub(crate) fn fifth_power(y: &Scalar) -> Scalar {
+    let square = y * y;
+    square * square * y
+}
+
+/// A 128-bit number as a scalar.
+pub(crate) fn short_scalar(bytes: [u8; 16]) -> Scalar {
+    Scalar::from(u128::from_le_bytes(bytes))
+}
+
+/// Decodes many points at once, in order; `None` where one is refused.
+pub(crate) fn decode_points<'a>(encodings: impl Iterator<Item = &'a [u8; 32]>) -> Vec<Option<RistrettoPoint>> {
+    encodings.map(|encoded| Point::from_bytes(*encoded).ok().map(|point| point.point)).collect()
+}
+
+/// The neutral element, for comparing a verification equation with zero.
+pub(crate) fn is_zero(sum: &RistrettoPoint) -> bool {
+    *sum == RistrettoPoint::identity()
+}

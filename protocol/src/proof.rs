@@ -1,0 +1,362 @@
+//! The proof of spending: one batched Schnorr proof for every use of keys.
+//!
+//! ```text
+//! S   = Hash(recipient, amount, deposit_by, D)                      what the proof is about
+//! L   = (keyset, denomination, P_i), ascending, no duplicates       or one key standing alone
+//! T   = tG, t hedged                                                32 bytes
+//! e_1 .. e_n = Hash(purpose, S, n, L, T)                            16 bytes each, squeezed from one transcript
+//! u   = t + sum e_i k_i;   check  uG = T + sum e_i P_i              32 bytes
+//! payment id = Hash(purpose, S, L)
+//! ```
+//!
+//! Independent coefficients matter: with one shared e, a proof about P_1 + P_2 would let a stranger's P_2 be spent by choosing
+//! P_1 = P' - P_2.
+
+use alloc::vec::Vec;
+
+use curve25519_dalek::ristretto::RistrettoPoint;
+use curve25519_dalek::scalar::Scalar;
+use curve25519_dalek::traits::VartimeMultiscalarMul;
+use rand_core::CryptoRng;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
+
+use crate::amount::Amount;
+use crate::error::{GroupError, ProofError, UseError};
+use crate::group::{self, Point, non_zero_scalar_from_bytes, random_non_zero_scalar, short_scalar};
+use crate::labels;
+use crate::transcript::Transcript;
+
+/// What a proof is for. A proof for one purpose is worth nothing for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Purpose {
+    /// Paying a publisher.
+    Pay,
+    /// Reading again what was paid for.
+    Reread,
+    /// Turning tokens into new ones.
+    Refresh,
+    /// Taking the rest of a settled payment.
+    Change,
+    /// Spending a voucher's balance.
+    Voucher,
+    /// The root key announcing a keyset.
+    Announce,
+    /// The mint answering a deposit.
+    Answer,
+}
+
+impl Purpose {
+    /// The purpose's number in the transcript.
+    pub const fn number(self) -> u64 {
+        match self {
+            Self::Pay => 1,
+            Self::Reread => 2,
+            Self::Refresh => 3,
+            Self::Change => 4,
+            Self::Voucher => 5,
+            Self::Announce => 6,
+            Self::Answer => 7,
+        }
+    }
+}
+
+/// The identifier of a keyset: 32 bytes that bind everything in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeysetId(pub [u8; 32]);
+
+/// What is marked as spent, everywhere: a token's keyset, denomination and public key.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SpentKey {
+    /// The keyset that issued the token.
+    pub keyset: KeysetId,
+    /// The token's value.
+    pub denomination: Amount,
+    /// P, encoded.
+    pub key: [u8; 32],
+}
+
+impl SpentKey {
+    /// Size of [`SpentKey::to_bytes`].
+    pub const SIZE: usize = 72;
+
+    /// Keyset, denomination (8 bytes, big-endian, so that bytes sort like values), P.
+    pub fn to_bytes(&self) -> [u8; Self::SIZE] {
+        let mut out = [0; Self::SIZE];
+        out[..32].copy_from_slice(&self.keyset.0);
+        out[32..40].copy_from_slice(&self.denomination.units().to_be_bytes());
+        out[40..].copy_from_slice(&self.key);
+        out
+    }
+}
+
+/// S: a digest of recipient, amount, deposit deadline and subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Statement([u8; 32]);
+
+impl Statement {
+    /// S = Hash(recipient, amount, `deposit_by`, D).
+    ///
+    /// `recipient` is a publisher's name for a payment and the mint's root key for everything else; `deposit_by` is the last second at
+    /// which the mint may still take the payment, 0 where there is none.
+    pub fn new(recipient: &[u8], amount: Amount, deposit_by: u64, subject: &[u8; 32]) -> Self {
+        Self(
+            Transcript::new(labels::STATEMENT)
+                .bytes(labels::RECIPIENT, recipient)
+                .u64(labels::AMOUNT, amount.units())
+                .u64(labels::DEPOSIT_BY, deposit_by)
+                .bytes(labels::DIGEST, subject)
+                .digest(),
+        )
+    }
+
+    /// A digest received from somebody else, as in a double-spend proof, where it stays opaque.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes.
+    pub const fn to_bytes(self) -> [u8; 32] {
+        self.0
+    }
+}
+
+/// The list L that a proof covers.
+#[derive(Clone, Copy)]
+pub enum KeyList<'a> {
+    /// Tokens, ascending, without duplicates.
+    Tokens(&'a [SpentKey]),
+    /// One key by itself: a voucher's, the root's, a receipt key.
+    Lone(&'a [u8; 32]),
+}
+
+impl KeyList<'_> {
+    fn append(&self, transcript: &mut Transcript) {
+        match self {
+            Self::Tokens(list) => {
+                transcript.u64(labels::LIST_KIND, 0).count(list.len());
+                for spent in *list {
+                    transcript.bytes(labels::KEY, &spent.to_bytes());
+                }
+            }
+            Self::Lone(key) => {
+                transcript.u64(labels::LIST_KIND, 1).count(1).bytes(labels::KEY, *key);
+            }
+        }
+    }
+
+    const fn len(&self) -> usize {
+        match self {
+            Self::Tokens(list) => list.len(),
+            Self::Lone(_) => 1,
+        }
+    }
+}
+
+/// The identifier of a payment: 32 bytes over purpose, S and L, without T, u or signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PaymentId(pub [u8; 32]);
+
+impl PaymentId {
+    /// Hash(pay, S, L).
+    pub fn new(statement: &Statement, list: &[SpentKey]) -> Self {
+        let mut transcript = Transcript::new(labels::PAYMENT_ID);
+        transcript.u64(labels::PURPOSE, Purpose::Pay.number()).bytes(labels::STATEMENT_VALUE, &statement.0);
+        KeyList::Tokens(list).append(&mut transcript);
+        Self(transcript.digest())
+    }
+}
+
+/// (T, u): 64 bytes. T's encoding is checked when the proof is verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyProof {
+    pub(crate) t: [u8; 32],
+    pub(crate) u: Scalar,
+}
+
+impl KeyProof {
+    /// Decodes a proof whose u is canonical.
+    ///
+    /// # Errors
+    /// [`GroupError::NonCanonicalScalar`].
+    pub fn from_bytes(t: [u8; 32], u: [u8; 32]) -> Result<Self, GroupError> {
+        Ok(Self { t, u: group::scalar_from_bytes(u)? })
+    }
+
+    /// The encodings of T and u.
+    pub fn to_bytes(&self) -> [[u8; 32]; 2] {
+        [self.t, self.u.to_bytes()]
+    }
+
+    /// The transcript of a proof up to L, before T.
+    fn transcript(purpose: Purpose, statement: &Statement, list: KeyList<'_>) -> Transcript {
+        let mut transcript = Transcript::new(labels::PROOF);
+        transcript.u64(labels::PURPOSE, purpose.number()).bytes(labels::STATEMENT_VALUE, &statement.0);
+        list.append(&mut transcript);
+        transcript
+    }
+
+    fn coefficients_after(mut transcript: Transcript, count: usize, t: &[u8; 32]) -> Vec<[u8; 16]> {
+        transcript.bytes(labels::T_POINT, t);
+        let mut bytes = alloc::vec![0; 16 * count];
+        transcript.fill(labels::CHALLENGE, &mut bytes);
+        bytes.as_chunks::<16>().0.to_vec()
+    }
+
+    /// `e_1` .. `e_n`, 128 bits each.
+    pub(crate) fn coefficients(&self, purpose: Purpose, statement: &Statement, list: KeyList<'_>) -> Vec<[u8; 16]> {
+        Self::coefficients_after(Self::transcript(purpose, statement, list), list.len(), &self.t)
+    }
+
+    /// Checks uG = T + sum `e_i` `P_i`.
+    ///
+    /// # Errors
+    /// [`ProofError::InvalidPoint`] if T or a key is not canonical, [`ProofError::InvalidProof`] if the equation does not hold,
+    /// [`ProofError::EmptyBatch`] for an empty list.
+    ///
+    /// # Security
+    /// Success says that the prover knows the secret of every key of the list; not that the keys are tokens.
+    ///
+    /// # Timing
+    /// Variable time: all inputs are public.
+    pub fn verify(&self, purpose: Purpose, statement: &Statement, list: KeyList<'_>) -> Result<(), ProofError> {
+        if list.len() == 0 {
+            return Err(ProofError::EmptyBatch);
+        }
+        let t = Point::from_bytes(self.t).map_err(|_| ProofError::InvalidPoint)?;
+        let keys = match list {
+            KeyList::Tokens(list) => group::decode_points(list.iter().map(|spent| &spent.key)),
+            KeyList::Lone(key) => group::decode_points(core::iter::once(key)),
+        };
+        let keys: Vec<RistrettoPoint> = keys.into_iter().collect::<Option<_>>().ok_or(ProofError::InvalidPoint)?;
+        let scalars = self.coefficients(purpose, statement, list).into_iter().map(short_scalar);
+        let sum = RistrettoPoint::vartime_multiscalar_mul(
+            scalars.chain([Scalar::ONE, -self.u]),
+            keys.iter().chain([t.element(), Point::generator().element()]),
+        );
+        if group::is_zero(&sum) { Ok(()) } else { Err(ProofError::InvalidProof) }
+    }
+}
+
+/// A secret k with P = kG. Wiped when dropped; neither cloned nor printed.
+#[derive(ZeroizeOnDrop)]
+pub struct SpendKey {
+    secret: Scalar,
+    #[zeroize(skip)]
+    public: Point,
+}
+
+impl SpendKey {
+    /// Draws a key.
+    pub fn generate<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
+        loop {
+            if let Ok(key) = Self::from_scalar(random_non_zero_scalar(rng)) {
+                return key;
+            }
+        }
+    }
+
+    /// Reads a stored key: 32 bytes, little-endian, canonical, not zero.
+    ///
+    /// # Errors
+    /// [`UseError::InvalidKey`].
+    ///
+    /// # Security
+    /// Loading a key twice makes it usable twice: the wallet's stored state says which keys may still pay.
+    pub fn from_bytes(bytes: &Zeroizing<[u8; 32]>) -> Result<Self, UseError> {
+        non_zero_scalar_from_bytes(**bytes).and_then(Self::from_scalar).map_err(|_| UseError::InvalidKey)
+    }
+
+    pub(crate) fn from_scalar(secret: Scalar) -> Result<Self, GroupError> {
+        let public = Point::from_element(RistrettoPoint::mul_base(&secret))?;
+        Ok(Self { secret, public })
+    }
+
+    /// The key's bytes, for the wallet's own storage.
+    pub fn expose_secret(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.secret.to_bytes())
+    }
+
+    /// P = kG.
+    pub const fn public(&self) -> &Point {
+        &self.public
+    }
+}
+
+/// Makes a proof with the keys of `list`, in its order.
+///
+/// The nonce t is hedged: a hash of all secrets, the transcript and 32 fresh bytes, so that neither a weak generator nor a repeated
+/// statement alone repeats it.
+///
+/// # Timing
+/// Constant time in the secrets.
+pub(crate) fn prove<R: CryptoRng + ?Sized>(
+    purpose: Purpose,
+    statement: &Statement,
+    list: KeyList<'_>,
+    keys: &[&SpendKey],
+    rng: &mut R,
+) -> Result<KeyProof, UseError> {
+    if keys.is_empty() || keys.len() != list.len() {
+        return Err(UseError::NoKeys);
+    }
+    let transcript = KeyProof::transcript(purpose, statement, list);
+    let mut fresh = Zeroizing::new([0; 32]);
+    rng.fill_bytes(fresh.as_mut());
+    let mut hedge = Transcript::new(labels::PROOF_NONCE);
+    hedge.bytes(labels::FRESH, fresh.as_ref()).bytes(labels::DIGEST, &transcript.clone().digest());
+    for key in keys {
+        hedge.bytes(labels::SECRET, Zeroizing::new(key.secret.to_bytes()).as_ref());
+    }
+    let t = Zeroizing::new(hedge.scalar(labels::OUTPUT));
+    let t_point = Point::from_element(RistrettoPoint::mul_base(&t)).map_err(|_| UseError::InvalidKey)?.to_bytes();
+    let coefficients = KeyProof::coefficients_after(transcript, keys.len(), &t_point);
+    let u = coefficients.into_iter().zip(keys).fold(*t, |sum, (e, key)| sum + short_scalar(e) * key.secret);
+    Ok(KeyProof { t: t_point, u })
+}
+
+/// A key that stands alone and may prove many times: a voucher's, the root's, a receipt key.
+#[derive(ZeroizeOnDrop)]
+pub struct LoneKey(SpendKey);
+
+impl LoneKey {
+    /// Draws a key.
+    pub fn generate<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
+        Self(SpendKey::generate(rng))
+    }
+
+    /// Reads a stored key.
+    ///
+    /// # Errors
+    /// [`UseError::InvalidKey`].
+    pub fn from_bytes(bytes: &Zeroizing<[u8; 32]>) -> Result<Self, UseError> {
+        SpendKey::from_bytes(bytes).map(Self)
+    }
+
+    /// A voucher's key from its code: Hash(code), reduced modulo l. The code must hold at least 128 bits of entropy.
+    ///
+    /// # Errors
+    /// [`UseError::InvalidKey`] with probability 2^-252.
+    pub fn from_voucher_code(code: &[u8]) -> Result<Self, UseError> {
+        let secret = Transcript::new(labels::VOUCHER).bytes(labels::SEED, code).scalar(labels::KEY);
+        SpendKey::from_scalar(secret).map(Self).map_err(|_| UseError::InvalidKey)
+    }
+
+    /// The key's bytes, for protected storage.
+    pub fn expose_secret(&self) -> Zeroizing<[u8; 32]> {
+        self.0.expose_secret()
+    }
+
+    /// The public key.
+    pub const fn public(&self) -> &Point {
+        self.0.public()
+    }
+
+    /// Proves a statement with this key alone.
+    ///
+    /// # Errors
+    /// [`UseError::InvalidKey`] with probability 2^-252.
+    pub fn prove<R: CryptoRng + ?Sized>(&self, purpose: Purpose, statement: &Statement, rng: &mut R) -> Result<KeyProof, UseError> {
+        prove(purpose, statement, KeyList::Lone(self.public().as_bytes()), &[&self.0], rng)
+    }
+}

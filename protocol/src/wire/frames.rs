@@ -1,0 +1,295 @@
+//! The frames: what stands on the wire, before any check. Drawn byte by byte in `spec/wire.md`.
+
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::Frame;
+
+macro_rules! frame {
+    ($name:ident, $kind:literal, $limit:expr) => {
+        impl super::sealed::Sealed for $name {}
+        impl Frame for $name {
+            const KIND: u8 = $kind;
+            const LIMIT: usize = $limit;
+        }
+    };
+}
+
+/// A token inside a payment: 137 bytes. The keyset is an index into the payment's table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenBody {
+    /// Index into the table of keysets.
+    pub keyset: u8,
+    /// Value in smallest units.
+    pub denomination: u64,
+    /// P.
+    pub key: [u8; 32],
+    /// R.
+    pub r: [u8; 32],
+    /// s.
+    pub s: [u8; 32],
+    /// t.
+    pub t: [u8; 32],
+}
+
+/// Tokens with their keyset table, ascending.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokensBody {
+    /// The keysets used, ascending, each used at least once.
+    pub keysets: Vec<[u8; 32]>,
+    /// The tokens, ascending by (keyset, denomination, P).
+    pub tokens: Vec<TokenBody>,
+}
+
+/// A payment: amount, deadline, tokens, proof of spending. With one token 281 bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PaymentFrame {
+    /// What is paid, in smallest units; the tokens' rest is change.
+    pub amount: u64,
+    /// The last second at which the mint may take it, Unix time.
+    pub deposit_by: u64,
+    /// The tokens.
+    pub tokens: TokensBody,
+    /// T.
+    pub t: [u8; 32],
+    /// u.
+    pub u: [u8; 32],
+}
+frame!(PaymentFrame, 1, 8 << 10);
+
+/// A request to read again: 98 bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RereadFrame {
+    /// The payment's id.
+    pub payment: [u8; 32],
+    /// T.
+    pub t: [u8; 32],
+    /// u.
+    pub u: [u8; 32],
+}
+frame!(RereadFrame, 2, 98);
+
+/// A spent key in a list: 72 bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpentKeyBody {
+    /// Keyset id.
+    pub keyset: [u8; 32],
+    /// Value in smallest units.
+    pub denomination: u64,
+    /// P.
+    pub key: [u8; 32],
+}
+
+/// What pays for a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FundingBody {
+    /// A voucher's public key.
+    Voucher([u8; 32]),
+    /// Tokens to be refreshed.
+    Refresh(TokensBody),
+    /// A settled payment with a rest: S and L of the payment.
+    Change {
+        /// S.
+        statement: [u8; 32],
+        /// L.
+        list: Vec<SpentKeyBody>,
+    },
+}
+
+/// Opens an issuing session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenRequestFrame {
+    /// The keyset to issue from.
+    pub keyset: [u8; 32],
+    /// The denominations wanted, ascending, at most 256.
+    pub denominations: Vec<u64>,
+    /// What pays.
+    pub funding: FundingBody,
+    /// Hash of the session's recovery key.
+    pub recovery: [u8; 32],
+    /// T of the proof by the funding keys.
+    pub t: [u8; 32],
+    /// u of that proof.
+    pub u: [u8; 32],
+}
+frame!(OpenRequestFrame, 3, 16 << 10);
+
+/// A and B.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitmentBody {
+    /// A.
+    pub a: [u8; 32],
+    /// B.
+    pub b: [u8; 32],
+}
+
+/// A session and its commitments, one for each denomination asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenResponseFrame {
+    /// The session's id.
+    pub session: [u8; 16],
+    /// When the session's nonces die, Unix time in seconds.
+    pub expires: u64,
+    /// One commitment an output, in order.
+    pub commitments: Vec<CommitmentBody>,
+}
+frame!(OpenResponseFrame, 4, 32 << 10);
+
+/// Asks for the responses of a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssueRequestFrame {
+    /// The session's id.
+    pub session: [u8; 16],
+    /// c, one an output, in order.
+    pub challenges: Vec<[u8; 32]>,
+    /// T of the proof by the funding keys.
+    pub t: [u8; 32],
+    /// u of that proof.
+    pub u: [u8; 32],
+}
+frame!(IssueRequestFrame, 5, 16 << 10);
+
+/// b, y, z.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResponseBody {
+    /// b.
+    pub b: [u8; 32],
+    /// y.
+    pub y: [u8; 32],
+    /// z.
+    pub z: [u8; 32],
+}
+
+/// The responses of a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssueResponseFrame {
+    /// One an output, in order.
+    pub responses: Vec<ResponseBody>,
+}
+frame!(IssueResponseFrame, 6, 32 << 10);
+
+/// A payment as a publisher hands it in: with the opening of S.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DepositBody {
+    /// The publisher's name.
+    pub recipient: String,
+    /// D: the salted digest of what was bought.
+    pub subject: [u8; 32],
+    /// The payment.
+    pub payment: PaymentFrame,
+}
+
+/// A batch of payments, and the highest mark of the mint's ledger the verifier has seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DepositRequestFrame {
+    /// Ledger id and sequence from the last answer, if there was one.
+    pub seen: Option<LedgerMark>,
+    /// The payments, at most 256.
+    pub payments: Vec<DepositBody>,
+}
+frame!(DepositRequestFrame, 7, 1 << 20);
+
+/// Where a ledger stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LedgerMark {
+    /// The ledger's random id.
+    pub ledger: [u8; 16],
+    /// A number that only grows.
+    pub sequence: u64,
+}
+
+/// What became of one payment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OutcomeBody {
+    /// Booked now; the rest may be taken as change.
+    Credited {
+        /// Tokens' value less the amount.
+        change: u64,
+    },
+    /// Booked by an earlier deposit of the same payment.
+    AlreadyCredited {
+        /// Tokens' value less the amount.
+        change: u64,
+    },
+    /// Booked once and given back since.
+    Refunded,
+    /// A token was paid elsewhere before.
+    DoubleSpent(Box<DoubleSpendFrame>),
+    /// Not booked, for the reason with this number.
+    Refused(u16),
+}
+
+/// The mint's answer to a deposit, signed by the keyset's receipt key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DepositResponseFrame {
+    /// Where the ledger stands after this deposit.
+    pub mark: LedgerMark,
+    /// The receipt key that signs, one of the announced ones.
+    pub receipt_key: [u8; 32],
+    /// One a payment, in order.
+    pub outcomes: Vec<OutcomeBody>,
+    /// T of the mint's signature.
+    pub t: [u8; 32],
+    /// u of the mint's signature.
+    pub u: [u8; 32],
+}
+frame!(DepositResponseFrame, 8, 4 << 20);
+
+/// One side of a double-spend proof.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpendingSideBody {
+    /// S, opaque.
+    pub statement: [u8; 32],
+    /// L.
+    pub list: Vec<SpentKeyBody>,
+    /// T.
+    pub t: [u8; 32],
+    /// u.
+    pub u: [u8; 32],
+}
+
+/// Two payments that share a token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DoubleSpendFrame {
+    /// The shared token.
+    pub token: SpentKeyBody,
+    /// R, s, t of its signature.
+    pub signature: [[u8; 32]; 3],
+    /// The two payments, the one with the smaller id first.
+    pub sides: [SpendingSideBody; 2],
+}
+frame!(DoubleSpendFrame, 9, 8 << 10);
+
+/// A keyset with its place in the list and the root key's signature.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeysetBody {
+    /// When it was announced, Unix time in seconds.
+    pub published: u64,
+    /// Currency, three lower-case letters.
+    pub currency: [u8; 3],
+    /// Decimals of the smallest unit.
+    pub decimals: u8,
+    /// `issue_from`, `issue_until`, `spend_until`, `refresh_until`, `deposit_until`, Unix time in seconds.
+    pub windows: [u64; 5],
+    /// The key that signs deposit answers.
+    pub receipt_key: [u8; 32],
+    /// Denominations and their keys X, ascending by denomination.
+    pub keys: Vec<(u64, [u8; 32])>,
+    /// T of the root key's signature on the list up to here.
+    pub t: [u8; 32],
+    /// u of that signature.
+    pub u: [u8; 32],
+}
+
+/// All keysets a mint has ever announced, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeysetListFrame {
+    /// The root key.
+    pub root: [u8; 32],
+    /// The keysets.
+    pub keysets: Vec<KeysetBody>,
+}
+frame!(KeysetListFrame, 10, 2 << 20);
