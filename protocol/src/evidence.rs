@@ -37,14 +37,13 @@ impl SpendingSide {
     /// [`EvidenceError::InvalidList`] or [`EvidenceError::InvalidProof`].
     pub fn from_body(body: &SpendingSideBody) -> Result<Self, EvidenceError> {
         let list = list_from_body(&body.list).ok_or(EvidenceError::InvalidList)?;
-        let proof = KeyProof::from_bytes(body.t, body.u).map_err(|_| EvidenceError::InvalidProof)?;
-        Ok(Self { statement: Statement::from_bytes(body.statement), list, proof })
+        let proof = KeyProof::from_body(&body.proof).map_err(|_| EvidenceError::InvalidProof)?;
+        Ok(Self { statement: Statement::from_bytes(body.statement.0), list, proof })
     }
 
     /// The body to store or send.
     pub fn to_body(&self) -> SpendingSideBody {
-        let [t, u] = self.proof.to_bytes();
-        SpendingSideBody { statement: self.statement.to_bytes(), list: list_to_body(&self.list), t, u }
+        SpendingSideBody { statement: self.statement.to_bytes().into(), list: list_to_body(&self.list), proof: self.proof.to_body() }
     }
 
     /// The payment's id.
@@ -93,8 +92,7 @@ impl DoubleSpend {
     /// # Errors
     /// [`EvidenceError`], one variant per defect.
     pub fn from_frame(frame: &DoubleSpendFrame) -> Result<Self, EvidenceError> {
-        let [r, s, t] = frame.signature;
-        let signature = Signature::from_bytes(r, s, t).map_err(|_| EvidenceError::InvalidSignature)?;
+        let signature = Signature::from_body(&frame.signature).map_err(|_| EvidenceError::InvalidSignature)?;
         let sides = [SpendingSide::from_body(&frame.sides[0])?, SpendingSide::from_body(&frame.sides[1])?];
         match sides[0].payment_id().cmp(&sides[1].payment_id()) {
             core::cmp::Ordering::Equal => return Err(EvidenceError::SamePayment),
@@ -108,7 +106,7 @@ impl DoubleSpend {
     pub fn to_frame(&self) -> DoubleSpendFrame {
         DoubleSpendFrame {
             token: spent_key_to_body(self.token.spent_key()),
-            signature: self.token.signature().to_bytes(),
+            signature: self.token.signature().to_body(),
             sides: [self.sides[0].to_body(), self.sides[1].to_body()],
         }
     }
@@ -160,11 +158,11 @@ impl ProvenDoubleSpend {
 }
 
 pub(crate) fn spent_key_from_body(body: &SpentKeyBody) -> SpentKey {
-    SpentKey { keyset: KeysetId(body.keyset), denomination: Amount::from_units(body.denomination), key: body.key }
+    SpentKey { keyset: KeysetId(body.keyset.0), denomination: Amount::from_units(body.denomination), key: body.key.0 }
 }
 
 fn spent_key_to_body(spent: &SpentKey) -> SpentKeyBody {
-    SpentKeyBody { keyset: spent.keyset.0, denomination: spent.denomination.units(), key: spent.key }
+    SpentKeyBody { keyset: spent.keyset.0.into(), denomination: spent.denomination.units(), key: spent.key.into() }
 }
 
 /// A list L: 1 to 24 spent keys, strictly ascending.

@@ -30,7 +30,7 @@ use crate::snowblind::{Challenge, Commitment, PendingBlinding, Response, Signing
 use crate::spending::{KeyTable, Spending};
 use crate::token::{OwnedToken, Token, UsedTokens};
 use crate::transcript::Transcript;
-use crate::wire::{CommitmentBody, FundingBody, IssueRequestFrame, IssueResponseFrame, OpenRequestFrame, OpenResponseFrame, ResponseBody};
+use crate::wire::{Bytes, FundingBody, IssueRequestFrame, IssueResponseFrame, OpenRequestFrame, OpenResponseFrame, ResponseBody};
 
 /// A session issues at most this many tokens.
 pub const MAX_OUTPUTS: usize = 256;
@@ -87,18 +87,18 @@ impl Funding {
 
     fn to_body(&self) -> FundingBody {
         match self {
-            Self::Voucher(key) => FundingBody::Voucher(key.to_bytes()),
+            Self::Voucher(key) => FundingBody::Voucher(key.to_bytes().into()),
             Self::Refresh(tokens) => FundingBody::Refresh(tokens_to_body(tokens)),
-            Self::Change(statement, list) => FundingBody::Change { statement: statement.to_bytes(), list: list_to_body(list) },
+            Self::Change(statement, list) => FundingBody::Change { statement: statement.to_bytes().into(), list: list_to_body(list) },
         }
     }
 
     fn from_body(body: &FundingBody) -> Result<Self, IssueError> {
         Ok(match body {
-            FundingBody::Voucher(key) => Self::Voucher(Point::from_bytes(*key).map_err(|_| IssueError::InvalidEncoding)?),
+            FundingBody::Voucher(key) => Self::Voucher(Point::from_bytes(key.0).map_err(|_| IssueError::InvalidEncoding)?),
             FundingBody::Refresh(tokens) => Self::Refresh(tokens_from_body(tokens).map_err(|_| IssueError::InvalidFunding)?),
             FundingBody::Change { statement, list } => {
-                Self::Change(Statement::from_bytes(*statement), list_from_body(list).ok_or(IssueError::InvalidFunding)?)
+                Self::Change(Statement::from_bytes(statement.0), list_from_body(list).ok_or(IssueError::InvalidFunding)?)
             }
         })
     }
@@ -185,14 +185,13 @@ impl SessionPlan {
     pub fn open<R: CryptoRng + ?Sized>(&self, root: &Point, keys: &FundingKeys<'_>, rng: &mut R) -> Result<OpenRequestFrame, IssueError> {
         let funding = keys.public();
         let statement = self.statement(root, &self.open_digest(funding.number()))?;
-        let [t, u] = keys.prove(&statement, rng).map_err(|_| IssueError::InvalidFunding)?.to_bytes();
+        let proof = keys.prove(&statement, rng).map_err(|_| IssueError::InvalidFunding)?.to_body();
         Ok(OpenRequestFrame {
-            keyset: self.keyset.0,
+            keyset: self.keyset.0.into(),
             denominations: self.denominations.iter().map(|denomination| denomination.units()).collect(),
             funding: funding.to_body(),
-            recovery: self.recovery,
-            t,
-            u,
+            recovery: self.recovery.into(),
+            proof,
         })
     }
 
@@ -217,7 +216,7 @@ impl SessionPlan {
         let mut seen: Vec<Commitment> = Vec::with_capacity(opened.commitments.len());
         let mut outputs = Vec::with_capacity(opened.commitments.len());
         for (offset, (body, denomination)) in opened.commitments.iter().zip(&self.denominations).enumerate() {
-            let commitment = Commitment::from_bytes(body.a, body.b).map_err(|_| IssueError::InvalidEncoding)?;
+            let commitment = Commitment::from_body(body).map_err(|_| IssueError::InvalidEncoding)?;
             if seen.contains(&commitment) {
                 return Err(IssueError::RepeatedCommitment);
             }
@@ -230,7 +229,7 @@ impl SessionPlan {
             let (pending, challenge) = blinding.challenge(&context, key, &commitment, spend_key.public().as_bytes())?;
             outputs.push(PendingToken { denomination: *denomination, key: spend_key, pending, challenge });
         }
-        Ok(PendingTokens { keyset: self.keyset, session: opened.session, outputs })
+        Ok(PendingTokens { keyset: self.keyset, session: opened.session.0, outputs })
     }
 
     /// Makes the frame that asks for the responses.
@@ -247,8 +246,8 @@ impl SessionPlan {
         let challenges: Vec<Challenge> = pending.outputs.iter().map(|output| output.challenge).collect();
         let digest = issue_digest(&pending.session, &self.open_digest(keys.public().number()), &challenges);
         let proof = keys.prove(&self.statement(root, &digest)?, rng).map_err(|_| IssueError::InvalidFunding)?;
-        let [t, u] = proof.to_bytes();
-        Ok(IssueRequestFrame { session: pending.session, challenges: challenges.into_iter().map(Challenge::to_bytes).collect(), t, u })
+        let challenges = challenges.into_iter().map(|challenge| challenge.to_bytes().into()).collect();
+        Ok(IssueRequestFrame { session: pending.session.into(), challenges, proof: proof.to_body() })
     }
 }
 
@@ -287,7 +286,7 @@ impl PendingTokens {
         }
         let keyset = self.keyset;
         let finish = |(output, body): (PendingToken, &ResponseBody)| {
-            let response = Response::from_bytes(body.b, body.y, body.z).map_err(|_| IssueError::InvalidEncoding)?;
+            let response = Response::from_body(body).map_err(|_| IssueError::InvalidEncoding)?;
             let signature = output.pending.unblind(&response)?;
             let spent_key = SpentKey { keyset, denomination: output.denomination, key: output.key.public().to_bytes() };
             OwnedToken::new(Token::new(spent_key, signature), output.key).map_err(|_| IssueError::InvalidResponse)
@@ -311,9 +310,9 @@ impl Open {
     /// [`IssueError`], one variant per defect.
     pub fn from_frame(frame: &OpenRequestFrame) -> Result<Self, IssueError> {
         let plan = SessionPlan {
-            keyset: KeysetId(frame.keyset),
+            keyset: KeysetId(frame.keyset.0),
             denominations: frame.denominations.iter().copied().map(Amount::from_units).collect(),
-            recovery: frame.recovery,
+            recovery: frame.recovery.0,
         };
         let amount = plan.amount()?;
         let funding = Funding::from_body(&frame.funding)?;
@@ -322,7 +321,7 @@ impl Open {
         {
             return Err(IssueError::AmountMismatch);
         }
-        let proof = KeyProof::from_bytes(frame.t, frame.u).map_err(|_| IssueError::InvalidEncoding)?;
+        let proof = KeyProof::from_body(&frame.proof).map_err(|_| IssueError::InvalidEncoding)?;
         Ok(Self { plan, amount, funding, proof })
     }
 
@@ -403,10 +402,10 @@ impl Issue {
         if frame.challenges.is_empty() || frame.challenges.len() > MAX_OUTPUTS {
             return Err(IssueError::OutputCount);
         }
-        let decode = |bytes: &[u8; 32]| Challenge::from_bytes(*bytes).map_err(|_| IssueError::InvalidEncoding);
+        let decode = |bytes: &Bytes<32>| Challenge::from_bytes(bytes.0).map_err(|_| IssueError::InvalidEncoding);
         let challenges = frame.challenges.iter().map(decode).collect::<Result<_, _>>()?;
-        let proof = KeyProof::from_bytes(frame.t, frame.u).map_err(|_| IssueError::InvalidEncoding)?;
-        Ok(Self { session: frame.session, challenges, proof })
+        let proof = KeyProof::from_body(&frame.proof).map_err(|_| IssueError::InvalidEncoding)?;
+        Ok(Self { session: frame.session.0, challenges, proof })
     }
 
     /// The session's id.
@@ -446,15 +445,10 @@ impl CheckedIssue {
 
 /// The frame that answers an open request.
 pub fn opened_frame(session: [u8; 16], expires: u64, commitments: &[Commitment]) -> OpenResponseFrame {
-    let body = |commitment: &Commitment| CommitmentBody { a: commitment.a.to_bytes(), b: commitment.b.to_bytes() };
-    OpenResponseFrame { session, expires, commitments: commitments.iter().map(body).collect() }
+    OpenResponseFrame { session: session.into(), expires, commitments: commitments.iter().map(Commitment::to_body).collect() }
 }
 
 /// The frame that answers an issue request.
 pub fn issued_frame(responses: &[Response]) -> IssueResponseFrame {
-    let body = |response: &Response| {
-        let [b, y, z] = response.to_bytes();
-        ResponseBody { b, y, z }
-    };
-    IssueResponseFrame { responses: responses.iter().map(body).collect() }
+    IssueResponseFrame { responses: responses.iter().map(Response::to_body).collect() }
 }

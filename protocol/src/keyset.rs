@@ -20,7 +20,7 @@ use crate::labels;
 use crate::proof::{KeyList, KeyProof, KeysetId, LoneKey, Purpose, Statement};
 use crate::spending::{KeyTable, VerifyingKeyset};
 use crate::transcript::Transcript;
-use crate::wire::{KeysetBody, KeysetListFrame, VERSION};
+use crate::wire::{Bytes, KeysetBody, KeysetListFrame, VERSION};
 
 /// A keyset is published at least this long before it issues, in seconds; the first of a list is exempt.
 pub const PUBLISHED_AHEAD: u64 = 86_400;
@@ -171,7 +171,7 @@ impl KeysetList {
     /// A verified list may still be one of two the mint has signed: compare its head with the one a 402 names, and use
     /// [`KeysetList::follow`] to take a newer one.
     pub fn verify(frame: &KeysetListFrame, root: &Point) -> Result<Self, KeysetError> {
-        if frame.root != *root.as_bytes() {
+        if frame.root.0 != *root.as_bytes() {
             return Err(KeysetError::WrongRoot);
         }
         if frame.keysets.is_empty() {
@@ -180,7 +180,7 @@ impl KeysetList {
         let mut list = Self::new(*root);
         for body in &frame.keysets {
             let proposal = Proposal::from_body(body)?;
-            let signature = KeyProof::from_bytes(body.t, body.u).map_err(|_| KeysetError::InvalidSignature)?;
+            let signature = KeyProof::from_body(&body.proof).map_err(|_| KeysetError::InvalidSignature)?;
             let (keyset, head) = list.next_entry(proposal)?;
             signature
                 .verify(Purpose::Announce, &list.statement(keyset.number, &head), KeyList::Lone(root.as_bytes()))
@@ -225,7 +225,7 @@ impl KeysetList {
     /// The frame to publish.
     pub fn to_frame(&self) -> KeysetListFrame {
         let keysets = self.keysets.iter().zip(&self.signatures).map(|(keyset, signature)| keyset.to_body(signature)).collect();
-        KeysetListFrame { root: self.root.to_bytes(), keysets }
+        KeysetListFrame { root: self.root.to_bytes().into(), keysets }
     }
 
     /// The root key.
@@ -350,17 +350,16 @@ const fn windows_to_array(windows: &Windows) -> [u64; 5] {
 
 impl Proposal {
     fn from_body(body: &KeysetBody) -> Result<Self, KeysetError> {
-        let currency = core::str::from_utf8(&body.currency).map_err(|_| KeysetError::InvalidUnit)?;
         let [issue_from, issue_until, spend_until, refresh_until, deposit_until] = body.windows;
         if body.keys.len() > MAX_DENOMINATIONS {
             return Err(KeysetError::InvalidDenominations);
         }
-        let point = |bytes: [u8; 32]| Point::from_bytes(bytes).map_err(|_| KeysetError::InvalidKey);
+        let point = |bytes: Bytes<32>| Point::from_bytes(bytes.0).map_err(|_| KeysetError::InvalidKey);
         let keys =
             body.keys.iter().map(|(denomination, key)| Ok((Amount::from_units(*denomination), point(*key)?))).collect::<Result<_, _>>()?;
         Ok(Self {
             published: body.published,
-            unit: Unit::new(currency, body.decimals)?,
+            unit: Unit::new(&body.currency, body.decimals)?,
             windows: Windows { issue_from, issue_until, spend_until, refresh_until, deposit_until },
             receipt_key: point(body.receipt_key)?,
             keys,
@@ -370,18 +369,14 @@ impl Proposal {
 
 impl Keyset {
     fn to_body(&self, signature: &KeyProof) -> KeysetBody {
-        let mut currency = [0; 3];
-        currency.copy_from_slice(self.unit.currency().as_bytes());
-        let [t, u] = signature.to_bytes();
         KeysetBody {
             published: self.published,
-            currency,
+            currency: self.unit.currency().into(),
             decimals: self.unit.decimals(),
             windows: windows_to_array(&self.windows),
-            receipt_key: self.receipt_key.to_bytes(),
-            keys: self.keys.iter().map(|(denomination, key)| (denomination.units(), key.to_bytes())).collect(),
-            t,
-            u,
+            receipt_key: self.receipt_key.to_bytes().into(),
+            keys: self.keys.iter().map(|(denomination, key)| (denomination.units(), key.to_bytes().into())).collect(),
+            proof: signature.to_body(),
         }
     }
 }

@@ -9,13 +9,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::amount::Amount;
-use crate::error::PaymentError;
-use crate::group::scalar_from_bytes;
+use crate::error::{GroupError, PaymentError};
 use crate::proof::{KeyProof, KeysetId, Purpose, SpentKey, Statement};
 use crate::snowblind::Signature;
 use crate::spending::Spending;
 use crate::token::{MAX_TOKENS, Token};
-use crate::wire::{DepositBody, PaymentFrame, TokenBody, TokensBody};
+use crate::wire::{Bytes, DepositBody, PaymentFrame, TokenBody, TokensBody};
 
 /// The longest name of a recipient, in bytes: a host name and a port.
 pub const MAX_RECIPIENT: usize = 260;
@@ -68,7 +67,7 @@ impl Payment {
         if value < amount {
             return Err(PaymentError::Insufficient);
         }
-        let proof = proof_from_bytes(frame.t, frame.u)?;
+        let proof = KeyProof::from_body(&frame.proof).map_err(|_| PaymentError::NonCanonicalScalar)?;
         Ok(Self { amount, deposit_by: frame.deposit_by, tokens, value, proof })
     }
 
@@ -80,8 +79,12 @@ impl Payment {
 
     /// The frame to send.
     pub fn to_frame(&self) -> PaymentFrame {
-        let [t, u] = self.proof.to_bytes();
-        PaymentFrame { amount: self.amount.units(), deposit_by: self.deposit_by, tokens: tokens_to_body(&self.tokens), t, u }
+        PaymentFrame {
+            amount: self.amount.units(),
+            deposit_by: self.deposit_by,
+            tokens: tokens_to_body(&self.tokens),
+            proof: self.proof.to_body(),
+        }
     }
 
     /// What is paid.
@@ -141,12 +144,12 @@ impl Deposit {
     /// # Errors
     /// [`PaymentError`], one variant per defect.
     pub fn from_body(body: &DepositBody) -> Result<Self, PaymentError> {
-        Self::new(&body.recipient, body.subject, Payment::from_frame(&body.payment)?)
+        Self::new(&body.recipient, body.subject.0, Payment::from_frame(&body.payment)?)
     }
 
     /// The body to send.
     pub fn to_body(&self) -> DepositBody {
-        DepositBody { recipient: self.recipient.clone(), subject: self.subject, payment: self.payment.to_frame() }
+        DepositBody { recipient: self.recipient.clone(), subject: self.subject.into(), payment: self.payment.to_frame() }
     }
 
     /// The publisher's name.
@@ -165,10 +168,6 @@ impl Deposit {
     }
 }
 
-pub(crate) fn proof_from_bytes(t: [u8; 32], u: [u8; 32]) -> Result<KeyProof, PaymentError> {
-    KeyProof::from_bytes(t, u).map_err(|_| PaymentError::NonCanonicalScalar)
-}
-
 /// Checks order, counts and scalars of tokens.
 pub(crate) fn tokens_from_body(body: &TokensBody) -> Result<Vec<Token>, PaymentError> {
     if body.tokens.is_empty() {
@@ -184,23 +183,22 @@ pub(crate) fn tokens_from_body(body: &TokensBody) -> Result<Vec<Token>, PaymentE
     let mut tokens: Vec<Token> = Vec::with_capacity(body.tokens.len());
     for token in &body.tokens {
         let index = usize::from(token.keyset);
-        let keyset = KeysetId(*body.keysets.get(index).ok_or(PaymentError::KeysetIndex)?);
+        let keyset = KeysetId(body.keysets.get(index).ok_or(PaymentError::KeysetIndex)?.0);
         used[index] = true;
         if token.denomination == 0 {
             return Err(PaymentError::ZeroAmount);
         }
-        let spent_key = SpentKey { keyset, denomination: Amount::from_units(token.denomination), key: token.key };
+        let spent_key = SpentKey { keyset, denomination: Amount::from_units(token.denomination), key: token.key.0 };
         match tokens.last().map(|last| last.spent_key.cmp(&spent_key)) {
             Some(core::cmp::Ordering::Equal) => return Err(PaymentError::DuplicateToken),
             Some(core::cmp::Ordering::Greater) => return Err(PaymentError::NotSorted),
             _ => {}
         }
-        let s = scalar_from_bytes(token.s).map_err(|_| PaymentError::NonCanonicalScalar)?;
-        let t = scalar_from_bytes(token.t).map_err(|_| PaymentError::NonCanonicalScalar)?;
-        if t == curve25519_dalek::Scalar::ZERO {
-            return Err(PaymentError::ZeroScalar);
-        }
-        tokens.push(Token { spent_key, signature: Signature { r: token.r, s, t } });
+        let signature = Signature::from_body(&token.signature).map_err(|error| match error {
+            GroupError::ZeroScalar => PaymentError::ZeroScalar,
+            _ => PaymentError::NonCanonicalScalar,
+        })?;
+        tokens.push(Token { spent_key, signature });
     }
     if used.contains(&false) {
         return Err(PaymentError::NotSorted);
@@ -210,16 +208,20 @@ pub(crate) fn tokens_from_body(body: &TokensBody) -> Result<Vec<Token>, PaymentE
 
 /// The body of sorted tokens.
 pub(crate) fn tokens_to_body(tokens: &[Token]) -> TokensBody {
-    let mut keysets: Vec<[u8; 32]> = tokens.iter().map(|token| token.keyset().0).collect();
+    let mut keysets: Vec<Bytes<32>> = tokens.iter().map(|token| token.keyset().0.into()).collect();
     keysets.dedup();
     let mut index = 0_u8;
     let tokens = tokens.iter().map(|token| {
         // At most 24 tokens, ascending by keyset, so the index runs through the table once and fits.
-        while keysets[usize::from(index)] != token.keyset().0 {
+        while keysets[usize::from(index)].0 != token.keyset().0 {
             index += 1;
         }
-        let [r, s, t] = token.signature.to_bytes();
-        TokenBody { keyset: index, denomination: token.denomination().units(), key: token.spent_key.key, r, s, t }
+        TokenBody {
+            keyset: index,
+            denomination: token.denomination().units(),
+            key: token.spent_key.key.into(),
+            signature: token.signature.to_body(),
+        }
     });
     let tokens = tokens.collect();
     TokensBody { keysets, tokens }

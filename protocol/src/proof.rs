@@ -25,6 +25,7 @@ use crate::error::{GroupError, ProofError, UseError};
 use crate::group::{self, Point, non_zero_scalar_from_bytes, random_non_zero_scalar, short_scalar};
 use crate::labels;
 use crate::transcript::Transcript;
+use crate::wire::ProofBody;
 
 /// What a proof is for. A proof for one purpose is worth nothing for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,13 +180,13 @@ impl KeyProof {
     ///
     /// # Errors
     /// [`GroupError::NonCanonicalScalar`].
-    pub fn from_bytes(t: [u8; 32], u: [u8; 32]) -> Result<Self, GroupError> {
-        Ok(Self { t, u: group::scalar_from_bytes(u)? })
+    pub fn from_body(body: &ProofBody) -> Result<Self, GroupError> {
+        Ok(Self { t: body.t.0, u: group::scalar_from_bytes(body.u.0)? })
     }
 
     /// The encodings of T and u.
-    pub fn to_bytes(&self) -> [[u8; 32]; 2] {
-        [self.t, self.u.to_bytes()]
+    pub fn to_body(&self) -> ProofBody {
+        ProofBody { t: self.t.into(), u: self.u.to_bytes().into() }
     }
 
     /// The transcript of a proof up to L, before T.

@@ -127,7 +127,7 @@ impl Outcome {
 
 fn statement(root: &Point, mark: LedgerMark, payments: &[Option<PaymentId>], outcomes: &[OutcomeBody]) -> Statement {
     let mut transcript = Transcript::new(labels::DEPOSIT_ANSWER);
-    transcript.bytes(labels::LEDGER, &mark.ledger).u64(labels::SEQUENCE, mark.sequence).count(outcomes.len());
+    transcript.bytes(labels::LEDGER, &mark.ledger.0).u64(labels::SEQUENCE, mark.sequence).count(outcomes.len());
     for (payment, outcome) in payments.iter().zip(outcomes) {
         transcript.optional(labels::PAYMENT, payment.as_ref().map(|id| id.0.as_slice()));
         match outcome {
@@ -154,8 +154,8 @@ pub fn sign_answer<R: CryptoRng + ?Sized>(
     rng: &mut R,
 ) -> Result<DepositResponseFrame, UseError> {
     let outcomes: Vec<OutcomeBody> = outcomes.iter().map(Outcome::to_body).collect();
-    let [t, u] = key.prove(Purpose::Answer, &statement(root, mark, payments, &outcomes), rng)?.to_bytes();
-    Ok(DepositResponseFrame { mark, receipt_key: key.public().to_bytes(), outcomes, t, u })
+    let proof = key.prove(Purpose::Answer, &statement(root, mark, payments, &outcomes), rng)?.to_body();
+    Ok(DepositResponseFrame { mark, receipt_key: key.public().to_bytes().into(), outcomes, proof })
 }
 
 /// Verifies a deposit answer against the payments that were deposited: their ids and their change.
@@ -173,13 +173,13 @@ pub fn verify_answer(
     if frame.outcomes.len() != payments.len() {
         return Err(AnswerError::CountMismatch);
     }
-    if !keysets.knows_receipt_key(&frame.receipt_key) {
+    if !keysets.knows_receipt_key(&frame.receipt_key.0) {
         return Err(AnswerError::InvalidSignature);
     }
     let ids: Vec<Option<PaymentId>> = payments.iter().map(|(id, _)| Some(*id)).collect();
-    let proof = KeyProof::from_bytes(frame.t, frame.u).map_err(|_| AnswerError::InvalidSignature)?;
+    let proof = KeyProof::from_body(&frame.proof).map_err(|_| AnswerError::InvalidSignature)?;
     let statement = statement(keysets.root(), frame.mark, &ids, &frame.outcomes);
-    proof.verify(Purpose::Answer, &statement, KeyList::Lone(&frame.receipt_key)).map_err(|_| AnswerError::InvalidSignature)?;
+    proof.verify(Purpose::Answer, &statement, KeyList::Lone(&frame.receipt_key.0)).map_err(|_| AnswerError::InvalidSignature)?;
     let outcomes: Vec<Outcome> = frame.outcomes.iter().map(Outcome::from_body).collect::<Result<_, _>>()?;
     for (outcome, (_, expected)) in outcomes.iter().zip(payments) {
         if let Outcome::Credited { change } | Outcome::AlreadyCredited { change } = outcome

@@ -25,6 +25,7 @@ use crate::error::{GroupError, IssueError};
 use crate::group::{Point, fifth_power, non_zero_scalar_from_bytes, random_non_zero_scalar, random_scalar, scalar_from_bytes};
 use crate::labels;
 use crate::transcript::Transcript;
+use crate::wire::{CommitmentBody, ResponseBody, SignatureBody};
 
 /// What a denomination key signs under: the transcript of c' up to X, so that only m and R remain to be hashed.
 #[derive(Clone)]
@@ -118,8 +119,13 @@ impl Commitment {
     ///
     /// # Errors
     /// [`GroupError`] if either is not canonical or is the identity.
-    pub fn from_bytes(a: [u8; 32], b: [u8; 32]) -> Result<Self, GroupError> {
-        Ok(Self { a: Point::from_bytes(a)?, b: Point::from_bytes(b)? })
+    pub fn from_body(body: &CommitmentBody) -> Result<Self, GroupError> {
+        Ok(Self { a: Point::from_bytes(body.a.0)?, b: Point::from_bytes(body.b.0)? })
+    }
+
+    /// The encodings of A and B.
+    pub fn to_body(&self) -> CommitmentBody {
+        CommitmentBody { a: self.a.to_bytes().into(), b: self.b.to_bytes().into() }
     }
 
     /// The commitment's unique row in the ledger: Hash(A, B).
@@ -198,13 +204,13 @@ impl Response {
     ///
     /// # Errors
     /// [`GroupError::NonCanonicalScalar`] or [`GroupError::ZeroScalar`].
-    pub fn from_bytes(b: [u8; 32], y: [u8; 32], z: [u8; 32]) -> Result<Self, GroupError> {
-        Ok(Self { b: scalar_from_bytes(b)?, y: non_zero_scalar_from_bytes(y)?, z: scalar_from_bytes(z)? })
+    pub fn from_body(body: &ResponseBody) -> Result<Self, GroupError> {
+        Ok(Self { b: scalar_from_bytes(body.b.0)?, y: non_zero_scalar_from_bytes(body.y.0)?, z: scalar_from_bytes(body.z.0)? })
     }
 
-    /// The 32-byte encodings of b, y and z.
-    pub fn to_bytes(&self) -> [[u8; 32]; 3] {
-        [self.b.to_bytes(), self.y.to_bytes(), self.z.to_bytes()]
+    /// The encodings of b, y and z.
+    pub fn to_body(&self) -> ResponseBody {
+        ResponseBody { b: self.b.to_bytes().into(), y: self.y.to_bytes().into(), z: self.z.to_bytes().into() }
     }
 }
 
@@ -314,13 +320,13 @@ impl Signature {
     ///
     /// # Security
     /// Nothing is verified yet.
-    pub fn from_bytes(r: [u8; 32], s: [u8; 32], t: [u8; 32]) -> Result<Self, GroupError> {
-        Ok(Self { r, s: scalar_from_bytes(s)?, t: non_zero_scalar_from_bytes(t)? })
+    pub fn from_body(body: &SignatureBody) -> Result<Self, GroupError> {
+        Ok(Self { r: body.r.0, s: scalar_from_bytes(body.s.0)?, t: non_zero_scalar_from_bytes(body.t.0)? })
     }
 
-    /// The 32-byte encodings of R, s and t.
-    pub fn to_bytes(&self) -> [[u8; 32]; 3] {
-        [self.r, self.s.to_bytes(), self.t.to_bytes()]
+    /// The encodings of R, s and t.
+    pub fn to_body(&self) -> SignatureBody {
+        SignatureBody { r: self.r.into(), s: self.s.to_bytes().into(), t: self.t.to_bytes().into() }
     }
 }
 
@@ -363,9 +369,9 @@ pub(crate) mod tests {
         for field in 0..3 {
             let (nonces, commitment) = commit(&h, &mut rng).unwrap();
             let (pending, challenge) = Blinding::generate(&mut rng).challenge(&context, key.public(), &commitment, &[1; 32]).unwrap();
-            let mut parts = nonces.respond(&key, &challenge).to_bytes();
-            parts[field] = random_non_zero_scalar(&mut rng).to_bytes();
-            let forged = Response::from_bytes(parts[0], parts[1], parts[2]).unwrap();
+            let mut body = nonces.respond(&key, &challenge).to_body();
+            *[&mut body.b, &mut body.y, &mut body.z][field] = random_non_zero_scalar(&mut rng).to_bytes().into();
+            let forged = Response::from_body(&body).unwrap();
             assert_eq!(pending.unblind(&forged).err(), Some(IssueError::InvalidResponse));
         }
     }

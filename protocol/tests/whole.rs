@@ -94,12 +94,12 @@ fn a_batch_accepts_what_singles_accept_and_names_the_culprits() {
             let (payment, _) = OwnedTokens::new(vec![token]).unwrap().pay(&terms("news.example", 5), &mut world.rng).unwrap();
             let mut frame = payment.to_frame();
             match index {
-                3 => frame.tokens.tokens[0].s[0] ^= 1,
-                40 => frame.u[0] ^= 1,
+                3 => frame.tokens.tokens[0].signature.s.0[0] ^= 1,
+                40 => frame.proof.u.0[0] ^= 1,
                 50 => frame.tokens.tokens[0].denomination = 10,
                 60 => frame.tokens.tokens[0].denomination = 7,
-                61 => frame.tokens.keysets[0][0] ^= 1,
-                62 => frame.t = [0xff; 32],
+                61 => frame.tokens.keysets[0].0[0] ^= 1,
+                62 => frame.proof.t = [0xff; 32].into(),
                 _ => {}
             }
             Payment::from_frame(&frame).unwrap().state("news.example", [5; 32])
@@ -128,7 +128,7 @@ fn a_deposit_answer_is_the_mints_word() {
     let (payment, _) = OwnedTokens::new(tokens).unwrap().pay(&terms("news.example", 300), &mut world.rng).unwrap();
     let deposit = Deposit::new("news.example", [5; 32], payment).unwrap();
     let spending = deposit.spending().verify(&world.table, &mut world.rng).unwrap().into_inner();
-    let mark = LedgerMark { ledger: [1; 16], sequence: 7 };
+    let mark = LedgerMark { ledger: [1; 16].into(), sequence: 7 };
     let outcomes = [Outcome::Credited { change: Amount::from_units(200) }];
     let ids = [Some(spending.payment_id())];
     let frame = sign_answer(&world.root(), mark, &ids, &outcomes, &world.receipt, &mut world.rng).unwrap();

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::Frame;
+use super::{Bytes, Frame};
 
 macro_rules! frame {
     ($name:ident, $kind:literal, $limit:expr) => {
@@ -18,6 +18,26 @@ macro_rules! frame {
     };
 }
 
+/// A proof of spending: 64 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProofBody {
+    /// T.
+    pub t: Bytes<32>,
+    /// u.
+    pub u: Bytes<32>,
+}
+
+/// A token's signature: 96 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignatureBody {
+    /// R.
+    pub r: Bytes<32>,
+    /// s.
+    pub s: Bytes<32>,
+    /// t.
+    pub t: Bytes<32>,
+}
+
 /// A token inside a payment: 137 bytes. The keyset is an index into the payment's table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenBody {
@@ -26,20 +46,16 @@ pub struct TokenBody {
     /// Value in smallest units.
     pub denomination: u64,
     /// P.
-    pub key: [u8; 32],
-    /// R.
-    pub r: [u8; 32],
-    /// s.
-    pub s: [u8; 32],
-    /// t.
-    pub t: [u8; 32],
+    pub key: Bytes<32>,
+    /// The mint's signature on P.
+    pub signature: SignatureBody,
 }
 
 /// Tokens with their keyset table, ascending.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokensBody {
     /// The keysets used, ascending, each used at least once.
-    pub keysets: Vec<[u8; 32]>,
+    pub keysets: Vec<Bytes<32>>,
     /// The tokens, ascending by (keyset, denomination, P).
     pub tokens: Vec<TokenBody>,
 }
@@ -53,10 +69,8 @@ pub struct PaymentFrame {
     pub deposit_by: u64,
     /// The tokens.
     pub tokens: TokensBody,
-    /// T.
-    pub t: [u8; 32],
-    /// u.
-    pub u: [u8; 32],
+    /// The proof.
+    pub proof: ProofBody,
 }
 frame!(PaymentFrame, 1, 8 << 10);
 
@@ -64,11 +78,9 @@ frame!(PaymentFrame, 1, 8 << 10);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RereadFrame {
     /// The payment's id.
-    pub payment: [u8; 32],
-    /// T.
-    pub t: [u8; 32],
-    /// u.
-    pub u: [u8; 32],
+    pub payment: Bytes<32>,
+    /// The proof.
+    pub proof: ProofBody,
 }
 frame!(RereadFrame, 2, 98);
 
@@ -76,24 +88,24 @@ frame!(RereadFrame, 2, 98);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpentKeyBody {
     /// Keyset id.
-    pub keyset: [u8; 32],
+    pub keyset: Bytes<32>,
     /// Value in smallest units.
     pub denomination: u64,
     /// P.
-    pub key: [u8; 32],
+    pub key: Bytes<32>,
 }
 
 /// What pays for a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FundingBody {
     /// A voucher's public key.
-    Voucher([u8; 32]),
+    Voucher(Bytes<32>),
     /// Tokens to be refreshed.
     Refresh(TokensBody),
     /// A settled payment with a rest: S and L of the payment.
     Change {
         /// S.
-        statement: [u8; 32],
+        statement: Bytes<32>,
         /// L.
         list: Vec<SpentKeyBody>,
     },
@@ -103,17 +115,15 @@ pub enum FundingBody {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenRequestFrame {
     /// The keyset to issue from.
-    pub keyset: [u8; 32],
+    pub keyset: Bytes<32>,
     /// The denominations wanted, ascending, at most 256.
     pub denominations: Vec<u64>,
     /// What pays.
     pub funding: FundingBody,
     /// Hash of the session's recovery key.
-    pub recovery: [u8; 32],
-    /// T of the proof by the funding keys.
-    pub t: [u8; 32],
-    /// u of that proof.
-    pub u: [u8; 32],
+    pub recovery: Bytes<32>,
+    /// The proof.
+    pub proof: ProofBody,
 }
 frame!(OpenRequestFrame, 3, 16 << 10);
 
@@ -121,16 +131,16 @@ frame!(OpenRequestFrame, 3, 16 << 10);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitmentBody {
     /// A.
-    pub a: [u8; 32],
+    pub a: Bytes<32>,
     /// B.
-    pub b: [u8; 32],
+    pub b: Bytes<32>,
 }
 
 /// A session and its commitments, one for each denomination asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenResponseFrame {
     /// The session's id.
-    pub session: [u8; 16],
+    pub session: Bytes<16>,
     /// When the session's nonces die, Unix time in seconds.
     pub expires: u64,
     /// One commitment an output, in order.
@@ -142,13 +152,11 @@ frame!(OpenResponseFrame, 4, 32 << 10);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IssueRequestFrame {
     /// The session's id.
-    pub session: [u8; 16],
+    pub session: Bytes<16>,
     /// c, one an output, in order.
-    pub challenges: Vec<[u8; 32]>,
-    /// T of the proof by the funding keys.
-    pub t: [u8; 32],
-    /// u of that proof.
-    pub u: [u8; 32],
+    pub challenges: Vec<Bytes<32>>,
+    /// The proof.
+    pub proof: ProofBody,
 }
 frame!(IssueRequestFrame, 5, 16 << 10);
 
@@ -156,11 +164,11 @@ frame!(IssueRequestFrame, 5, 16 << 10);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResponseBody {
     /// b.
-    pub b: [u8; 32],
+    pub b: Bytes<32>,
     /// y.
-    pub y: [u8; 32],
+    pub y: Bytes<32>,
     /// z.
-    pub z: [u8; 32],
+    pub z: Bytes<32>,
 }
 
 /// The responses of a session.
@@ -177,7 +185,7 @@ pub struct DepositBody {
     /// The publisher's name.
     pub recipient: String,
     /// D: the salted digest of what was bought.
-    pub subject: [u8; 32],
+    pub subject: Bytes<32>,
     /// The payment.
     pub payment: PaymentFrame,
 }
@@ -196,7 +204,7 @@ frame!(DepositRequestFrame, 7, 1 << 20);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerMark {
     /// The ledger's random id.
-    pub ledger: [u8; 16],
+    pub ledger: Bytes<16>,
     /// A number that only grows.
     pub sequence: u64,
 }
@@ -228,13 +236,11 @@ pub struct DepositResponseFrame {
     /// Where the ledger stands after this deposit.
     pub mark: LedgerMark,
     /// The receipt key that signs, one of the announced ones.
-    pub receipt_key: [u8; 32],
+    pub receipt_key: Bytes<32>,
     /// One a payment, in order.
     pub outcomes: Vec<OutcomeBody>,
-    /// T of the mint's signature.
-    pub t: [u8; 32],
-    /// u of the mint's signature.
-    pub u: [u8; 32],
+    /// The proof.
+    pub proof: ProofBody,
 }
 frame!(DepositResponseFrame, 8, 4 << 20);
 
@@ -242,13 +248,11 @@ frame!(DepositResponseFrame, 8, 4 << 20);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpendingSideBody {
     /// S, opaque.
-    pub statement: [u8; 32],
+    pub statement: Bytes<32>,
     /// L.
     pub list: Vec<SpentKeyBody>,
-    /// T.
-    pub t: [u8; 32],
-    /// u.
-    pub u: [u8; 32],
+    /// The proof.
+    pub proof: ProofBody,
 }
 
 /// Two payments that share a token.
@@ -256,8 +260,8 @@ pub struct SpendingSideBody {
 pub struct DoubleSpendFrame {
     /// The shared token.
     pub token: SpentKeyBody,
-    /// R, s, t of its signature.
-    pub signature: [[u8; 32]; 3],
+    /// Its signature.
+    pub signature: SignatureBody,
     /// The two payments, the one with the smaller id first.
     pub sides: [SpendingSideBody; 2],
 }
@@ -269,26 +273,24 @@ pub struct KeysetBody {
     /// When it was announced, Unix time in seconds.
     pub published: u64,
     /// Currency, three lower-case letters.
-    pub currency: [u8; 3],
+    pub currency: String,
     /// Decimals of the smallest unit.
     pub decimals: u8,
     /// `issue_from`, `issue_until`, `spend_until`, `refresh_until`, `deposit_until`, Unix time in seconds.
     pub windows: [u64; 5],
     /// The key that signs deposit answers.
-    pub receipt_key: [u8; 32],
+    pub receipt_key: Bytes<32>,
     /// Denominations and their keys X, ascending by denomination.
-    pub keys: Vec<(u64, [u8; 32])>,
-    /// T of the root key's signature on the list up to here.
-    pub t: [u8; 32],
-    /// u of that signature.
-    pub u: [u8; 32],
+    pub keys: Vec<(u64, Bytes<32>)>,
+    /// The proof.
+    pub proof: ProofBody,
 }
 
 /// All keysets a mint has ever announced, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeysetListFrame {
     /// The root key.
-    pub root: [u8; 32],
+    pub root: Bytes<32>,
     /// The keysets.
     pub keysets: Vec<KeysetBody>,
 }

@@ -11,6 +11,7 @@
 //! very bytes that came in. Frames hold raw bytes and numbers only; the modules above turn them into validated types. Nothing is ever
 //! keyed on raw wire bytes.
 
+mod bytes;
 mod frames;
 
 use alloc::vec::Vec;
@@ -19,6 +20,7 @@ use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use bytes::Bytes;
 pub use frames::*;
 
 use crate::error::FrameError;
@@ -91,7 +93,7 @@ mod tests {
     use alloc::vec;
 
     fn reread() -> RereadFrame {
-        RereadFrame { payment: [1; 32], t: [2; 32], u: [3; 32] }
+        RereadFrame { payment: [1; 32].into(), proof: ProofBody { t: [2; 32].into(), u: [3; 32].into() } }
     }
 
     #[test]
