@@ -209,3 +209,13 @@ coded! {
         KeyMismatch = "use-key-mismatch", "the key does not belong to the token";
     }
 }
+
+coded! {
+    /// Text that is no voucher code.
+    VoucherError {
+        /// Wrong length, prefix or characters.
+        Malformed = "voucher-malformed", "this is not a voucher code";
+        /// The checksum does not fit: a typing error.
+        Checksum = "voucher-mistyped", "the voucher code has a typing error";
+    }
+}

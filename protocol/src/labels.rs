@@ -69,6 +69,8 @@ domains! {
     RECOVERY_HASH = "farthing/1 recovery hash";
     /// A voucher's key, derived from its code.
     VOUCHER = "farthing/1 voucher";
+    /// The checksum of a voucher's code.
+    VOUCHER_CHECK = "farthing/1 voucher check";
 }
 
 macro_rules! fields {

@@ -21,4 +21,5 @@ pub mod snowblind;
 pub mod spending;
 pub mod token;
 mod transcript;
+pub mod voucher;
 pub mod wire;

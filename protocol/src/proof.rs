@@ -334,12 +334,7 @@ impl LoneKey {
         SpendKey::from_bytes(bytes).map(Self)
     }
 
-    /// A voucher's key from its code: Hash(code), reduced modulo l. The code must hold at least 128 bits of entropy.
-    ///
-    /// # Errors
-    /// [`UseError::InvalidKey`] with probability 2^-252.
-    pub fn from_voucher_code(code: &[u8]) -> Result<Self, UseError> {
-        let secret = Transcript::new(labels::VOUCHER).bytes(labels::SEED, code).scalar(labels::KEY);
+    pub(crate) fn from_secret_scalar(secret: Scalar) -> Result<Self, UseError> {
         SpendKey::from_scalar(secret).map(Self).map_err(|_| UseError::InvalidKey)
     }
 

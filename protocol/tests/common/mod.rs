@@ -9,6 +9,7 @@ use farthing_protocol::seed::WalletSeed;
 use farthing_protocol::snowblind::{SigningKey, commit};
 use farthing_protocol::spending::KeyTable;
 use farthing_protocol::token::OwnedToken;
+use farthing_protocol::voucher::VoucherCode;
 use farthing_protocol::wire::{Frame, IssueRequestFrame, IssueResponseFrame, OpenRequestFrame, OpenResponseFrame};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -108,7 +109,7 @@ impl World {
 
     /// Tokens bought with a voucher.
     pub fn tokens(&mut self, denominations: &[u64]) -> Vec<OwnedToken> {
-        let voucher = LoneKey::from_voucher_code(b"0123456789abcdef").unwrap();
+        let voucher = VoucherCode::generate(&mut self.rng).key().unwrap();
         self.issue(denominations, &FundingKeys::Voucher(&voucher))
     }
 }
