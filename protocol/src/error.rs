@@ -189,6 +189,8 @@ coded! {
         InvalidSignature = "answer-invalid-signature", "the mint's signature on the answer does not verify";
         /// The change named is not what the payment left.
         WrongChange = "answer-wrong-change", "the change named is not what the payment left";
+        /// A double-spend proof is about two other payments.
+        UnrelatedProof = "answer-unrelated-proof", "a double-spend proof is not about the payment it answers";
     }
 }
 
@@ -207,6 +209,8 @@ coded! {
         InvalidKey = "use-invalid-key", "the secret key is not a canonical scalar other than zero";
         /// The key's public part is not the token's.
         KeyMismatch = "use-key-mismatch", "the key does not belong to the token";
+        /// Two lists that belong together differ in length.
+        CountMismatch = "use-count-mismatch", "two lists that belong together differ in length";
     }
 }
 

@@ -144,7 +144,7 @@ fn statement(root: &Point, mark: LedgerMark, payments: &[Option<PaymentId>], out
 /// Signs a deposit answer; `payments` holds `None` where a payment was too malformed to have an id.
 ///
 /// # Errors
-/// [`UseError::InvalidKey`] with probability 2^-252.
+/// [`UseError::CountMismatch`] if there is not one outcome a payment, [`UseError::InvalidKey`] with probability 2^-252.
 pub fn sign_answer<R: CryptoRng + ?Sized>(
     root: &Point,
     mark: LedgerMark,
@@ -153,6 +153,9 @@ pub fn sign_answer<R: CryptoRng + ?Sized>(
     key: &LoneKey,
     rng: &mut R,
 ) -> Result<DepositResponseFrame, UseError> {
+    if payments.len() != outcomes.len() {
+        return Err(UseError::CountMismatch);
+    }
     let outcomes: Vec<OutcomeBody> = outcomes.iter().map(Outcome::to_body).collect();
     let proof = key.prove(Purpose::Answer, &statement(root, mark, payments, &outcomes), rng)?.to_body();
     Ok(DepositResponseFrame { mark, receipt_key: key.public().to_bytes().into(), outcomes, proof })
@@ -164,7 +167,8 @@ pub fn sign_answer<R: CryptoRng + ?Sized>(
 /// [`AnswerError`], one variant per defect; the payments then stay undecided.
 ///
 /// # Security
-/// A double-spend inside is still only the mint's word: verify it, and treat one that fails as a broken mint.
+/// A double-spend inside is about the payment it stands for, but still only the mint's word: verify it, and treat one that fails as a
+/// broken mint.
 pub fn verify_answer(
     frame: &DepositResponseFrame,
     payments: &[(PaymentId, Amount)],
@@ -181,11 +185,14 @@ pub fn verify_answer(
     let statement = statement(keysets.root(), frame.mark, &ids, &frame.outcomes);
     proof.verify(Purpose::Answer, &statement, KeyList::Lone(&frame.receipt_key.0)).map_err(|_| AnswerError::InvalidSignature)?;
     let outcomes: Vec<Outcome> = frame.outcomes.iter().map(Outcome::from_body).collect::<Result<_, _>>()?;
-    for (outcome, (_, expected)) in outcomes.iter().zip(payments) {
-        if let Outcome::Credited { change } | Outcome::AlreadyCredited { change } = outcome
-            && change != expected
-        {
-            return Err(AnswerError::WrongChange);
+    for (outcome, (id, expected)) in outcomes.iter().zip(payments) {
+        match outcome {
+            Outcome::Credited { change } | Outcome::AlreadyCredited { change } if change != expected => {
+                return Err(AnswerError::WrongChange);
+            }
+            // A true proof about two other payments would excuse the mint from every payment it does not want to book.
+            Outcome::DoubleSpent(proof) if !proof.payment_ids().contains(id) => return Err(AnswerError::UnrelatedProof),
+            _ => {}
         }
     }
     Ok(outcomes)

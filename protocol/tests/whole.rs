@@ -4,7 +4,7 @@ mod common;
 
 use common::World;
 use farthing_protocol::amount::Amount;
-use farthing_protocol::error::{EvidenceError, PaymentError, ProofError};
+use farthing_protocol::error::{AnswerError, EvidenceError, PaymentError, ProofError, UseError};
 use farthing_protocol::evidence::{DoubleSpend, SpendingSide};
 use farthing_protocol::issue::FundingKeys;
 use farthing_protocol::payment::{Deposit, Payment, PaymentTerms};
@@ -137,4 +137,29 @@ fn a_deposit_answer_is_the_mints_word() {
     let mut forged = frame;
     forged.mark.sequence = 8;
     assert!(verify_answer(&forged, &expected, &world.list).is_err());
+}
+
+#[test]
+fn a_double_spend_of_others_excuses_nothing() {
+    // A mint that holds one true double-spend proof must not answer every deposit with it.
+    let mut world = World::new(6);
+    let mut tokens = world.tokens(&[100, 500]);
+    let (copied, honest) = (copy(&tokens[1]), tokens.remove(0));
+    let pay = |world: &mut World, tokens, recipient| {
+        let (payment, _) = OwnedTokens::new(tokens).unwrap().pay(&terms(recipient, 100), &mut world.rng).unwrap();
+        payment.state(recipient, [5; 32]).verify(&world.table, &mut world.rng).unwrap().into_inner()
+    };
+    let first = pay(&mut world, tokens, "news.example");
+    let second = pay(&mut world, vec![copied], "blog.example");
+    let other = pay(&mut world, vec![honest], "news.example");
+    let proof = DoubleSpend::new(SpendingSide::of(&first), &second).unwrap();
+    let mark = LedgerMark { ledger: [1; 16].into(), sequence: 7 };
+    let outcomes = [Outcome::DoubleSpent(Box::new(proof))];
+    for (spending, expected) in [(&second, None), (&first, None), (&other, Some(AnswerError::UnrelatedProof))] {
+        let ids = [Some(spending.payment_id())];
+        let frame = sign_answer(&world.root(), mark, &ids, &outcomes, &world.receipt, &mut world.rng).unwrap();
+        assert_eq!(verify_answer(&frame, &[(spending.payment_id(), Amount::ZERO)], &world.list).err(), expected);
+    }
+    let unequal = sign_answer(&world.root(), mark, &[], &outcomes, &world.receipt, &mut world.rng);
+    assert_eq!(unequal.err(), Some(UseError::CountMismatch));
 }
