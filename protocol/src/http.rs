@@ -4,6 +4,7 @@
 //! Reading and writing the headers themselves is the services' work.
 
 use alloc::string::String;
+use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -56,8 +57,8 @@ pub struct MethodDetails {
     pub maximum: Option<String>,
 }
 
-/// The JSON of a credential's `payload`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The JSON of a credential's `payload`. `Debug` shows only its kind: the salt links a payment to an article, the bytes are money.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 pub enum Credential {
     /// Paying.
@@ -72,6 +73,15 @@ pub enum Credential {
         /// base64url of a [`RereadFrame`](crate::wire::RereadFrame).
         reread: String,
     },
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Payment { .. } => "Payment(..)",
+            Self::Reread { .. } => "Reread(..)",
+        })
+    }
 }
 
 /// Every parameter of a challenge as echoed, raw.

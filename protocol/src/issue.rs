@@ -201,7 +201,7 @@ impl SessionPlan {
     /// caller has refused commitments it has seen in earlier sessions.
     ///
     /// # Errors
-    /// [`IssueError`], one variant per defect of the mint's answer.
+    /// [`IssueError`], one variant per defect of the mint's answer; [`IssueError::UnusableBlinding`] if the indices run past 2^64 - 1.
     pub fn blind(
         &self,
         seed: &WalletSeed,
@@ -222,7 +222,7 @@ impl SessionPlan {
             }
             seen.push(commitment);
             let key = keyset.key(*denomination).ok_or(IssueError::InvalidDenominations)?;
-            let index = first_index + offset as u64;
+            let index = first_index.checked_add(offset as u64).ok_or(IssueError::UnusableBlinding)?;
             let place = TokenPlace { root, keyset: self.keyset, denomination: *denomination, index, key };
             let (spend_key, blinding) = seed.token(&place, &commitment)?;
             let context = SigningContext::new(&self.keyset.0, denomination.units(), key);
@@ -380,7 +380,11 @@ impl CheckedOpen {
         &self.funding
     }
 
-    /// The digest of the request without its proof: the same request proved again has the same digest.
+    /// The digest of what is asked for: keyset, denominations, kind of funding, recovery hash. The same request proved again has the same
+    /// digest.
+    ///
+    /// # Security
+    /// Who pays is not in it: a session is found by its digest together with [`Funding::keys`], never by the digest alone.
     pub const fn digest(&self) -> &[u8; 32] {
         &self.digest
     }

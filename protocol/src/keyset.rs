@@ -243,6 +243,17 @@ impl KeysetList {
         self.keysets.iter().find(|keyset| keyset.id == *id)
     }
 
+    /// The one unit that all these keysets count in; `None` if one is unknown, if they differ, or if there are none.
+    ///
+    /// # Security
+    /// Denominations of different units must never be added up or exchanged: ask this before a payment's sum means anything, and before a
+    /// refresh or change issues from another keyset than it spends.
+    pub fn common_unit(&self, keysets: impl IntoIterator<Item = KeysetId>) -> Option<&Unit> {
+        let mut keysets = keysets.into_iter();
+        let unit = self.get(&keysets.next()?)?.unit();
+        keysets.all(|id| self.get(&id).is_some_and(|keyset| keyset.unit() == unit)).then_some(unit)
+    }
+
     /// The newest keyset of a unit that issues at `now`.
     pub fn issuing(&self, unit: &Unit, now: u64) -> Option<&Keyset> {
         self.keysets.iter().rev().find(|keyset| keyset.unit == *unit && keyset.issues_at(now))

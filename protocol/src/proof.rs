@@ -169,10 +169,17 @@ impl PaymentId {
 }
 
 /// (T, u): 64 bytes. T's encoding is checked when the proof is verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct KeyProof {
     pub(crate) t: [u8; 32],
     pub(crate) u: Scalar,
+}
+
+impl core::fmt::Debug for KeyProof {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        // T and u name one payment: like points, they are never printed.
+        f.write_str("KeyProof(..)")
+    }
 }
 
 impl KeyProof {
@@ -312,8 +319,11 @@ pub(crate) fn prove<R: CryptoRng + ?Sized>(
     let t = Zeroizing::new(hedge.scalar(labels::OUTPUT));
     let t_point = Point::from_element(RistrettoPoint::mul_base(&t)).map_err(|_| UseError::InvalidKey)?.to_bytes();
     let coefficients = KeyProof::coefficients_after(transcript, keys.len(), &t_point);
-    let u = coefficients.into_iter().zip(keys).fold(*t, |sum, (e, key)| sum + short_scalar(e) * key.secret);
-    Ok(KeyProof { t: t_point, u })
+    let mut u = Zeroizing::new(*t);
+    for (e, key) in coefficients.into_iter().zip(keys) {
+        *u += *Zeroizing::new(short_scalar(e) * key.secret);
+    }
+    Ok(KeyProof { t: t_point, u: *u })
 }
 
 /// A key that stands alone and may prove many times: a voucher's, the root's, a receipt key.

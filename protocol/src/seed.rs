@@ -41,9 +41,9 @@ pub struct TokenPlace<'a> {
 impl WalletSeed {
     /// Draws a seed.
     pub fn generate<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
-        let mut seed = [0; 32];
-        rng.fill_bytes(&mut seed);
-        Self(seed)
+        let mut seed = Self([0; 32]);
+        rng.fill_bytes(&mut seed.0);
+        seed
     }
 
     /// Reads a stored seed.

@@ -145,12 +145,12 @@ impl Commitment {
 /// # Timing
 /// Constant time: fixed-base and constant-time multiplication only.
 pub fn commit<R: CryptoRng + ?Sized>(second_generator: &Point, rng: &mut R) -> Result<(Nonces, Commitment), GroupError> {
-    let (a, b, y) = (random_scalar(rng), random_scalar(rng), random_non_zero_scalar(rng));
+    let (a, b, y) = (Zeroizing::new(random_scalar(rng)), Zeroizing::new(random_scalar(rng)), Zeroizing::new(random_non_zero_scalar(rng)));
     let commitment = Commitment {
         a: Point::from_element(RistrettoPoint::mul_base(&a))?,
-        b: Point::from_element(RistrettoPoint::mul_base(&b) + y * second_generator.element())?,
+        b: Point::from_element(RistrettoPoint::mul_base(&b) + *y * second_generator.element())?,
     };
-    Ok((Nonces { a, b, y, commitment }, commitment))
+    Ok((Nonces { a: *a, b: *b, y: *y, commitment }, commitment))
 }
 
 impl Nonces {
@@ -167,7 +167,8 @@ impl Nonces {
     /// # Timing
     /// Constant time in a, b, y and x.
     pub fn respond(self, key: &SigningKey, challenge: &Challenge) -> Response {
-        let z = self.a + (challenge.0 + fifth_power(&self.y)) * key.secret;
+        let factor = Zeroizing::new(challenge.0 + *Zeroizing::new(fifth_power(&self.y)));
+        let z = self.a + *Zeroizing::new(*factor * key.secret);
         Response { b: self.b, y: self.y, z }
     }
 }
@@ -267,13 +268,15 @@ impl Blinding {
             return Err(IssueError::UnusableBlinding);
         }
         let alpha_5 = Zeroizing::new(fifth_power(&self.alpha));
+        let alpha_5_beta = Zeroizing::new(*alpha_5 * self.beta);
         let blinded = RistrettoPoint::multiscalar_mul(
-            [&*alpha_5, &self.alpha, &(*alpha_5 * self.beta)],
+            [&*alpha_5, &self.alpha, &*alpha_5_beta],
             [commitment.a.element(), commitment.b.element(), key.element()],
         );
         let r_point =
             Point::from_element(RistrettoPoint::mul_base(&self.r) + blinded).map_err(|_| IssueError::UnusableBlinding)?.to_bytes();
-        let challenge = context.challenge(message, &r_point) * alpha_5.invert() + self.beta;
+        let unblinded = Zeroizing::new(context.challenge(message, &r_point));
+        let challenge = *unblinded * *Zeroizing::new(alpha_5.invert()) + self.beta;
         let pending = PendingBlinding { blinding: self, r_point, challenge, commitment: *commitment, key: *key };
         Ok((pending, Challenge(challenge)))
     }
@@ -300,7 +303,8 @@ impl PendingBlinding {
         if t == Scalar::ZERO {
             return Err(IssueError::InvalidResponse);
         }
-        Ok(Signature { r: self.r_point, s: r + fifth_power(alpha) * response.z + alpha * response.b, t })
+        let alpha_5 = Zeroizing::new(fifth_power(alpha));
+        Ok(Signature { r: self.r_point, s: r + *alpha_5 * response.z + alpha * response.b, t })
     }
 }
 

@@ -33,9 +33,9 @@ pub struct VoucherCode([u8; 16]);
 impl VoucherCode {
     /// Draws a code.
     pub fn generate<R: CryptoRng + ?Sized>(rng: &mut R) -> Self {
-        let mut bytes = [0; 16];
-        rng.fill_bytes(&mut bytes);
-        Self(bytes)
+        let mut code = Self([0; 16]);
+        rng.fill_bytes(&mut code.0);
+        code
     }
 
     /// Reads a code as people type it.
