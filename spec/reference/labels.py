@@ -1,0 +1,68 @@
+"""Every domain separator and field label, and `Hash`: spec/primitives.md, sections 4 and 5."""
+
+import ristretto
+from merlin import Transcript as Merlin
+
+GENERATOR_H = "farthing/1 generator H"
+SIGNATURE = "farthing/1 blind signature"
+STATEMENT = "farthing/1 statement"
+PROOF = "farthing/1 proof of spending"
+PROOF_NONCE = "farthing/1 proof nonce"
+PAYMENT_ID = "farthing/1 payment id"
+BATCH = "farthing/1 batch weights"
+HTTP_CHALLENGE = "farthing/1 http challenge"
+SESSION_OPEN = "farthing/1 session open"
+SESSION_ISSUE = "farthing/1 session issue"
+DEPOSIT_ANSWER = "farthing/1 deposit answer"
+KEYSET_ID = "farthing/1 keyset id"
+KEYSET_HEAD = "farthing/1 keyset list head"
+COMMITMENT_ROW = "farthing/1 commitment row"
+WALLET_TOKEN = "farthing/1 wallet token"
+WALLET_RECOVERY = "farthing/1 wallet recovery"
+RECOVERY_HASH = "farthing/1 recovery hash"
+VOUCHER = "farthing/1 voucher"
+VOUCHER_CHECK = "farthing/1 voucher check"
+
+ALL = [GENERATOR_H, SIGNATURE, STATEMENT, PROOF, PROOF_NONCE, PAYMENT_ID, BATCH, HTTP_CHALLENGE, SESSION_OPEN, SESSION_ISSUE,
+       DEPOSIT_ANSWER, KEYSET_ID, KEYSET_HEAD, COMMITMENT_ROW, WALLET_TOKEN, WALLET_RECOVERY, RECOVERY_HASH, VOUCHER, VOUCHER_CHECK]
+
+
+class Transcript:
+    """A transcript of one domain: append fields in order, then squeeze."""
+
+    def __init__(self, domain):
+        assert domain in ALL
+        self.merlin = Merlin(domain.encode())
+
+    def clone(self):
+        copy = object.__new__(Transcript)
+        copy.merlin = self.merlin.clone()
+        return copy
+
+    def bytes(self, field, value):
+        self.merlin.append(field.encode(), value)
+        return self
+
+    def u64(self, field, value):
+        return self.bytes(field, value.to_bytes(8, "little"))
+
+    def optional(self, field, value):
+        if value is None:
+            return self.u64("present", 0)
+        return self.u64("present", 1).bytes(field, value)
+
+    def squeeze(self, field, count):
+        return self.merlin.challenge(field.encode(), count)
+
+    def digest(self):
+        return self.squeeze("output", 32)
+
+    def scalar(self, field):
+        return ristretto.wide_scalar(self.squeeze(field, 64))
+
+
+def second_generator():
+    return ristretto.from_uniform_bytes(Transcript(GENERATOR_H).squeeze("output", 64))
+
+
+H = second_generator()
