@@ -1,0 +1,353 @@
+//! Buying tokens: with a voucher, with older tokens, with change. Every step is stored before the next byte is sent.
+//!
+//! ```text
+//! begun (open request stored) -> opened (commitments and issue request stored) -> tokens stored, record gone
+//!                             <- session-gone: a new session with new indices
+//! ```
+
+use farthing_protocol::amount::Amount;
+use farthing_protocol::issue::{FundingKeys, MAX_OUTPUTS, PendingTokens, SessionPlan};
+use farthing_protocol::keyset::Keyset;
+use farthing_protocol::proof::{LoneKey, SpentKey, Statement};
+use farthing_protocol::snowblind::Commitment;
+use farthing_protocol::token::{MAX_TOKENS, OwnedTokens, UsedTokens};
+use farthing_protocol::voucher::VoucherCode;
+use farthing_protocol::wire::{Bytes, IssueRequestFrame, OpenRequestFrame, OpenResponseFrame};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::error::WalletError;
+use crate::policy::top_up;
+use crate::records::{Exchange, FundingRecord, HeldToken, PaymentRecord, PaymentState, SessionRecord, TokenRecord, TokenState};
+use crate::{Wallet, now};
+
+/// How often a session that the mint has cancelled is opened anew before the wallet gives up for now.
+const MOST_SESSIONS: usize = 3;
+
+/// One session buys at most this many of the largest denomination, so that it stays below the protocol's limit of outputs.
+const LARGEST_PER_SESSION: u64 = 128;
+
+/// What a refresh has done, in smallest units.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RefreshReport {
+    /// Value of tokens replaced by new ones.
+    pub refreshed: Amount,
+    /// Change taken.
+    pub change: Amount,
+    /// Change the mint has not booked yet: try again later.
+    pub change_waiting: Amount,
+    /// Tokens the mint says were spent before; they are gone.
+    pub lost: Amount,
+}
+
+/// The secret side of a funding, loaded from its record.
+enum LoadedFunding {
+    Voucher(LoneKey),
+    Refresh(UsedTokens),
+    Change(UsedTokens, Statement),
+}
+
+impl LoadedFunding {
+    const fn keys(&self) -> FundingKeys<'_> {
+        match self {
+            Self::Voucher(key) => FundingKeys::Voucher(key),
+            Self::Refresh(tokens) => FundingKeys::Refresh(tokens),
+            Self::Change(tokens, statement) => FundingKeys::Change(tokens, *statement),
+        }
+    }
+}
+
+pub(crate) fn used_tokens(tokens: &[HeldToken]) -> Result<UsedTokens, WalletError> {
+    let tokens = tokens.iter().map(HeldToken::to_owned_token).collect::<Result<_, _>>()?;
+    Ok(OwnedTokens::new(tokens).map_err(|_| WalletError::Damaged)?.retire())
+}
+
+impl Wallet {
+    /// Turns a voucher's whole balance into tokens; returns their value.
+    ///
+    /// Repeated after a crash or a lost answer it finishes what was begun.
+    ///
+    /// # Errors
+    /// [`WalletError`]; value asked for and not received yet stays recorded.
+    pub async fn topup(&mut self, code: &VoucherCode) -> Result<Amount, WalletError> {
+        let key = code.key()?;
+        let secret = Bytes(*key.expose_secret());
+        let mut total = Amount::ZERO;
+        for (number, session) in self.store.sessions()? {
+            let amount = self.run(number).await?;
+            if matches!(session.funding, FundingRecord::Voucher { secret: known } if known == secret) {
+                total = total.checked_add(amount).ok_or(WalletError::Damaged)?;
+            }
+        }
+        loop {
+            let (balance, currency) = self.mint.voucher_balance(key.public()).await?;
+            if currency != self.unit.name() {
+                return Err(WalletError::MintBroken("the voucher is in another currency"));
+            }
+            if balance.is_zero() {
+                return if total.is_zero() { Err(WalletError::VoucherEmpty) } else { Ok(total) };
+            }
+            let denominations = self.issuing_keyset().await?.denominations();
+            let largest = denominations.last().map_or(1, |largest| largest.units());
+            let amount = balance.min(Amount::from_units(largest.saturating_mul(LARGEST_PER_SESSION)));
+            let number = self.begin(FundingRecord::Voucher { secret }, amount).await?;
+            total = total.checked_add(self.run(number).await?).ok_or(WalletError::Damaged)?;
+        }
+    }
+
+    /// Finishes what is unfinished, takes the change that is due, and replaces tokens that may no longer be paid; with `all`, every token.
+    ///
+    /// # Errors
+    /// [`WalletError`]; what was begun stays recorded.
+    pub async fn refresh(&mut self, all: bool) -> Result<RefreshReport, WalletError> {
+        let mut report = RefreshReport { refreshed: Amount::ZERO, change: Amount::ZERO, change_waiting: Amount::ZERO, lost: Amount::ZERO };
+        for (number, session) in self.store.sessions()? {
+            self.run_into(number, &session.funding, &mut report).await?;
+        }
+        self.give_up_late_payments()?;
+        let now = now();
+        let tokens: Vec<(SpentKey, TokenRecord)> = self.store.tokens()?;
+        let stale: Vec<(SpentKey, TokenRecord)> = tokens
+            .into_iter()
+            .filter(|(key, record)| {
+                let spendable = self.keysets.get(&key.keyset).is_some_and(|keyset| keyset.spendable_at(now));
+                record.state == TokenState::RefreshOnly || (record.state == TokenState::Owned && (all || !spendable))
+            })
+            .collect();
+        for group in stale.chunks(MAX_TOKENS) {
+            self.refresh_group(group, &mut report).await?;
+        }
+        let due: Vec<PaymentRecord> = self.store.payments()?.into_iter().filter(PaymentRecord::change_is_due).collect();
+        for payment in due {
+            let funding = FundingRecord::Change { payment: payment.id };
+            let number = self.begin(funding.clone(), payment.change).await?;
+            self.run_into(number, &funding, &mut report).await?;
+        }
+        Ok(report)
+    }
+
+    async fn refresh_group(&mut self, group: &[(SpentKey, TokenRecord)], report: &mut RefreshReport) -> Result<(), WalletError> {
+        let refresh = |group: &[(SpentKey, TokenRecord)]| -> Result<(FundingRecord, Amount), WalletError> {
+            let value = Amount::checked_sum(group.iter().map(|(key, _)| key.denomination)).ok_or(WalletError::Damaged)?;
+            Ok((FundingRecord::Refresh { tokens: group.iter().map(|(key, record)| HeldToken::new(key, record)).collect() }, value))
+        };
+        let (funding, value) = refresh(group)?;
+        let number = self.begin(funding.clone(), value).await?;
+        match self.run_into(number, &funding, report).await {
+            // One of the group was spent before: the others go one by one.
+            Err(WalletError::MintRefuses { code }) if code == "token-spent" => {}
+            other => return other,
+        }
+        for single in group.chunks(1) {
+            let (funding, value) = refresh(single)?;
+            let number = self.begin(funding.clone(), value).await?;
+            match self.run_into(number, &funding, report).await {
+                Err(WalletError::MintRefuses { code }) if code == "token-spent" => {
+                    self.store.change(|change| change.remove_token(&single[0].0))?;
+                    report.lost = report.lost.checked_add(value).ok_or(WalletError::Damaged)?;
+                }
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs an issue and adds what came of it to the report. Change that is not booked yet is no error.
+    async fn run_into(&mut self, number: u64, funding: &FundingRecord, report: &mut RefreshReport) -> Result<(), WalletError> {
+        match (self.run(number).await, funding) {
+            (Ok(amount), FundingRecord::Refresh { .. }) => report.refreshed = add(report.refreshed, amount)?,
+            (Ok(amount), FundingRecord::Change { .. }) => report.change = add(report.change, amount)?,
+            (Ok(_), FundingRecord::Voucher { .. }) => {}
+            (Err(WalletError::MintRefuses { code }), FundingRecord::Change { payment }) if code == "change-unavailable" => {
+                let payment = self.store.payment(&payment.0)?.ok_or(WalletError::Damaged)?;
+                report.change_waiting = add(report.change_waiting, payment.change)?;
+            }
+            (Err(error), _) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// A payment without an answer whose deadline has passed can no longer be booked: its tokens may be refreshed.
+    fn give_up_late_payments(&self) -> Result<(), WalletError> {
+        let now = now();
+        for mut payment in self.store.payments()? {
+            if payment.state == PaymentState::Sent && payment.deposit_by < now {
+                payment.state = PaymentState::Refused { code: "no-answer".into() };
+                self.store.change(|change| Self::free_tokens(change, &payment))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores a finished payment's state and lets its tokens go to the next refresh.
+    pub(crate) fn free_tokens(change: &crate::store::Change, payment: &PaymentRecord) -> Result<(), WalletError> {
+        for token in &payment.tokens {
+            let record =
+                TokenRecord { signature: token.signature, secret: token.secret, state: TokenState::RefreshOnly, acquired: payment.created };
+            change.put_token(&token.spent_key(), &record)?;
+        }
+        change.put_payment(payment)
+    }
+
+    /// The newest keyset that issues; asks the mint for its list if none does.
+    async fn issuing_keyset(&mut self) -> Result<Keyset, WalletError> {
+        if self.keysets.issuing(&self.unit, now()).is_none() {
+            self.update_keysets().await?;
+        }
+        self.keysets.issuing(&self.unit, now()).cloned().ok_or(WalletError::NothingIssuing)
+    }
+
+    /// Records an issue and what pays for it, before anything is sent.
+    async fn begin(&mut self, funding: FundingRecord, amount: Amount) -> Result<u64, WalletError> {
+        let keyset = self.issuing_keyset().await?;
+        let denominations = top_up(amount, &keyset.denominations()).filter(|outputs| outputs.len() <= MAX_OUTPUTS);
+        let denominations = denominations.ok_or(WalletError::NothingIssuing)?;
+        let number = self.store.change(|change| change.reserve_indices(denominations.len()))?;
+        let (open, first_index) = self.open_request(&funding, &keyset, denominations, number)?;
+        let record = SessionRecord { funding, first_index, open, exchange: None };
+        self.store.change(|change| {
+            match &record.funding {
+                FundingRecord::Refresh { tokens } => {
+                    for token in tokens {
+                        let state = TokenState::Refreshing(number);
+                        let row = TokenRecord { signature: token.signature, secret: token.secret, state, acquired: now() };
+                        change.put_token(&token.spent_key(), &row)?;
+                    }
+                }
+                FundingRecord::Change { payment } => {
+                    let mut payment = self.store.payment(&payment.0)?.ok_or(WalletError::Damaged)?;
+                    payment.change_taken = true;
+                    change.put_payment(&payment)?;
+                }
+                FundingRecord::Voucher { .. } => {}
+            }
+            change.put_session(number, &record)
+        })?;
+        Ok(number)
+    }
+
+    fn open_request(
+        &mut self,
+        funding: &FundingRecord,
+        keyset: &Keyset,
+        denominations: Vec<Amount>,
+        first_index: u64,
+    ) -> Result<(OpenRequestFrame, u64), WalletError> {
+        let recovery = self.seed.recovery_hash(&self.root, first_index);
+        let plan = SessionPlan { keyset: keyset.id(), denominations, recovery };
+        let loaded = self.load(funding)?;
+        Ok((plan.open(&self.root, &loaded.keys(), &mut self.rng)?, first_index))
+    }
+
+    fn load(&self, funding: &FundingRecord) -> Result<LoadedFunding, WalletError> {
+        Ok(match funding {
+            FundingRecord::Voucher { secret } => {
+                LoadedFunding::Voucher(LoneKey::from_bytes(&Zeroizing::new(secret.0)).map_err(|_| WalletError::Damaged)?)
+            }
+            FundingRecord::Refresh { tokens } => LoadedFunding::Refresh(used_tokens(tokens)?),
+            FundingRecord::Change { payment } => {
+                let payment = self.store.payment(&payment.0)?.ok_or(WalletError::Damaged)?;
+                LoadedFunding::Change(used_tokens(&payment.tokens)?, Statement::from_bytes(payment.statement.0))
+            }
+        })
+    }
+
+    /// Carries a recorded issue to its end; returns the value of the tokens.
+    async fn run(&mut self, number: u64) -> Result<Amount, WalletError> {
+        for _ in 0..MOST_SESSIONS {
+            let sessions = self.store.sessions()?;
+            let (_, record) = sessions.into_iter().find(|(known, _)| *known == number).ok_or(WalletError::Damaged)?;
+            match self.run_once(number, &record).await {
+                Err(WalletError::MintRefuses { code }) if code == "session-gone" => self.renew(number, record).await?,
+                Err(WalletError::MintRefuses { code }) => {
+                    self.abandon(number, &record)?;
+                    return Err(WalletError::MintRefuses { code });
+                }
+                Err(other) => return Err(other),
+                Ok(()) => return record.amount(),
+            }
+        }
+        Err(WalletError::MintBusy { code: "session-gone".into() })
+    }
+
+    async fn run_once(&mut self, number: u64, record: &SessionRecord) -> Result<(), WalletError> {
+        let (pending, request) = match &record.exchange {
+            Some(Exchange { opened, request }) => (self.blind(record, opened)?, request.clone()),
+            None => self.open_session(number, record).await?,
+        };
+        let response = self.mint.issue(&request).await?;
+        let tokens = pending.unblind(&response)?;
+        let acquired = now();
+        self.store.change(|change| {
+            change.remove_session(number)?;
+            if let FundingRecord::Refresh { tokens } = &record.funding {
+                for token in tokens {
+                    change.remove_token(&token.spent_key())?;
+                }
+            }
+            tokens.iter().try_for_each(|owned| change.put_token(owned.token().spent_key(), &TokenRecord::new(owned, acquired)))
+        })
+    }
+
+    /// Opens the session at the mint and stores the request for its responses.
+    async fn open_session(&mut self, number: u64, record: &SessionRecord) -> Result<(PendingTokens, IssueRequestFrame), WalletError> {
+        let opened = self.mint.open_session(&record.open).await?;
+        let pending = self.blind(record, &opened)?;
+        let loaded = self.load(&record.funding)?;
+        let request = record.plan().request(&self.root, &pending, &loaded.keys(), &mut self.rng)?;
+        let record = SessionRecord { exchange: Some(Exchange { opened: opened.clone(), request: request.clone() }), ..record.clone() };
+        self.store.change(|change| {
+            for body in &opened.commitments {
+                let commitment = Commitment::from_body(body).map_err(|_| WalletError::MintBroken("a commitment is not canonical"))?;
+                if !change.add_commitment(&commitment.row())? {
+                    return Err(WalletError::MintBroken("it repeats a commitment"));
+                }
+            }
+            change.put_session(number, &record)
+        })?;
+        Ok((pending, request))
+    }
+
+    /// Derives the pending tokens of an exchange; the same exchange always gives the same ones.
+    fn blind(&self, record: &SessionRecord, opened: &OpenResponseFrame) -> Result<PendingTokens, WalletError> {
+        let plan = record.plan();
+        let keyset = self.keysets.get(&plan.keyset).ok_or(WalletError::Damaged)?;
+        Ok(plan.blind(&self.seed, &self.root, keyset, record.first_index, opened)?)
+    }
+
+    /// Puts a new session in the place of one the mint has cancelled for good, with indices of its own.
+    async fn renew(&mut self, number: u64, record: SessionRecord) -> Result<(), WalletError> {
+        let keyset = self.issuing_keyset().await?;
+        let denominations = top_up(record.amount()?, &keyset.denominations()).ok_or(WalletError::NothingIssuing)?;
+        let first_index = self.store.change(|change| change.reserve_indices(denominations.len()))?;
+        let (open, first_index) = self.open_request(&record.funding, &keyset, denominations, first_index)?;
+        let record = SessionRecord { open, first_index, exchange: None, ..record };
+        self.store.change(|change| change.put_session(number, &record))
+    }
+
+    /// Forgets an issue the mint has refused; nothing was booked for it.
+    fn abandon(&self, number: u64, record: &SessionRecord) -> Result<(), WalletError> {
+        self.store.change(|change| {
+            match &record.funding {
+                FundingRecord::Refresh { tokens } => {
+                    for token in tokens {
+                        let state = TokenState::RefreshOnly;
+                        let row = TokenRecord { signature: token.signature, secret: token.secret, state, acquired: now() };
+                        change.put_token(&token.spent_key(), &row)?;
+                    }
+                }
+                FundingRecord::Change { payment } => {
+                    let mut payment = self.store.payment(&payment.0)?.ok_or(WalletError::Damaged)?;
+                    payment.change_taken = false;
+                    change.put_payment(&payment)?;
+                }
+                FundingRecord::Voucher { .. } => {}
+            }
+            change.remove_session(number)
+        })
+    }
+}
+
+fn add(sum: Amount, value: Amount) -> Result<Amount, WalletError> {
+    sum.checked_add(value).ok_or(WalletError::Damaged)
+}

@@ -1,0 +1,313 @@
+//! The `farthing` command: a reader's wallet in a terminal.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use clap::{Parser, Subcommand};
+use farthing_protocol::amount::Amount;
+use farthing_protocol::group::Point;
+use farthing_protocol::voucher::VoucherCode;
+use farthing_wallet::{ClientOptions, Delivery, DeliveryKind, Offer, PayOptions, Wallet, WalletError};
+use serde_json::{Value, json};
+use url::Url;
+
+/// Prepaid tokens for paying fractions of a cent per article.
+#[derive(Parser)]
+#[command(name = "farthing", version)]
+struct Arguments {
+    /// The wallet's directory; by default `farthing` in the user's data directory.
+    #[arg(long, env = "FARTHING_WALLET", global = true)]
+    wallet: Option<PathBuf>,
+    /// Answer in JSON, errors too.
+    #[arg(long, global = true)]
+    json: bool,
+    /// A proxy for all requests, such as `socks5h://127.0.0.1:9050`.
+    #[arg(long, env = "FARTHING_PROXY", global = true)]
+    proxy: Option<Url>,
+    /// Seconds one request may take.
+    #[arg(long, default_value_t = 30, global = true)]
+    timeout: u64,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Makes a wallet for one mint.
+    Init {
+        /// The mint's address.
+        #[arg(long)]
+        mint: Url,
+        /// The mint's root key, as the operator publishes it.
+        #[arg(long)]
+        mint_key: String,
+    },
+    /// Turns a voucher into tokens.
+    Topup {
+        /// The voucher's code; `-` reads it from standard input, so that it stays out of the shell's history.
+        voucher: String,
+    },
+    /// Shows what the wallet holds.
+    Balance,
+    /// Shows what a page costs, asks, pays, and prints the page; reads again what was paid for.
+    Pay {
+        /// The page's address.
+        url: Url,
+        /// Pay without asking.
+        #[arg(long)]
+        yes: bool,
+        /// The most it may cost, in the main unit, such as 0.05.
+        #[arg(long)]
+        max_price: Option<String>,
+        /// What to give where the reader chooses the amount, in the main unit.
+        #[arg(long)]
+        amount: Option<String>,
+        /// Write the page here instead of to standard output.
+        #[arg(long, short)]
+        output: Option<PathBuf>,
+    },
+    /// Takes the change that is due and replaces tokens that may no longer be paid.
+    Refresh {
+        /// Replace every token.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Lists what was paid.
+    History,
+}
+
+enum Failure {
+    Wallet(WalletError),
+    Usage(&'static str, &'static str),
+    Output,
+}
+
+impl From<WalletError> for Failure {
+    fn from(error: WalletError) -> Self {
+        Self::Wallet(error)
+    }
+}
+
+impl Failure {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Wallet(error) => error.code(),
+            Self::Usage(code, _) => code,
+            Self::Output => "output-failed",
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Wallet(error) => error.to_string(),
+            Self::Usage(_, text) => (*text).to_owned(),
+            Self::Output => "the page could not be written; it is paid for: repeat the command".to_owned(),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let mut error = json!({ "code": self.code(), "message": self.text() });
+        if let Self::Wallet(wallet) = self {
+            if let Some(code) = wallet.peer_code() {
+                error["peer"] = json!(code);
+            }
+            if let WalletError::PaymentRefused { proof: Some(proof), .. } = wallet {
+                error["proof"] = json!(Base64UrlUnpadded::encode_string(proof));
+            }
+        }
+        json!({ "error": error })
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let json = arguments.json;
+    match run(arguments).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if json {
+                eprintln!("{}", failure.to_json());
+            } else {
+                eprintln!("farthing: {} [{}]", failure.text(), failure.code());
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn directory(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    let data = || std::env::var_os("XDG_DATA_HOME").map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+    let default = || data().or_else(home).map(|base| base.join("farthing"));
+    given.or_else(default).ok_or(Failure::Usage("no-directory", "say where the wallet is: --wallet DIRECTORY"))
+}
+
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let directory = directory(arguments.wallet)?;
+    let options = ClientOptions { proxy: arguments.proxy, timeout: Duration::from_secs(arguments.timeout) };
+    let json = arguments.json;
+    if let Command::Init { mint, mint_key } = arguments.command {
+        let mut bytes = [0; 32];
+        let decoded = Base64UrlUnpadded::decode(mint_key.trim(), &mut bytes).is_ok_and(|decoded| decoded.len() == 32);
+        let root = decoded.then(|| Point::from_bytes(bytes).ok()).flatten();
+        let root = root.ok_or(Failure::Usage("bad-mint-key", "the mint key is not a root key"))?;
+        let wallet = Wallet::init(&directory, mint, root, options).await?;
+        return print(json, &json!({ "currency": wallet.unit().name() }), || format!("A wallet for {} is ready.", wallet.unit().name()));
+    }
+    let mut wallet = Wallet::open(&directory, options)?;
+    match arguments.command {
+        Command::Init { .. } => Ok(()),
+        Command::Topup { voucher } => topup(&mut wallet, &voucher, json).await,
+        Command::Balance => balance(&wallet, json),
+        Command::Pay { url, yes, max_price, amount, output } => {
+            let parse = |text: Option<String>| {
+                text.map(|text| wallet.unit().parse(&text).ok_or(Failure::Usage("bad-amount", "an amount looks like 0.05"))).transpose()
+            };
+            let options = PayOptions { max_price: parse(max_price)?, tip: parse(amount)? };
+            pay(&mut wallet, &url, options, yes, output, json).await
+        }
+        Command::Refresh { all } => {
+            let report = wallet.refresh(all).await?;
+            let unit = wallet.unit().clone();
+            let value = serde_json::to_value(&report).unwrap_or_default();
+            print(json, &value, || {
+                let parts = [
+                    (report.refreshed, "refreshed."),
+                    (report.change, "of change taken."),
+                    (report.change_waiting, "of change is not booked at the mint yet."),
+                    (report.lost, "had been spent before and is gone."),
+                ];
+                let done = parts.iter().filter(|(value, _)| !value.is_zero());
+                let lines: Vec<String> = done.map(|(value, what)| format!("{} {what}", unit.display(*value))).collect();
+                if lines.is_empty() { "Nothing to do.".into() } else { lines.join("\n") }
+            })
+        }
+        Command::History => history(&wallet, json),
+    }
+}
+
+fn print(json: bool, value: &Value, text: impl FnOnce() -> String) -> Result<(), Failure> {
+    let line = if json { value.to_string() } else { text() };
+    writeln!(std::io::stdout(), "{line}").map_err(|_| Failure::Output)
+}
+
+async fn topup(wallet: &mut Wallet, voucher: &str, json: bool) -> Result<(), Failure> {
+    let text = if voucher == "-" {
+        let mut line = String::new();
+        std::io::stdin().lock().read_line(&mut line).map_err(|_| Failure::Usage("no-voucher", "no voucher on standard input"))?;
+        line
+    } else {
+        voucher.to_owned()
+    };
+    let code = VoucherCode::parse(&text).map_err(|error| {
+        let mistyped = error == farthing_protocol::error::VoucherError::Checksum;
+        Failure::Usage(error.code(), if mistyped { "the voucher code has a typing error" } else { "this is not a voucher code" })
+    })?;
+    let amount = wallet.topup(&code).await?;
+    let unit = wallet.unit().clone();
+    print(json, &json!({ "added": amount, "currency": unit.name() }), || format!("Added {}.", unit.display(amount)))
+}
+
+fn balance(wallet: &Wallet, json: bool) -> Result<(), Failure> {
+    let balance = wallet.balance()?;
+    let unit = wallet.unit();
+    print(json, &serde_json::to_value(&balance).unwrap_or_default(), || {
+        let mut lines = vec![format!("{} to spend, in {} tokens", unit.display(balance.spendable), balance.tokens)];
+        let others = [
+            (balance.change_due, "of change to be taken: farthing refresh"),
+            (balance.to_refresh, "to be refreshed first: farthing refresh"),
+            (balance.in_payments, "in unfinished payments: pay the same address again"),
+            (balance.in_issues, "being issued: farthing refresh"),
+        ];
+        lines.extend(others.iter().filter(|(value, _)| !value.is_zero()).map(|(value, what)| format!("{} {what}", unit.display(*value))));
+        lines.join("\n")
+    })
+}
+
+async fn pay(wallet: &mut Wallet, url: &Url, options: PayOptions, yes: bool, output: Option<PathBuf>, json: bool) -> Result<(), Failure> {
+    let unit = wallet.unit().clone();
+    let mut ask = |offer: &Offer, amount: Amount| -> bool {
+        if !json {
+            eprintln!("{} asks {} for: {}", offer.publisher, unit.display(amount), offer.title);
+        }
+        yes || (std::io::stdin().is_terminal() && answered_yes())
+    };
+    let delivery = wallet.pay(url, options, &mut ask).await?;
+    let unit = wallet.unit();
+    if let Some(path) = &output {
+        std::fs::write(path, &delivery.body).map_err(|_| Failure::Output)?;
+    }
+    if json {
+        let mut value = json!({
+            "kind": delivery.kind,
+            "publisher": delivery.publisher,
+            "title": delivery.title,
+            "amount": delivery.amount,
+            "change": delivery.change,
+            "currency": unit.name(),
+            "content_type": delivery.content_type,
+            "payment": Base64UrlUnpadded::encode_string(&delivery.payment),
+        });
+        if output.is_none() {
+            value["body"] = json!(String::from_utf8_lossy(&delivery.body));
+        }
+        return print(true, &value, String::new);
+    }
+    eprintln!("{}", summary(&delivery, &unit.display(delivery.amount)));
+    if output.is_none() {
+        let mut out = std::io::stdout();
+        out.write_all(&delivery.body).and_then(|()| out.flush()).map_err(|_| Failure::Output)?;
+    }
+    Ok(())
+}
+
+fn summary(delivery: &Delivery, price: &str) -> String {
+    match delivery.kind {
+        DeliveryKind::Free => "This page is free.".into(),
+        DeliveryKind::Paid => format!("Paid {price}."),
+        DeliveryKind::Finished => format!("Finished the payment of {price} begun before."),
+        DeliveryKind::ReadAgain => "Already paid: read again for nothing.".into(),
+    }
+}
+
+fn answered_yes() -> bool {
+    eprint!("Pay? [y/N] ");
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).is_ok() && matches!(line.trim(), "y" | "Y" | "yes")
+}
+
+fn history(wallet: &Wallet, json: bool) -> Result<(), Failure> {
+    let payments = wallet.history()?;
+    let unit = wallet.unit();
+    let state = |payment: &farthing_wallet::PaymentRecord| serde_json::to_value(&payment.state).unwrap_or_default();
+    let rows: Vec<Value> = payments
+        .iter()
+        .map(|payment| {
+            json!({
+                "time": payment.created,
+                "publisher": payment.publisher,
+                "title": payment.title,
+                "url": payment.url,
+                "amount": payment.amount,
+                "change": payment.change,
+                "change_due": payment.change_is_due(),
+                "read_again_until": payment.access_until,
+                "payment": payment.id,
+                "status": state(payment),
+            })
+        })
+        .collect();
+    print(json, &json!(rows), || {
+        let line = |payment: &farthing_wallet::PaymentRecord| {
+            let time = time::OffsetDateTime::from_unix_timestamp(i64::try_from(payment.created).unwrap_or(0)).ok();
+            let time = time.and_then(|time| time.format(&time::format_description::well_known::Rfc3339).ok()).unwrap_or_default();
+            let state = state(payment)["state"].as_str().unwrap_or_default().to_owned();
+            format!("{time}  {:>18}  {state:<9}  {}  {}", unit.display(payment.amount), payment.publisher, payment.title)
+        };
+        if payments.is_empty() { "Nothing was paid yet.".into() } else { payments.iter().map(line).collect::<Vec<_>>().join("\n") }
+    })
+}

@@ -1,0 +1,169 @@
+//! What the wallet keeps on disk, as JSON inside the store.
+
+use farthing_protocol::amount::Amount;
+use farthing_protocol::issue::SessionPlan;
+use farthing_protocol::proof::{KeysetId, SpendKey, SpentKey};
+use farthing_protocol::snowblind::Signature;
+use farthing_protocol::token::{OwnedToken, Token};
+use farthing_protocol::wire::{Bytes, IssueRequestFrame, OpenRequestFrame, OpenResponseFrame, SignatureBody, SpentKeyBody};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::error::WalletError;
+
+/// What may still be done with a token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum TokenState {
+    /// It can be paid.
+    Owned,
+    /// It has left in a payment that came to nothing: it may only be refreshed.
+    RefreshOnly,
+    /// It is in the payment with this id.
+    Paying(Bytes<32>),
+    /// It pays for the issue with this number.
+    Refreshing(u64),
+}
+
+/// A token at rest: its public half is the key of its row.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct TokenRecord {
+    pub(crate) signature: SignatureBody,
+    pub(crate) secret: Bytes<32>,
+    pub(crate) state: TokenState,
+    /// When it was issued, Unix time in seconds.
+    pub(crate) acquired: u64,
+}
+
+impl TokenRecord {
+    pub(crate) fn new(owned: &OwnedToken, acquired: u64) -> Self {
+        let secret = Bytes(*owned.key().expose_secret());
+        Self { signature: owned.token().signature().to_body(), secret, state: TokenState::Owned, acquired }
+    }
+}
+
+/// A token with its key, as payments keep it for change and reading again.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct HeldToken {
+    pub(crate) spent_key: SpentKeyBody,
+    pub(crate) signature: SignatureBody,
+    pub(crate) secret: Bytes<32>,
+}
+
+impl HeldToken {
+    pub(crate) fn new(spent_key: &SpentKey, record: &TokenRecord) -> Self {
+        let spent_key =
+            SpentKeyBody { keyset: spent_key.keyset.0.into(), denomination: spent_key.denomination.units(), key: spent_key.key.into() };
+        Self { spent_key, signature: record.signature, secret: record.secret }
+    }
+
+    pub(crate) fn spent_key(&self) -> SpentKey {
+        SpentKey {
+            keyset: KeysetId(self.spent_key.keyset.0),
+            denomination: Amount::from_units(self.spent_key.denomination),
+            key: self.spent_key.key.0,
+        }
+    }
+
+    pub(crate) fn to_owned_token(&self) -> Result<OwnedToken, WalletError> {
+        let signature = Signature::from_body(&self.signature).map_err(|_| WalletError::Damaged)?;
+        let key = SpendKey::from_bytes(&Zeroizing::new(self.secret.0)).map_err(|_| WalletError::Damaged)?;
+        OwnedToken::new(Token::new(self.spent_key(), signature), key).map_err(|_| WalletError::Damaged)
+    }
+}
+
+/// What pays for an issue.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) enum FundingRecord {
+    /// A voucher's secret key.
+    Voucher { secret: Bytes<32> },
+    /// Tokens, which stand in state `Refreshing`.
+    Refresh { tokens: Vec<HeldToken> },
+    /// A settled payment.
+    Change { payment: Bytes<32> },
+}
+
+/// An unfinished issue: written before anything is sent, gone when its tokens are stored.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct SessionRecord {
+    pub(crate) funding: FundingRecord,
+    pub(crate) first_index: u64,
+    pub(crate) open: OpenRequestFrame,
+    pub(crate) exchange: Option<Exchange>,
+}
+
+/// The mint's commitments and the final bytes of the request made from them.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Exchange {
+    pub(crate) opened: OpenResponseFrame,
+    pub(crate) request: IssueRequestFrame,
+}
+
+impl SessionRecord {
+    pub(crate) fn plan(&self) -> SessionPlan {
+        SessionPlan {
+            keyset: KeysetId(self.open.keyset.0),
+            denominations: self.open.denominations.iter().copied().map(Amount::from_units).collect(),
+            recovery: self.open.recovery.0,
+        }
+    }
+
+    pub(crate) fn amount(&self) -> Result<Amount, WalletError> {
+        self.plan().amount().map_err(|_| WalletError::Damaged)
+    }
+}
+
+/// Where a payment stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum PaymentState {
+    /// Stored, sent perhaps; no answer yet.
+    Sent,
+    /// The content came; the publisher has the money or will have it.
+    Delivered {
+        /// Whether the mint has booked it already.
+        settled: bool,
+    },
+    /// The publisher said no; the tokens are to be refreshed.
+    Refused {
+        /// The problem's stable code.
+        code: String,
+    },
+}
+
+/// A payment with everything that is needed to send it again, take its change, and read again.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct PaymentRecord {
+    /// The payment's id.
+    pub id: Bytes<32>,
+    /// The canonical URL.
+    pub url: String,
+    /// The publisher's name.
+    pub publisher: String,
+    /// What was bought, in the publisher's words.
+    pub title: String,
+    /// What was paid.
+    pub amount: Amount,
+    /// The rest of the tokens' value.
+    pub change: Amount,
+    /// Whether the change was taken, or is being taken.
+    pub change_taken: bool,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub state: PaymentState,
+    /// When it was made, Unix time in seconds.
+    pub created: u64,
+    /// Until when it may be read again, Unix time in seconds.
+    pub access_until: u64,
+    /// The last second at which the publisher may deposit, Unix time in seconds.
+    pub deposit_by: u64,
+    pub(crate) statement: Bytes<32>,
+    pub(crate) tokens: Vec<HeldToken>,
+    pub(crate) authorization: String,
+}
+
+impl PaymentRecord {
+    /// Whether there is change to be taken.
+    pub const fn change_is_due(&self) -> bool {
+        matches!(self.state, PaymentState::Delivered { .. }) && !self.change_taken && !self.change.is_zero()
+    }
+}
