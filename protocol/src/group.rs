@@ -3,8 +3,6 @@
 //! This is the only module that turns bytes into points or scalars. A [`Point`] is canonical and never the identity, by construction:
 //! the identity as a key would let anybody sign, and two encodings of one point would let a token be spent twice.
 
-use alloc::vec::Vec;
-
 use curve25519_dalek::constants::{RISTRETTO_BASEPOINT_COMPRESSED, RISTRETTO_BASEPOINT_POINT};
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
@@ -32,11 +30,7 @@ impl Point {
     /// # Timing
     /// Variable time in whether the bytes are valid; encodings are public.
     pub fn from_bytes(encoded: [u8; 32]) -> Result<Self, GroupError> {
-        let point = CompressedRistretto(encoded).decompress().ok_or(GroupError::NonCanonicalPoint)?;
-        if point.is_identity() {
-            return Err(GroupError::IdentityPoint);
-        }
-        Ok(Self { point, encoded })
+        Ok(Self { point: decode_element(&encoded)?, encoded })
     }
 
     /// The 32-byte encoding.
@@ -108,6 +102,18 @@ impl core::fmt::Debug for Point {
     }
 }
 
+/// Decodes an element that is not the identity.
+///
+/// # Errors
+/// As [`Point::from_bytes`].
+pub(crate) fn decode_element(encoded: &[u8; 32]) -> Result<RistrettoPoint, GroupError> {
+    // Encodings are unique, and 32 zero bytes are the identity's: cheaper than comparing points.
+    if *encoded == [0; 32] {
+        return Err(GroupError::IdentityPoint);
+    }
+    CompressedRistretto(*encoded).decompress().ok_or(GroupError::NonCanonicalPoint)
+}
+
 /// Decodes a canonical scalar (an integer below l, 32 bytes little-endian).
 ///
 /// # Errors
@@ -154,11 +160,6 @@ pub(crate) fn fifth_power(y: &Scalar) -> Scalar {
 /// A 128-bit number as a scalar.
 pub(crate) fn short_scalar(bytes: [u8; 16]) -> Scalar {
     Scalar::from(u128::from_le_bytes(bytes))
-}
-
-/// Decodes many points at once, in order; `None` where one is refused.
-pub(crate) fn decode_points<'a>(encodings: impl Iterator<Item = &'a [u8; 32]>) -> Vec<Option<RistrettoPoint>> {
-    encodings.map(|encoded| Point::from_bytes(*encoded).ok().map(|point| point.point)).collect()
 }
 
 /// The neutral element, for comparing a verification equation with zero.

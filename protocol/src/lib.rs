@@ -6,6 +6,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod amount;
+mod batch;
 pub mod error;
 pub mod evidence;
 pub mod group;

@@ -196,24 +196,33 @@ impl KeyProof {
         ProofBody { t: self.t.into(), u: self.u.to_bytes().into() }
     }
 
-    /// The transcript of a proof up to L, before T.
-    fn transcript(purpose: Purpose, statement: &Statement, list: KeyList<'_>) -> Transcript {
+    /// How the transcript of every proof for one purpose begins; a batch makes it once.
+    pub(crate) fn opening(purpose: Purpose) -> Transcript {
         let mut transcript = Transcript::new(labels::PROOF);
-        transcript.u64(labels::PURPOSE, purpose.number()).bytes(labels::STATEMENT_VALUE, &statement.0);
+        transcript.u64(labels::PURPOSE, purpose.number());
+        transcript
+    }
+
+    /// The transcript of a proof up to L, before T.
+    fn transcript(opening: &Transcript, statement: &Statement, list: KeyList<'_>) -> Transcript {
+        let mut transcript = opening.clone();
+        transcript.bytes(labels::STATEMENT_VALUE, &statement.0);
         list.append(&mut transcript);
         transcript
     }
 
-    fn coefficients_after(mut transcript: Transcript, count: usize, t: &[u8; 32]) -> Vec<[u8; 16]> {
+    /// Appends to `out`, for a list of `count` keys.
+    fn coefficients_after(mut transcript: Transcript, count: usize, t: &[u8; 32], out: &mut Vec<[u8; 16]>) {
         transcript.bytes(labels::T_POINT, t);
-        let mut bytes = alloc::vec![0; 16 * count];
-        transcript.fill(labels::CHALLENGE, &mut bytes);
-        bytes.as_chunks::<16>().0.to_vec()
+        let start = out.len();
+        out.resize(start + count, [0; 16]);
+        transcript.fill(labels::CHALLENGE, out[start..].as_flattened_mut());
+        transcript.discard();
     }
 
-    /// `e_1` .. `e_n`, 128 bits each.
-    pub(crate) fn coefficients(&self, purpose: Purpose, statement: &Statement, list: KeyList<'_>) -> Vec<[u8; 16]> {
-        Self::coefficients_after(Self::transcript(purpose, statement, list), list.len(), &self.t)
+    /// `e_1` .. `e_n`, 128 bits each, appended to `out`; `opening` is [`KeyProof::opening`] of the purpose.
+    pub(crate) fn coefficients(&self, opening: &Transcript, statement: &Statement, list: KeyList<'_>, out: &mut Vec<[u8; 16]>) {
+        Self::coefficients_after(Self::transcript(opening, statement, list), list.len(), &self.t, out);
     }
 
     /// Checks uG = T + sum `e_i` `P_i`.
@@ -232,12 +241,14 @@ impl KeyProof {
             return Err(ProofError::EmptyBatch);
         }
         let t = Point::from_bytes(self.t).map_err(|_| ProofError::InvalidPoint)?;
-        let keys = match list {
-            KeyList::Tokens(list) => group::decode_points(list.iter().map(|spent| &spent.key)),
-            KeyList::Lone(key) => group::decode_points(core::iter::once(key)),
+        let keys: Result<Vec<RistrettoPoint>, GroupError> = match list {
+            KeyList::Tokens(list) => list.iter().map(|spent| group::decode_element(&spent.key)).collect(),
+            KeyList::Lone(key) => group::decode_element(key).map(|key| alloc::vec![key]),
         };
-        let keys: Vec<RistrettoPoint> = keys.into_iter().collect::<Option<_>>().ok_or(ProofError::InvalidPoint)?;
-        let scalars = self.coefficients(purpose, statement, list).into_iter().map(short_scalar);
+        let keys = keys.map_err(|_| ProofError::InvalidPoint)?;
+        let mut coefficients = Vec::with_capacity(list.len());
+        self.coefficients(&Self::opening(purpose), statement, list, &mut coefficients);
+        let scalars = coefficients.into_iter().map(short_scalar);
         let sum = RistrettoPoint::vartime_multiscalar_mul(
             scalars.chain([Scalar::ONE, -self.u]),
             keys.iter().chain([t.element(), Point::generator().element()]),
@@ -308,7 +319,7 @@ pub(crate) fn prove<R: CryptoRng + ?Sized>(
     if keys.is_empty() || keys.len() != list.len() {
         return Err(UseError::NoKeys);
     }
-    let transcript = KeyProof::transcript(purpose, statement, list);
+    let transcript = KeyProof::transcript(&KeyProof::opening(purpose), statement, list);
     let mut fresh = Zeroizing::new([0; 32]);
     rng.fill_bytes(fresh.as_mut());
     let mut hedge = Transcript::new(labels::PROOF_NONCE);
@@ -318,7 +329,8 @@ pub(crate) fn prove<R: CryptoRng + ?Sized>(
     }
     let t = Zeroizing::new(hedge.scalar(labels::OUTPUT));
     let t_point = Point::from_element(RistrettoPoint::mul_base(&t)).map_err(|_| UseError::InvalidKey)?.to_bytes();
-    let coefficients = KeyProof::coefficients_after(transcript, keys.len(), &t_point);
+    let mut coefficients = Vec::with_capacity(keys.len());
+    KeyProof::coefficients_after(transcript, keys.len(), &t_point, &mut coefficients);
     let mut u = Zeroizing::new(*t);
     for (e, key) in coefficients.into_iter().zip(keys) {
         *u += *Zeroizing::new(short_scalar(e) * key.secret);

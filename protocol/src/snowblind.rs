@@ -44,7 +44,11 @@ impl SigningContext {
     /// c' = Hash(keyset, denomination, X, m, R).
     pub(crate) fn challenge(&self, message: &[u8; 32], r: &[u8; 32]) -> Scalar {
         let mut transcript = self.prefix.clone();
-        transcript.bytes(labels::MESSAGE, message).bytes(labels::R_POINT, r).scalar(labels::CHALLENGE)
+        let mut wide = [0; 64];
+        transcript.bytes(labels::MESSAGE, message).bytes(labels::R_POINT, r).fill(labels::CHALLENGE, &mut wide);
+        // All of this is public once the token is spent, and says nothing about keys or blindings before.
+        transcript.discard();
+        Scalar::from_bytes_mod_order_wide(&wide)
     }
 }
 
