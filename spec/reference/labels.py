@@ -27,20 +27,31 @@ ALL = [GENERATOR_H, SIGNATURE, STATEMENT, PROOF, PROOF_NONCE, PAYMENT_ID, BATCH,
        DEPOSIT_ANSWER, KEYSET_ID, KEYSET_HEAD, COMMITMENT_ROW, WALLET_TOKEN, WALLET_RECOVERY, RECOVERY_HASH, VOUCHER, VOUCHER_CHECK]
 
 
+# Set by vectors.py to write example transcripts down; None otherwise.
+OBSERVER = None
+
+
 class Transcript:
     """A transcript of one domain: append fields in order, then squeeze."""
 
     def __init__(self, domain):
         assert domain in ALL
         self.merlin = Merlin(domain.encode())
+        self.trace = []
+        if OBSERVER is not None:
+            OBSERVER(domain, self.trace)
 
     def clone(self):
         copy = object.__new__(Transcript)
         copy.merlin = self.merlin.clone()
+        copy.trace = list(self.trace)
+        if OBSERVER is not None:
+            OBSERVER(None, copy.trace)
         return copy
 
     def bytes(self, field, value):
         self.merlin.append(field.encode(), value)
+        self.trace.append({"append": field, "value": value})
         return self
 
     def u64(self, field, value):
@@ -52,7 +63,9 @@ class Transcript:
         return self.u64("present", 1).bytes(field, value)
 
     def squeeze(self, field, count):
-        return self.merlin.challenge(field.encode(), count)
+        squeezed = self.merlin.challenge(field.encode(), count)
+        self.trace.append({"squeeze": field, "value": squeezed})
+        return squeezed
 
     def digest(self):
         return self.squeeze("output", 32)

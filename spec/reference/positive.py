@@ -1,0 +1,387 @@
+"""The positive vectors: whole traces, with every intermediate value worth comparing."""
+
+import evidence
+import http_scheme
+import issue
+import labels
+import proofs
+import ristretto
+import seed
+import settle
+import snowblind
+import wire
+import world
+from errors import REFUSAL
+from merlin import Transcript
+from world import DAY, START, payment_of, prove_tokens, public, rand, scalar, spent_of, wide
+
+WEEK_LATER = START + 7 * DAY
+SUBJECT = rand("subject", 32)
+
+
+def token_json(token):
+    (keyset, denomination, key), signature, secret = token
+    return {"keyset": keyset, "denomination": denomination, "key": key, "signature": wire.SIGNATURE.encode(signature),
+            "secret": ristretto.encode_scalar(secret)}
+
+
+def spent_json(spent):
+    return [{"keyset": keyset, "denomination": denomination, "key": key} for keyset, denomination, key in spent]
+
+
+def file(page, about, cases):
+    return {"format": "farthing vectors 1", "page": page, "about": about,
+            "randomness": "every random value is a prefix of SHAKE256('farthing/1 vectors ' || label), see spec/reference/world.py",
+            "cases": cases}
+
+
+def case(name, operation, input_, output):
+    return {"name": name, "operation": operation, "input": input_, "output": output}
+
+
+def generators():
+    uniform = labels.Transcript(labels.GENERATOR_H).squeeze("output", 64)
+    multiples = [(n * ristretto.G).encode() for n in range(1, 6)]
+    return file("primitives.md", "The two generators, and small multiples of the first.", [
+        case("generators", "generators", {}, {"g": ristretto.G.encode(), "h_uniform": uniform, "h": labels.H.encode(),
+                                              "order": ristretto.L.to_bytes(32, "little")}),
+        case("multiples-of-g", "multiples", {}, {"multiples": multiples}),
+    ])
+
+
+def transcripts(traces):
+    simple = Transcript(b"test protocol")
+    simple.append(b"some label", b"some data")
+    trace = [{"append": "some label", "value": b"some data"}, {"squeeze": "challenge", "value": simple.challenge(b"challenge", 32)}]
+    cases = [case("merlin-simple", "transcript", {"domain": "test protocol"}, {"trace": trace})]
+    for domain in labels.ALL:
+        name = domain.removeprefix("farthing/1 ").replace(" ", "-").lower()
+        cases.append(case(name, "transcript", {"domain": domain}, {"trace": traces[domain]}))
+    return file("primitives.md", "Merlin's own test, then one transcript of every domain as it occurs in these vectors.", cases)
+
+
+def snowblind_cases(mint):
+    cases = []
+    for label, number, denomination in [("first", 0, 500), ("second", 1, 100_000)]:
+        keyset, x = mint.list.ids[number], mint.secrets[mint.list.ids[number], denomination]
+        nonces = [wide(f"snowblind {label} {name}") for name in "aby"]
+        blinding = [wide(f"snowblind {label} {name}") for name in ("r", "alpha", "beta")]
+        a, b, y = map(ristretto.wide_scalar, nonces)
+        r, alpha, beta = map(ristretto.wide_scalar, blinding)
+        message = public(scalar(f"snowblind {label} k"))
+        commitment = snowblind.commit(a, b, y)
+        r_point, c = snowblind.blind(keyset, denomination, public(x), commitment, message, r, alpha, beta)
+        response = snowblind.respond(x, a, b, y, c)
+        signature = snowblind.unblind(public(x), commitment, r, alpha, r_point, c, response)
+        snowblind.verify(keyset, denomination, public(x), message, signature)
+        cases.append(case(f"{label}-signature", "snowblind", {
+            "keyset": keyset, "denomination": denomination, "x": ristretto.encode_scalar(x), "message": message,
+            "nonce_bytes": b"".join(nonces), "blinding_bytes": b"".join(blinding)}, {
+            "key": public(x), "a_point": commitment["a"], "b_point": commitment["b"], "row": snowblind.commitment_row(commitment),
+            "r_point": r_point, "c_prime": ristretto.encode_scalar(
+                snowblind.challenge_hash(keyset, denomination, public(x), message, r_point)),
+            "challenge": ristretto.encode_scalar(c), "b": ristretto.encode_scalar(response[0]),
+            "y": ristretto.encode_scalar(response[1]), "z": ristretto.encode_scalar(response[2]),
+            "s": signature["s"], "t": signature["t"]}))
+    return file("issue.md", "One blind signature each; `nonce_bytes` are a, b, y and `blinding_bytes` r, alpha, beta, 64 bytes each "
+                "before reduction.", cases)
+
+
+def wallet(mint):
+    seed_bytes = rand("wallet seed", 32)
+    cases = []
+    for number, denomination, index in [(0, 500, 0), (0, 500, 1), (1, 1, 2**40)]:
+        keyset = mint.list.ids[number]
+        key = mint.list.key(keyset, denomination)
+        commitment = snowblind.commit(*(scalar(f"wallet {index} {name}") for name in "aby"))
+        k, r, alpha, beta = seed.token_secrets(seed_bytes, mint.root, keyset, denomination, index, commitment, key)
+        r_point, c = snowblind.blind(keyset, denomination, key, commitment, public(k), r, alpha, beta)
+        cases.append(case(f"token-{index}", "wallet-token", {
+            "seed": seed_bytes, "root": mint.root, "keyset": keyset, "denomination": denomination, "index": index, "key": key,
+            "a_point": commitment["a"], "b_point": commitment["b"]}, {
+            "k": ristretto.encode_scalar(k), "r": ristretto.encode_scalar(r), "alpha": ristretto.encode_scalar(alpha),
+            "beta": ristretto.encode_scalar(beta), "p_point": public(k), "challenge": ristretto.encode_scalar(c)}))
+    for index in (0, 1, 2**64 - 1):
+        cases.append(case(f"recovery-{index}", "wallet-recovery", {"seed": seed_bytes, "root": mint.root, "index": index},
+                          {"recovery": seed.recovery_hash(seed_bytes, mint.root, index)}))
+    return file("issue.md", "What a wallet derives from its seed.", cases)
+
+
+def voucher():
+    cases = []
+    for name, code in [("random", rand("voucher", 16)), ("zeros", bytes(16)), ("ones", b"\xff" * 16)]:
+        text = seed.voucher_text(code)
+        typed = text.upper().replace("-", " ").replace("0", "O").replace("1", "l")
+        assert seed.voucher_parse(text) == seed.voucher_parse(typed) == code
+        secret, key = seed.voucher_key(code)
+        cases.append(case(name, "voucher", {"code": code}, {"text": text, "also_read": [typed, text.replace("-", "")],
+                                                            "secret": ristretto.encode_scalar(secret), "key": key}))
+    return file("issue.md", "Voucher codes: text, ways of typing it, and the key.", cases)
+
+
+def keyset_cases(mint):
+    proposals, fresh = [], []
+    for number, body in enumerate(mint.list.bodies):
+        proposals.append({name: value for name, value in body.items() if name != "proof"})
+        fresh.append(rand(f"mint announce {number}", 32))
+    first = dict(mint.list.frame(), keysets=mint.list.bodies[:1])
+    return file("keysets.md", "A list of two keysets, announced one after the other.", [
+        case("list", "announce", {"root_secret": ristretto.encode_scalar(mint.root_secret), "proposals": proposals, "fresh": fresh}, {
+            "root": mint.root, "ids": mint.list.ids, "heads": mint.list.heads, "frame": wire.KEYSET_LIST.encode(mint.list.frame())}),
+        case("follow", "follow", {"root": mint.root, "known": wire.KEYSET_LIST.encode(first),
+                                  "frame": wire.KEYSET_LIST.encode(mint.list.frame())}, {"head": mint.list.head()}),
+    ])
+
+
+def session_case(name, session, mint, funding):
+    """`funding` says how Rust rebuilds the keys that pay."""
+    open_ = session["open"]
+    return case(name, "session", {
+        "root": mint.root, "list": wire.KEYSET_LIST.encode(mint.list.frame()), "keyset": session["keyset"],
+        "denominations": session["denominations"], "funding": funding, "seed": session["seed"],
+        "first_index": session["first_index"], "recovery_index": session["recovery_index"], "open_fresh": session["fresh"][0],
+        "issue_fresh": session["fresh"][1], "session": session["opened"]["session"], "expires": session["opened"]["expires"],
+        "nonce_bytes": b"".join(part for three in session["nonces"] for part in three),
+        "keys": [ristretto.encode_scalar(mint.secrets[session["keyset"], d]) for d in session["denominations"]]}, {
+        "recovery": session["recovery"], "amount": open_.amount, "open_digest": open_.digest,
+        "open_request": wire.OPEN_REQUEST.encode(session["request"]), "open_response": wire.OPEN_RESPONSE.encode(session["opened"]),
+        "lookup_digest": issue.issue_digest(session["opened"]["session"], bytes(32), session["asked"]["challenges"]),
+        "issue_request": wire.ISSUE_REQUEST.encode(session["asked"]), "issue_response": wire.ISSUE_RESPONSE.encode(session["answer"]),
+        "tokens": [token_json(token) for token in session["tokens"]]})
+
+
+def sessions(mint):
+    """The three ways to fund a session; shared with the negative vectors."""
+    code = rand("voucher", 16)
+    secret, key = seed.voucher_key(code)
+    seed_bytes = rand("wallet seed", 32)
+    by_voucher = mint.session("voucher session", seed_bytes, 0, [200, 500], {"Voucher": key}, [secret], 10, 1)
+
+    old = sorted([mint.token(0, 500, "old 500"), mint.token(0, 1000, "old 1000")], key=lambda t: t[0])
+    body = world.payment.tokens_to_body([(t[0], t[1]) for t in old])
+    refresh = mint.session("refresh session", seed_bytes, 1, [500, 500, 500], {"Refresh": body}, [t[2] for t in old], 12, 2)
+
+    paid = [mint.token(0, 1000, "paid 1000")]
+    _, s, _ = payment_of(mint, paid, "news.example", 700, SUBJECT, "paid for change")
+    listed = {"statement": s, "list": issue.list_to_body(spent_of(paid))}
+    change = mint.session("change session", seed_bytes, 1, [100, 200], {"Change": listed}, [paid[0][2]], 15, 3)
+    return {"voucher": (by_voucher, {"voucher": code}), "refresh": (refresh, {"refresh": [token_json(t) for t in old]}),
+            "change": (change, {"change": [token_json(t) for t in paid], "statement": s})}
+
+
+def issue_cases(mint, made):
+    return file("issue.md", "Whole sessions: bought with a voucher, refreshed from tokens, and change of a settled payment. `nonce_bytes` "
+                "are a, b, y of every output, 64 bytes each before reduction; `open_fresh` and `issue_fresh` hedge the two proofs.",
+                [session_case(name, session, mint, funding) for name, (session, funding) in made.items()])
+
+
+def payments(mint):
+    """Payments that other files use too."""
+    one = [mint.token(0, 500, "one")]
+    many = [mint.token(1, 1, "many a"), mint.token(0, 500, "many b"), mint.token(1, 200, "many c"), mint.token(0, 20, "many d")]
+    return {"one-token": (one, "news.example", 500), "mixed-keysets": (many, "blog.example:8443", 700)}
+
+
+def payment_cases(mint):
+    cases = []
+    frames = {}
+    for name, (tokens, recipient, amount) in payments(mint).items():
+        frame, s, id_ = payment_of(mint, tokens, recipient, amount, SUBJECT, name)
+        frames[name] = frame
+        list_ = proofs.Tokens(spent_of(tokens))
+        e = proofs.coefficients(proofs.transcript_of("pay", s, list_), frame["proof"]["t"], len(tokens))
+        value = sum(token[0][1] for token in tokens)
+        cases.append(case(name, "pay", {
+            "list": wire.KEYSET_LIST.encode(mint.list.frame()), "root": mint.root, "tokens": [token_json(t) for t in tokens],
+            "recipient": recipient, "amount": amount, "deposit_by": START + 61 * DAY, "subject": SUBJECT,
+            "fresh": rand(f"{name} fresh", 32)}, {
+            "statement": s, "spent_keys": [proofs.spent_key_bytes(spent) for spent in spent_of(tokens)],
+            "coefficients": [part.to_bytes(16, "little") for part in e], "t_point": frame["proof"]["t"], "u": frame["proof"]["u"],
+            "payment_id": id_, "change": value - amount, "frame": wire.PAYMENT.encode(frame)}))
+    tokens, recipient, amount = payments(mint)["one-token"]
+    _, s, id_ = payment_of(mint, tokens, recipient, amount, SUBJECT, "one-token")
+    subject = rand("reread subject", 32)
+    again = proofs.statement(recipient.encode(), 0, 0, subject)
+    proof = prove_tokens("reread", again, tokens, "reread")
+    proofs.verify("reread", again, proofs.Tokens(spent_of(tokens)), proof)
+    cases.append(case("reread", "reread", {
+        "tokens": [token_json(t) for t in tokens], "payment": id_, "recipient": recipient, "subject": subject,
+        "fresh": rand("reread fresh", 32)}, {"statement": again, "frame": wire.REREAD.encode({"payment": id_, "proof": proof})}))
+    return file("payment.md", "Payments with one token and with four of two keysets, and reading again.", cases)
+
+
+def deposits(mint):
+    requests, ids, changes = [], [], []
+    for name, (tokens, recipient, amount) in payments(mint).items():
+        frame, _, id_ = payment_of(mint, tokens, recipient, amount, SUBJECT, name)
+        requests.append({"recipient": recipient, "subject": SUBJECT, "payment": frame})
+        ids.append(id_)
+        changes.append(sum(token[0][1] for token in tokens) - amount)
+    return requests, ids, changes
+
+
+def deposit_cases(mint, double):
+    requests, ids, changes = deposits(mint)
+    mark = {"ledger": rand("ledger", 16), "sequence": 41}
+    cases = [case("request", "deposit-request", {}, {
+        "frame": wire.DEPOSIT_REQUEST.encode({"seen": None, "payments": requests[:1]}), "payment_ids": ids[:1]}),
+        case("request-with-mark", "deposit-request", {}, {
+            "frame": wire.DEPOSIT_REQUEST.encode({"seen": mark, "payments": requests}), "payment_ids": ids})]
+    answers = {
+        "credited": ([{"Credited": {"change": changes[0]}}], ids[:1], changes[:1]),
+        "every-outcome": ([{"Credited": {"change": changes[0]}}, {"AlreadyCredited": {"change": changes[1]}}, {"Refunded": None},
+                           {"DoubleSpent": double}, {"Refused": 4}, {"Refused": 4242}],
+                          ids + [rand(f"id {n}", 32) for n in range(4)], changes + [0, 0, 0, 0]),
+    }
+    for name, (outcomes, ids_, changes_) in answers.items():
+        next_mark = dict(mark, sequence=42)
+        frame = settle.sign(mint.root, next_mark, ids_, outcomes, mint.receipt_secrets[0], rand(f"answer {name} fresh", 32))
+        expected = list(zip(ids_, changes_))
+        settle.verify(frame, expected, mint.list)
+        cases.append(case(name, "answer", {
+            "list": wire.KEYSET_LIST.encode(mint.list.frame()), "root": mint.root,
+            "receipt_secret": ristretto.encode_scalar(mint.receipt_secrets[0]), "ledger": next_mark["ledger"], "sequence": 42,
+            "payments": [{"id": id_, "change": change} for id_, change in expected],
+            "outcomes": [wire.OUTCOME.encode(outcome) for outcome in outcomes], "fresh": rand(f"answer {name} fresh", 32)}, {
+            "digest": settle.digest(next_mark, ids_, outcomes), "frame": wire.DEPOSIT_RESPONSE.encode(frame)}))
+    cases.append(case("refusals", "refusals", {}, {"codes": [{"number": n, "code": code} for n, code in enumerate(REFUSAL, 1)]}))
+    return file("deposit.md", "Deposits, the mint's signed answers, and the numbers of its refusals. An outcome is given in its "
+                "encoding inside the frame.", cases)
+
+
+def double_spend(mint):
+    """Two payments that share the token "one", as a proof; also (tokens, S) of both sides."""
+    shared, other = mint.token(0, 500, "one"), mint.token(1, 200, "second side")
+    first, second = [shared], [shared, other]
+    sides, statements = [], []
+    for tokens, recipient, amount, label in [(first, "news.example", 500, "one-token"), (second, "blog.example", 650, "second side")]:
+        frame, s, _ = payment_of(mint, tokens, recipient, amount, SUBJECT, label)
+        sides.append(evidence.side_of(s, spent_of(tokens), frame["proof"]))
+        statements.append(s)
+    return evidence.make(shared[0], shared[1], sides), (first, second), statements
+
+
+def evidence_cases(mint):
+    frame, (first, second), _ = double_spend(mint)
+    ids = evidence.verify(frame, mint.list)
+    earlier, _, _ = payment_of(mint, first, "news.example", 500, SUBJECT, "one-token")
+    later, _, _ = payment_of(mint, second, "blog.example", 650, SUBJECT, "second side")
+    return file("payment.md", "Two payments to two publishers that share a token, and the proof anybody can check.", [
+        case("double-spend", "double-spend", {
+            "list": wire.KEYSET_LIST.encode(mint.list.frame()), "root": mint.root, "subject": SUBJECT,
+            "earlier": {"recipient": "news.example", "frame": wire.PAYMENT.encode(earlier)},
+            "later": {"recipient": "blog.example", "frame": wire.PAYMENT.encode(later)}},
+            {"payment_ids": ids, "frame": wire.DOUBLE_SPEND.encode(frame)})])
+
+
+def charge_request(mint, tip=False):
+    details = {"mint": "https://mint.example", "keysets": wire.base64url(mint.list.head()), "title": "The price of a cent",
+               "access": DAY, "resource": wire.base64url(rand("resource", 32)), "depositBy": START + 61 * DAY}
+    if tip:
+        details |= {"minimum": "100", "maximum": "5000"}
+    return {"amount": "500", "currency": "eur/100000", "recipient": "news.example", "externalId": "article-42",
+            "methodDetails": details}
+
+
+def challenge(mint, label, full=False):
+    echoed = {"id": wire.base64url(rand(f"{label} id", 32)), "realm": "news.example", "method": "farthing", "intent": "charge",
+              "request": http_scheme.encode_request(charge_request(mint)), "expires": "2027-01-15T08:05:00Z",
+              "opaque": wire.base64url(b'{"nonce":"' + wire.base64url(rand(f"{label} nonce", 16)).encode() + b'"}')}
+    if full:
+        echoed |= {"digest": "sha-256=:" + "A" * 43 + "=:", "description": "Ein Artikel für 0,5 Cent", "header": "Payment-Authorization"}
+    return echoed
+
+
+def credential(echoed, payload):
+    return wire.base64url(http_scheme.canonical({"challenge": echoed, "payload": payload}).encode())
+
+
+def http_cases(mint):
+    cases = []
+    for name, tip in [("charge", False), ("tip", True)]:
+        request = charge_request(mint, tip)
+        http_scheme.parse_request(http_scheme.canonical(request))
+        cases.append(case(f"request-{name}", "http-request", {"request": request},
+                          {"canonical": http_scheme.canonical(request), "base64url": http_scheme.encode_request(request)}))
+    for name, echoed, salt in [("all-parameters", challenge(mint, "full", True), rand("salt", 32)),
+                               ("no-salt", challenge(mint, "again"), b""),
+                               ("empty-is-not-absent", dict(challenge(mint, "again"), digest=""), b"")]:
+        cases.append(case(f"subject-{name}", "http-subject", {"challenge": echoed, "salt": salt},
+                          {"subject": http_scheme.subject(echoed, salt)}))
+    # A whole credential: the challenge, the payment bound to it, and the header that carries both.
+    tokens, salt, echoed = [mint.token(0, 500, "http")], rand("salt", 32), challenge(mint, "first")
+    subject = http_scheme.subject(echoed, salt)
+    frame, s, id_ = payment_of(mint, tokens, "news.example", 500, subject, "http")
+    payload = {"payment": wire.base64url(wire.PAYMENT.encode(frame)), "salt": wire.base64url(salt)}
+    cases.append(case("credential-payment", "http-payment", {
+        "list": wire.KEYSET_LIST.encode(mint.list.frame()), "root": mint.root, "challenge": echoed, "salt": salt,
+        "tokens": [token_json(t) for t in tokens], "fresh": rand("http fresh", 32)}, {
+        "subject": subject, "statement": s, "payment_id": id_, "frame": wire.PAYMENT.encode(frame), "payload": payload,
+        "authorization": "Payment " + credential(echoed, payload)}))
+    again = challenge(mint, "again")
+    subject = http_scheme.subject(again, b"")
+    s = proofs.statement(b"news.example", 0, 0, subject)
+    reread = {"payment": id_, "proof": prove_tokens("reread", s, tokens, "http reread")}
+    payload = {"reread": wire.base64url(wire.REREAD.encode(reread))}
+    cases.append(case("credential-reread", "http-reread", {
+        "challenge": again, "tokens": [token_json(t) for t in tokens], "recipient": "news.example", "payment": id_,
+        "fresh": rand("http reread fresh", 32)}, {
+        "subject": subject, "statement": s, "frame": wire.REREAD.encode(reread), "payload": payload,
+        "authorization": "Payment " + credential(again, payload)}))
+    return file("http.md", "The JSON of a challenge, the digest D, and whole credentials.", cases)
+
+
+def frame_cases(files):
+    """One frame of every kind, taken from the other files, with its JSON."""
+    def output(file_name, case_name, field):
+        return next(c for c in files[file_name]["cases"] if c["name"] == case_name)["output"][field]
+
+    chosen = [output("payment.json", "mixed-keysets", "frame"), output("payment.json", "reread", "frame"),
+              output("issue.json", "voucher", "open_request"), output("issue.json", "refresh", "open_request"),
+              output("issue.json", "change", "open_request"), output("issue.json", "voucher", "open_response"),
+              output("issue.json", "voucher", "issue_request"), output("issue.json", "voucher", "issue_response"),
+              output("deposit.json", "request-with-mark", "frame"), output("deposit.json", "request", "frame"),
+              output("deposit.json", "every-outcome", "frame"), output("evidence.json", "double-spend", "frame"),
+              output("keysets.json", "list", "frame")]
+    cases = []
+    for number, data in enumerate(chosen):
+        frame = wire.BY_KIND[data[1]]
+        value = frame.decode(data)
+        assert frame.encode(value) == data
+        cases.append(case(f"{number:02}-{frame.name}", "frame", {"kind": frame.kind, "limit": frame.limit, "frame": data},
+                          {"size": len(data), "json": frame.to_json(value)}))
+    return file("wire.md", "Every kind of frame in both encodings.", cases)
+
+
+def all_files(mint):
+    """{file name: content}."""
+    traces, open_trace = {}, []
+
+    def observe(domain, trace):
+        open_trace.append((domain, trace))
+
+    labels.OBSERVER = observe
+    try:
+        labels.second_generator()
+        labels.Transcript(labels.BATCH).bytes("fresh", rand("batch fresh", 32)).bytes("message", rand("batch message", 160)).squeeze(
+            "challenge", 48)
+        made = sessions(mint)
+        double, _, _ = double_spend(mint)
+        mint.proposal(START, START)
+        files = {
+            "generators.json": generators(), "snowblind.json": snowblind_cases(mint), "wallet.json": wallet(mint),
+            "voucher.json": voucher(), "keysets.json": keyset_cases(world.mint()), "issue.json": issue_cases(mint, made),
+            "payment.json": payment_cases(mint), "deposit.json": deposit_cases(mint, double), "evidence.json": evidence_cases(mint),
+            "http.json": http_cases(mint)}
+    finally:
+        labels.OBSERVER = None
+    for domain, trace in open_trace:
+        # A proof's own transcript ends in a digest for the hedge; the one with T is a clone, whose domain is not repeated.
+        if domain is None and len(trace) > 1 and trace[-2].get("append") == "T":
+            domain = labels.PROOF
+        elif domain in (None, labels.PROOF):
+            continue
+        traces.setdefault(domain, trace)
+    files["transcripts.json"] = transcripts(traces)
+    files["frames.json"] = frame_cases(files)
+    return files
