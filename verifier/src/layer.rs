@@ -1,0 +1,202 @@
+//! The tower layer: paid requests are decided before the service sees them, free ones pass.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
+
+use crate::error::{Refused, VerifierError};
+use crate::offer::Offer;
+use crate::page::{broken_offer, refuse, wants_html};
+use crate::payment_scheme::{carries_payment, find_credential, receipt};
+use crate::store::Store;
+use crate::verifier::{Paid, Verifier};
+
+/// Puts a price on requests.
+///
+/// The price function sees a request's head and says what is for sale there: `None` is free and passes untouched. A paid request reaches
+/// the service with a [`Paid`] in its extensions and without its credential; the answer carries a receipt and is marked private.
+///
+/// The price function must say the same for every spelling of a path that the service behind it takes for the same article.
+pub struct PaymentLayer<S, F> {
+    verifier: Verifier<S>,
+    price: Arc<F>,
+}
+
+impl<S, F> PaymentLayer<S, F>
+where
+    S: Store,
+    F: Fn(&Parts) -> Option<Offer> + Send + Sync + 'static,
+{
+    /// A layer that asks `price` about every request.
+    pub fn new(verifier: Verifier<S>, price: F) -> Self {
+        Self { verifier, price: Arc::new(price) }
+    }
+}
+
+impl<S, F> Clone for PaymentLayer<S, F> {
+    fn clone(&self) -> Self {
+        Self { verifier: self.verifier.clone(), price: Arc::clone(&self.price) }
+    }
+}
+
+impl<S, F, I> Layer<I> for PaymentLayer<S, F> {
+    type Service = PaymentService<S, F, I>;
+
+    fn layer(&self, inner: I) -> Self::Service {
+        PaymentService { inner, layer: self.clone() }
+    }
+}
+
+/// A service behind a [`PaymentLayer`].
+pub struct PaymentService<S, F, I> {
+    inner: I,
+    layer: PaymentLayer<S, F>,
+}
+
+impl<S, F, I: Clone> Clone for PaymentService<S, F, I> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), layer: self.layer.clone() }
+    }
+}
+
+impl<S, F, I, B, R> Service<Request<B>> for PaymentService<S, F, I>
+where
+    S: Store,
+    F: Fn(&Parts) -> Option<Offer> + Send + Sync + 'static,
+    I: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    I::Future: Send,
+    I::Error: Send,
+    B: Send + 'static,
+    R: From<Bytes> + Send,
+{
+    type Response = Response<R>;
+    type Error = I::Error;
+    type Future = PaymentFuture<I::Future, R, I::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let (parts, body) = request.into_parts();
+        let Some(offer) = (self.layer.price)(&parts) else {
+            let free = self.inner.call(Request::from_parts(parts, body));
+            return PaymentFuture { free: Some(free), priced: None };
+        };
+        // The service that is ready is the one to call; its clone waits for the next request.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let verifier = self.layer.verifier.clone();
+        let priced = Box::pin(async move {
+            let mut request = Request::from_parts(parts, body);
+            let paid = match decide(&verifier, request.method(), request.uri(), request.headers(), &offer).await {
+                Ok(paid) => paid,
+                Err(response) => return Ok(response.map(R::from)),
+            };
+            strip_credential(request.headers_mut());
+            request.extensions_mut().insert(paid.clone());
+            let mut response = inner.call(request).await?;
+            mark_paid(&mut response, &paid, verifier.now());
+            Ok(response)
+        });
+        PaymentFuture { free: None, priced: Some(priced) }
+    }
+}
+
+type Boxed<R, E> = Pin<Box<dyn Future<Output = Result<Response<R>, E>> + Send>>;
+
+pin_project! {
+    /// The future of a [`PaymentService`]: the inner service's own for a free request, a boxed one for a priced one.
+    pub struct PaymentFuture<I, R, E> {
+        #[pin]
+        free: Option<I>,
+        priced: Option<Boxed<R, E>>,
+    }
+}
+
+impl<I, R, E> Future for PaymentFuture<I, R, E>
+where
+    I: Future<Output = Result<Response<R>, E>>,
+{
+    type Output = Result<Response<R>, E>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match (this.free.as_pin_mut(), this.priced) {
+            (Some(free), _) => free.poll(context),
+            (None, Some(priced)) => priced.as_mut().poll(context),
+            // Never made: one of the two is always there.
+            (None, None) => Poll::Pending,
+        }
+    }
+}
+
+/// Decides about a request by its head: paid, or the answer to give.
+async fn decide<S: Store>(
+    verifier: &Verifier<S>,
+    method: &http::Method,
+    uri: &http::Uri,
+    headers: &HeaderMap,
+    offer: &Offer,
+) -> Result<Paid, Response<Bytes>> {
+    let resource = verifier.resource(method, uri);
+    let refused = match find_credential(headers) {
+        Ok(Some(credential)) => match verifier.authorize(credential, &resource, offer).await {
+            Ok(paid) => return Ok(paid),
+            Err(refused) => refused,
+        },
+        Ok(None) => Refused::payment_required(),
+        Err(refused) => refused,
+    };
+    let unit = &verifier.inner().config.unit;
+    let html = wants_html(headers);
+    if refused.status() != http::StatusCode::PAYMENT_REQUIRED {
+        return Err(refuse(&refused, None, offer, unit, html));
+    }
+    match verifier.challenge(offer, &resource, verifier.now()) {
+        Ok(challenge) => Err(refuse(&refused, Some(&challenge), offer, unit, html)),
+        Err(VerifierError::MintUnavailable) => Err(refuse(&Refused::mint_unavailable(), None, offer, unit, html)),
+        Err(error) => Err(broken_offer(&error)),
+    }
+}
+
+/// Takes the credential out of the request: whatever logs requests behind this layer has no business with it.
+fn strip_credential(headers: &mut HeaderMap) {
+    let kept: Vec<HeaderValue> = headers.get_all(header::AUTHORIZATION).iter().filter(|value| !carries_payment(value)).cloned().collect();
+    headers.remove(header::AUTHORIZATION);
+    for value in kept {
+        headers.append(header::AUTHORIZATION, value);
+    }
+}
+
+/// Adds the receipt to what was served, and keeps shared caches away from it.
+fn mark_paid<R>(response: &mut Response<R>, paid: &Paid, now: u64) {
+    if response.status().is_success()
+        && let Some(receipt) = receipt(paid.reference(), now, paid.change().to_string(), paid.state_name())
+    {
+        response.headers_mut().insert("payment-receipt", receipt);
+    }
+    let directives: Vec<String> = response
+        .headers()
+        .get_all(header::CACHE_CONTROL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|directive| {
+            let name = directive.split('=').next().unwrap_or_default().to_ascii_lowercase();
+            !matches!(name.as_str(), "" | "public" | "private" | "s-maxage")
+        })
+        .map(str::to_owned)
+        .chain(std::iter::once("private".to_owned()))
+        .collect();
+    let value = HeaderValue::try_from(directives.join(", ")).unwrap_or(HeaderValue::from_static("private"));
+    response.headers_mut().insert(header::CACHE_CONTROL, value);
+}

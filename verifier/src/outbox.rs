@@ -1,0 +1,342 @@
+//! Handing payments in at the mint: what waits for a decision, what is on its way, what comes back.
+//!
+//! ```text
+//! submit --join if on its way--> queue --a free lane takes all that waits--> POST /v1/deposits --> decide in one write --> waiters
+//! ```
+//!
+//! A payment is on its way at most once; whoever else asks waits for the same answer. A lone payment leaves at once; while all lanes are
+//! busy, payments gather and leave together. Nothing here is the only copy: the store's outbox is, and a background task works it off.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use farthing_protocol::amount::Amount;
+use farthing_protocol::error::AnswerError;
+use farthing_protocol::payment::Deposit;
+use farthing_protocol::proof::PaymentId;
+use farthing_protocol::settle::{Outcome, verify_answer};
+use farthing_protocol::wire::{DepositBody, DepositRequestFrame, DepositResponseFrame};
+use rand::RngExt;
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+
+use crate::keysets::{Keysets, Trusted};
+use crate::mint_client::{MintClient, MintError};
+use crate::statistics::Counters;
+use crate::store::{Decision, OutboxEntry, PaymentState, RefusedBecause, Store};
+
+/// The most payments in one request to the mint: about 200 KiB.
+const BATCH: usize = 64;
+
+/// Requests to the mint at a time.
+const LANES: usize = 4;
+
+/// The most payments that wait for the mint in memory; the rest wait in the store.
+const MAX_WAITING: usize = 4_096;
+
+/// Why a payment is still undecided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Undecided {
+    /// The mint did not answer, or not believably.
+    Mint,
+    /// The decision could not be stored.
+    Store,
+}
+
+type Settlement = Result<PaymentState, Undecided>;
+
+/// A payment on its way, with everything needed to judge the answer.
+struct Job {
+    payment: PaymentId,
+    change: Amount,
+    body: DepositBody,
+}
+
+pub(crate) struct Outbox<S> {
+    store: Arc<S>,
+    mint: Arc<MintClient>,
+    keysets: Arc<Keysets<S>>,
+    counters: Arc<Counters>,
+    queue: mpsc::UnboundedSender<Job>,
+    on_the_way: Mutex<HashMap<PaymentId, Vec<oneshot::Sender<Settlement>>>>,
+    lanes: Arc<Semaphore>,
+    /// Wakes the background task: something was left undecided, or the mint is back.
+    wake: Notify,
+    failing: AtomicBool,
+}
+
+/// The receiving end of the queue, for [`Outbox::dispatch`].
+pub(crate) struct Queue(mpsc::UnboundedReceiver<Job>);
+
+impl<S: Store> Outbox<S> {
+    pub(crate) fn new(store: Arc<S>, mint: Arc<MintClient>, keysets: Arc<Keysets<S>>, counters: Arc<Counters>) -> (Self, Queue) {
+        let (queue, receiver) = mpsc::unbounded_channel();
+        let outbox = Self {
+            store,
+            mint,
+            keysets,
+            counters,
+            queue,
+            on_the_way: Mutex::default(),
+            lanes: Arc::new(Semaphore::new(LANES)),
+            wake: Notify::new(),
+            failing: AtomicBool::new(false),
+        };
+        (outbox, Queue(receiver))
+    }
+
+    fn on_the_way(&self) -> MutexGuard<'_, HashMap<PaymentId, Vec<oneshot::Sender<Settlement>>>> {
+        // Only map operations happen under the lock.
+        self.on_the_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sends a payment to the mint, or joins it on its way.
+    pub(crate) fn submit(&self, payment: PaymentId, deposit: &Deposit) -> oneshot::Receiver<Settlement> {
+        let (waiter, settlement) = oneshot::channel();
+        let mut on_the_way = self.on_the_way();
+        if let Some(waiters) = on_the_way.get_mut(&payment) {
+            waiters.push(waiter);
+        } else if on_the_way.len() >= MAX_WAITING {
+            // It waits in the store, and whoever dropped the other end is told that it is undecided.
+            self.wake.notify_one();
+        } else {
+            let job = Job { payment, change: deposit.payment().change(), body: deposit.to_body() };
+            if self.queue.send(job).is_ok() {
+                on_the_way.insert(payment, vec![waiter]);
+            }
+        }
+        settlement
+    }
+
+    /// Sends a payment and waits for the mint's decision.
+    pub(crate) async fn settle(&self, payment: PaymentId, deposit: &Deposit) -> Settlement {
+        // A dropped sender means that it was not sent: the background task will.
+        self.submit(payment, deposit).await.unwrap_or(Err(Undecided::Mint))
+    }
+
+    /// Takes what waits whenever a lane is free.
+    pub(crate) async fn dispatch(self: Arc<Self>, mut queue: Queue) {
+        while let Some(first) = queue.0.recv().await {
+            let Ok(lane) = Arc::clone(&self.lanes).acquire_owned().await else { return };
+            let mut batch = vec![first];
+            while batch.len() < BATCH
+                && let Ok(next) = queue.0.try_recv()
+            {
+                batch.push(next);
+            }
+            let outbox = Arc::clone(&self);
+            tokio::spawn(async move {
+                outbox.hand_in(batch).await;
+                drop(lane);
+            });
+        }
+    }
+
+    /// Waits until nothing is on its way.
+    pub(crate) async fn idle(&self) {
+        let lanes = u32::try_from(LANES).unwrap_or(u32::MAX);
+        // The semaphore is never closed.
+        let _all = self.lanes.acquire_many(lanes).await;
+    }
+
+    async fn hand_in(&self, batch: Vec<Job>) {
+        let flight = Flight { outbox: self, payments: batch.iter().map(|job| job.payment).collect() };
+        let settlements = match self.try_batch(&batch).await {
+            // One payment's answer may have spoilt the others': ask for each alone.
+            Err(Failure::Answer) if batch.len() > 1 => {
+                let mut settlements = Vec::with_capacity(batch.len());
+                for job in &batch {
+                    match self.try_batch(std::slice::from_ref(job)).await {
+                        Ok(mut one) => settlements.append(&mut one),
+                        Err(failure) => settlements.push(Err(failure.into())),
+                    }
+                }
+                settlements
+            }
+            Ok(settlements) => settlements,
+            Err(failure) => vec![Err(failure.into()); batch.len()],
+        };
+        if settlements.iter().any(Result::is_err) {
+            self.failing.store(true, Ordering::Relaxed);
+            self.wake.notify_one();
+        } else if self.failing.swap(false, Ordering::Relaxed) {
+            self.wake.notify_one();
+        }
+        flight.land(settlements);
+    }
+
+    async fn try_batch(&self, batch: &[Job]) -> Result<Vec<Settlement>, Failure> {
+        let seen = self.store.mark().await.map_err(|_| Failure::Store)?;
+        let request = DepositRequestFrame { seen, payments: batch.iter().map(|job| job.body.clone()).collect() };
+        let response = self.mint.deposit(&request).await.map_err(|error| match error {
+            MintError::Unavailable => Failure::Unreachable,
+            MintError::Invalid => self.broken("the mint's deposit answer cannot be read"),
+        })?;
+        let (outcomes, trusted) = self.believe(batch, &response).await?;
+        let mut decided = Vec::with_capacity(batch.len());
+        for (job, outcome) in batch.iter().zip(outcomes) {
+            decided.push(self.judge(job, outcome, &trusted));
+        }
+        let decisions = batch.iter().zip(&decided).filter_map(|(job, state)| {
+            let state = state.clone()?;
+            Some(Decision { payment: job.payment, state })
+        });
+        let decisions: Vec<Decision> = decisions.collect();
+        for decision in &decisions {
+            if let PaymentState::Refused(RefusedBecause::DoubleSpent(proof)) = &decision.state {
+                self.store.keep_proof((**proof).clone()).await.map_err(|_| Failure::Store)?;
+            }
+        }
+        let states = self.store.decide(decisions, Some(response.mark)).await.map_err(|_| Failure::Store)?;
+        let mut states = states.into_iter();
+        let settlement = |state: Option<PaymentState>| match state {
+            // Every decided payment stands in the store; one that does not is not ours to serve.
+            Some(_) => states.next().flatten().ok_or(Undecided::Store),
+            None => Err(Undecided::Mint),
+        };
+        Ok(decided.into_iter().map(settlement).collect())
+    }
+
+    /// Verifies the answer's signature, if need be under a newer list.
+    async fn believe(&self, batch: &[Job], response: &DepositResponseFrame) -> Result<(Vec<Outcome>, Arc<Trusted>), Failure> {
+        let expected: Vec<(PaymentId, Amount)> = batch.iter().map(|job| (job.payment, job.change)).collect();
+        let trusted = self.keysets.trusted().map_err(|_| Failure::Unreachable)?;
+        match verify_answer(response, &expected, &trusted.list) {
+            Ok(outcomes) => return Ok((outcomes, trusted)),
+            Err(AnswerError::InvalidSignature) if !trusted.list.knows_receipt_key(&response.receipt_key.0) => {
+                self.keysets.refresh_for_unknown().await;
+            }
+            Err(_) => return Err(self.broken("the mint's deposit answer does not verify")),
+        }
+        let trusted = self.keysets.trusted().map_err(|_| Failure::Unreachable)?;
+        match verify_answer(response, &expected, &trusted.list) {
+            Ok(outcomes) => Ok((outcomes, trusted)),
+            Err(_) => Err(self.broken("the mint's deposit answer does not verify")),
+        }
+    }
+
+    /// The state an outcome leads to; `None` if the mint must not be believed.
+    fn judge(&self, job: &Job, outcome: Outcome, trusted: &Trusted) -> Option<PaymentState> {
+        let state = match outcome {
+            Outcome::Credited { .. } | Outcome::AlreadyCredited { .. } => PaymentState::Settled,
+            Outcome::Refunded => PaymentState::Refused(RefusedBecause::Refunded),
+            Outcome::Refused(refusal) => PaymentState::Refused(RefusedBecause::Refusal(refusal)),
+            Outcome::DoubleSpent(proof) => {
+                let frame = proof.to_frame();
+                // The proof must hold, and accuse this very payment.
+                if !proof.payment_ids().contains(&job.payment) || proof.verify(&trusted.table).is_err() {
+                    self.broken("the mint claims a double-spend and does not prove it");
+                    return None;
+                }
+                PaymentState::Refused(RefusedBecause::DoubleSpent(Box::new(frame)))
+            }
+        };
+        self.counters.decided(&state);
+        Some(state)
+    }
+
+    fn broken(&self, what: &'static str) -> Failure {
+        self.counters.mint_alarm();
+        tracing::error!("{what}: its payments stay undecided");
+        Failure::Answer
+    }
+
+    /// Works off the store's outbox once.
+    ///
+    /// # Errors
+    /// [`Undecided`] if something stays; what could be decided is.
+    pub(crate) async fn drain(&self) -> Result<usize, Undecided> {
+        let (mut after, mut decided, mut outcome) = (None, 0, Ok(()));
+        loop {
+            let page = self.store.outbox(after, BATCH).await.map_err(|_| Undecided::Store)?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.payment);
+            let before = decided;
+            let submitted: Vec<_> = page.iter().map(|entry| self.resubmit(entry)).collect();
+            for settlement in submitted {
+                match settlement {
+                    Some(settlement) => match settlement.await.unwrap_or(Err(Undecided::Mint)) {
+                        Ok(_) => decided += 1,
+                        Err(undecided) => outcome = Err(undecided),
+                    },
+                    None => outcome = Err(Undecided::Store),
+                }
+            }
+            // A whole page without a decision: the mint is down, the next page would fare no better.
+            if outcome.is_err() && decided == before {
+                break;
+            }
+        }
+        outcome.map(|()| decided)
+    }
+
+    fn resubmit(&self, entry: &OutboxEntry) -> Option<oneshot::Receiver<Settlement>> {
+        let Ok(deposit) = Deposit::from_body(&entry.deposit) else {
+            tracing::error!("the outbox holds something unreadable");
+            return None;
+        };
+        Some(self.submit(entry.payment, &deposit))
+    }
+
+    /// Works off the store's outbox for ever: at once when woken, after a growing pause when the mint fails.
+    pub(crate) async fn work(self: Arc<Self>, first: Duration, last: Duration) {
+        let mut pause = first;
+        loop {
+            if self.drain().await.is_ok() {
+                pause = first;
+                // What a cancelled request left behind is found at the latest now.
+                let _ = tokio::time::timeout(last, self.wake.notified()).await;
+            } else {
+                // Not all verifiers of a mint at the same moment.
+                let jitter = pause.mul_f64(rand::rng().random_range(0.75..1.25));
+                tokio::time::sleep(jitter).await;
+                pause = (pause * 2).min(last);
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Failure {
+    Unreachable,
+    Answer,
+    Store,
+}
+
+impl From<Failure> for Undecided {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Unreachable | Failure::Answer => Self::Mint,
+            Failure::Store => Self::Store,
+        }
+    }
+}
+
+/// Takes its payments off the list of those on their way when it lands or crashes.
+struct Flight<'a, S: Store> {
+    outbox: &'a Outbox<S>,
+    payments: Vec<PaymentId>,
+}
+
+impl<S: Store> Flight<'_, S> {
+    fn land(mut self, settlements: Vec<Settlement>) {
+        let payments = std::mem::take(&mut self.payments);
+        let mut on_the_way = self.outbox.on_the_way();
+        for (payment, settlement) in payments.into_iter().zip(settlements) {
+            for waiter in on_the_way.remove(&payment).unwrap_or_default() {
+                // A waiter that is gone comes back with the same credential.
+                let _ = waiter.send(settlement.clone());
+            }
+        }
+    }
+}
+
+impl<S: Store> Drop for Flight<'_, S> {
+    fn drop(&mut self) {
+        let mut on_the_way = self.outbox.on_the_way();
+        for payment in &self.payments {
+            on_the_way.remove(payment);
+        }
+    }
+}

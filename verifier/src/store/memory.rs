@@ -1,0 +1,169 @@
+//! A store that forgets everything when it is dropped: for tests and for trying things out.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard};
+
+use farthing_protocol::amount::Amount;
+use farthing_protocol::proof::{PaymentId, SpentKey};
+use farthing_protocol::wire::{DepositBody, DoubleSpendFrame, LedgerMark};
+
+use super::{
+    Claim, ClaimOutcome, Decision, Document, OutboxEntry, PaymentRecord, PaymentState, Store, StoreError, Totals, UsedChallenge, proof_key,
+};
+
+/// Everything in memory.
+///
+/// # Security
+/// After a restart every token that was spent here before is unknown again, and undecided deposits are lost: never for a real site.
+#[derive(Default)]
+pub struct MemoryStore(Mutex<Tables>);
+
+#[derive(Default)]
+struct Tables {
+    spent: HashMap<SpentKey, PaymentId>,
+    challenges: HashSet<UsedChallenge>,
+    payments: HashMap<PaymentId, PaymentRecord>,
+    outbox: BTreeMap<PaymentId, DepositBody>,
+    ledgers: Vec<LedgerMark>,
+    documents: HashMap<Document, Vec<u8>>,
+    proofs: BTreeMap<[u8; SpentKey::SIZE], DoubleSpendFrame>,
+    outstanding: u64,
+    at_risk: HashMap<u64, u64>,
+    latest_claim: u64,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn tables(&self) -> Result<MutexGuard<'_, Tables>, StoreError> {
+        // A thread that panicked while writing may have left half a claim behind.
+        self.0.lock().map_err(|_| StoreError::Unavailable)
+    }
+}
+
+impl Tables {
+    fn claim(&mut self, claim: Claim) -> Result<ClaimOutcome, StoreError> {
+        let Claim { payment, list, challenge, record, deposit, limits } = claim;
+        if let Some(known) = self.payments.get(&payment) {
+            return Ok(ClaimOutcome::Known(known.clone()));
+        }
+        if let Some(other) = list.iter().find_map(|key| self.spent.get(key)) {
+            let record = self.payments.get(other).ok_or(StoreError::Corrupt)?;
+            return Ok(ClaimOutcome::Conflict(record.clone()));
+        }
+        if self.challenges.contains(&challenge) {
+            return Ok(ClaimOutcome::ChallengeUsed);
+        }
+        if record.state == PaymentState::Accepted {
+            let at_risk = self.at_risk.get(&record.window).copied().unwrap_or(0);
+            let amount = record.amount.units();
+            let (Some(outstanding), Some(in_window)) = (self.outstanding.checked_add(amount), at_risk.checked_add(amount)) else {
+                return Ok(ClaimOutcome::LimitReached);
+            };
+            if limits.is_none_or(|limits| outstanding > limits.outstanding.units() || in_window > limits.per_window.units()) {
+                return Ok(ClaimOutcome::LimitReached);
+            }
+            self.outstanding = outstanding;
+            self.at_risk.insert(record.window, in_window);
+        }
+        self.latest_claim = self.latest_claim.max(record.claimed_at);
+        self.spent.extend(list.into_iter().map(|key| (key, payment)));
+        self.challenges.insert(challenge);
+        self.outbox.insert(payment, deposit);
+        self.payments.insert(payment, record);
+        Ok(ClaimOutcome::Claimed)
+    }
+
+    fn decide(&mut self, decision: Decision) -> Option<PaymentState> {
+        let record = self.payments.get_mut(&decision.payment)?;
+        if record.state.is_open() && !decision.state.is_open() {
+            if record.state == PaymentState::Accepted {
+                let amount = record.amount.units();
+                self.outstanding = self.outstanding.saturating_sub(amount);
+                if decision.state == PaymentState::Settled
+                    && let Some(at_risk) = self.at_risk.get_mut(&record.window)
+                {
+                    *at_risk = at_risk.saturating_sub(amount);
+                }
+            }
+            record.state = decision.state;
+            self.outbox.remove(&decision.payment);
+        }
+        Some(record.state.clone())
+    }
+
+    fn raise(&mut self, mark: LedgerMark) {
+        match self.ledgers.iter_mut().find(|known| known.ledger == mark.ledger) {
+            Some(known) => known.sequence = known.sequence.max(mark.sequence),
+            None => self.ledgers.push(mark),
+        }
+    }
+}
+
+impl Store for MemoryStore {
+    async fn claim(&self, claim: Claim) -> Result<ClaimOutcome, StoreError> {
+        self.tables()?.claim(claim)
+    }
+
+    async fn payment(&self, payment: PaymentId) -> Result<Option<PaymentRecord>, StoreError> {
+        Ok(self.tables()?.payments.get(&payment).cloned())
+    }
+
+    async fn use_challenge(&self, challenge: UsedChallenge) -> Result<bool, StoreError> {
+        Ok(self.tables()?.challenges.insert(challenge))
+    }
+
+    async fn decide(&self, decisions: Vec<Decision>, mark: Option<LedgerMark>) -> Result<Vec<Option<PaymentState>>, StoreError> {
+        let mut tables = self.tables()?;
+        if let Some(mark) = mark {
+            tables.raise(mark);
+        }
+        Ok(decisions.into_iter().map(|decision| tables.decide(decision)).collect())
+    }
+
+    async fn outbox(&self, after: Option<PaymentId>, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let tables = self.tables()?;
+        let entries = tables.outbox.range((after.map_or(Unbounded, Excluded), Unbounded)).take(limit);
+        Ok(entries.map(|(payment, deposit)| OutboxEntry { payment: *payment, deposit: deposit.clone() }).collect())
+    }
+
+    async fn mark(&self) -> Result<Option<LedgerMark>, StoreError> {
+        Ok(self.tables()?.ledgers.last().copied())
+    }
+
+    async fn totals(&self) -> Result<Totals, StoreError> {
+        let tables = self.tables()?;
+        Ok(Totals {
+            outstanding: Amount::from_units(tables.outstanding),
+            undecided: tables.outbox.len() as u64,
+            latest_claim: tables.latest_claim,
+        })
+    }
+
+    async fn load(&self, document: Document) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.tables()?.documents.get(&document).cloned())
+    }
+
+    async fn save(&self, document: Document, bytes: Vec<u8>) -> Result<(), StoreError> {
+        self.tables()?.documents.insert(document, bytes);
+        Ok(())
+    }
+
+    async fn keep_proof(&self, proof: DoubleSpendFrame) -> Result<(), StoreError> {
+        self.tables()?.proofs.entry(proof_key(&proof)).or_insert(proof);
+        Ok(())
+    }
+
+    async fn proofs(&self) -> Result<Vec<DoubleSpendFrame>, StoreError> {
+        Ok(self.tables()?.proofs.values().cloned().collect())
+    }
+
+    async fn prune_challenges(&self, now: u64) -> Result<(), StoreError> {
+        self.tables()?.challenges.retain(|challenge| challenge.expires >= now);
+        Ok(())
+    }
+}

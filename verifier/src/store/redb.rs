@@ -1,0 +1,412 @@
+//! The embedded store: one redb file, one writing thread that commits many requests at once.
+//!
+//! ```text
+//! requests --channel--> writer: take what waits (at most 256), apply, one durable commit, answer all
+//! readers  --> snapshots, in tokio's blocking pool
+//! ```
+//!
+//! A commit is synced to the disk before any of its answers leaves. If it fails, all its requests fail, and nobody knows whether it
+//! happened: the verifier then serves nothing, and the reader's retry finds out.
+
+use std::fs::OpenOptions;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use farthing_protocol::amount::Amount;
+use farthing_protocol::proof::{PaymentId, SpentKey};
+use farthing_protocol::wire::{Bytes, DoubleSpendFrame, Frame, LedgerMark};
+use redb::backends::FileBackend;
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
+use tokio::sync::{mpsc, oneshot};
+
+use super::codec::{decode_deposit, decode_record, encode_deposit, encode_record};
+use super::{
+    Claim, ClaimOutcome, Decision, Document, OutboxEntry, PaymentRecord, PaymentState, Store, StoreError, Totals, UsedChallenge, proof_key,
+};
+
+const SPENT: TableDefinition<'_, [u8; SpentKey::SIZE], [u8; 32]> = TableDefinition::new("spent");
+const CHALLENGES: TableDefinition<'_, (u64, [u8; 32]), ()> = TableDefinition::new("challenges");
+const PAYMENTS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("payments");
+const OUTBOX: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("outbox");
+/// Ledger id to (order of first sight, sequence).
+const LEDGERS: TableDefinition<'_, [u8; 16], (u64, u64)> = TableDefinition::new("ledgers");
+const DOCUMENTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("documents");
+const PROOFS: TableDefinition<'_, [u8; SpentKey::SIZE], &[u8]> = TableDefinition::new("proofs");
+const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
+const AT_RISK: TableDefinition<'_, u64, u64> = TableDefinition::new("at-risk");
+
+const OUTSTANDING: &str = "outstanding";
+const LATEST_CLAIM: &str = "latest-claim";
+const LAYOUT: &str = "layout";
+const LAYOUT_VERSION: u64 = 1;
+
+/// The most requests one commit may hold.
+const GROUP: usize = 256;
+
+/// Requests that may wait for the writer; more wait outside.
+const QUEUE: usize = 4_096;
+
+macro_rules! from_redb {
+    ($($error:ty),*) => { $(
+        impl From<$error> for StoreError {
+            fn from(error: $error) -> Self {
+                Self::from_redb(&error.into())
+            }
+        }
+    )* };
+}
+from_redb!(redb::DatabaseError, redb::TransactionError, redb::TableError, redb::StorageError, redb::CommitError);
+
+impl StoreError {
+    fn from_redb(error: &redb::Error) -> Self {
+        // The error's text may hold a file name; its kind may be told.
+        match error {
+            redb::Error::Corrupted(_) | redb::Error::UpgradeRequired(_) | redb::Error::TableTypeMismatch { .. } => Self::Corrupt,
+            _ => Self::Unavailable,
+        }
+    }
+}
+
+/// A durable store in one file, for one process.
+///
+/// # Security
+/// The file is made readable by its owner only. Restoring an old copy forgets claims: in settle-first the mint still refuses what was
+/// spent, in deferred mode the difference may be served twice.
+pub struct RedbStore {
+    database: Arc<Database>,
+    writer: Option<mpsc::Sender<Request>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+type Apply = Box<dyn FnOnce(&WriteTransaction) -> Result<Answer, StoreError> + Send>;
+
+/// What to write, and a way to tell how it went once it is durable.
+struct Request {
+    apply: Apply,
+    answer: oneshot::Sender<Result<Answer, StoreError>>,
+}
+
+enum Answer {
+    Claim(Box<ClaimOutcome>),
+    Fresh(bool),
+    States(Vec<Option<PaymentState>>),
+    Done,
+}
+
+impl RedbStore {
+    /// Opens the file, or makes it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file cannot be opened (another process has it, perhaps) or is of another layout.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path).map_err(|_| StoreError::Unavailable)?;
+        Self::start(Database::builder().create_with_backend(FileBackend::new(file)?)?)
+    }
+
+    fn start(database: Database) -> Result<Self, StoreError> {
+        let setup = database.begin_write()?;
+        {
+            setup.open_table(SPENT)?;
+            setup.open_table(CHALLENGES)?;
+            setup.open_table(PAYMENTS)?;
+            setup.open_table(OUTBOX)?;
+            setup.open_table(LEDGERS)?;
+            setup.open_table(DOCUMENTS)?;
+            setup.open_table(PROOFS)?;
+            setup.open_table(AT_RISK)?;
+            let mut numbers = setup.open_table(NUMBERS)?;
+            let layout = numbers.get(LAYOUT)?.map(|value| value.value());
+            match layout {
+                None => {
+                    numbers.insert(LAYOUT, LAYOUT_VERSION)?;
+                }
+                Some(LAYOUT_VERSION) => {}
+                Some(_) => return Err(StoreError::Corrupt),
+            }
+        }
+        setup.commit()?;
+        let database = Arc::new(database);
+        let (writer, requests) = mpsc::channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("farthing-store".into())
+            .spawn({
+                let database = Arc::clone(&database);
+                move || write_all(&database, requests)
+            })
+            .map_err(|_| StoreError::Unavailable)?;
+        Ok(Self { database, writer: Some(writer), thread: Some(thread) })
+    }
+
+    async fn write(&self, apply: Apply) -> Result<Answer, StoreError> {
+        let (answer, result) = oneshot::channel();
+        let writer = self.writer.as_ref().ok_or(StoreError::Unavailable)?;
+        writer.send(Request { apply, answer }).await.map_err(|_| StoreError::Unavailable)?;
+        result.await.map_err(|_| StoreError::Unavailable)?
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&ReadTransaction) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let database = Arc::clone(&self.database);
+        tokio::task::spawn_blocking(move || read(&database.begin_read()?)).await.map_err(|_| StoreError::Unavailable)?
+    }
+}
+
+impl Drop for RedbStore {
+    fn drop(&mut self) {
+        // Closing the channel ends the writer after what it has begun; then the file may be opened again.
+        drop(self.writer.take());
+        if let Some(thread) = self.thread.take() {
+            // A writer that panicked has answered nobody; there is nothing to add.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn write_all(database: &Database, mut requests: mpsc::Receiver<Request>) {
+    while let Some(first) = requests.blocking_recv() {
+        let mut group = vec![first];
+        while group.len() < GROUP
+            && let Ok(next) = requests.try_recv()
+        {
+            group.push(next);
+        }
+        let (applies, answers): (Vec<_>, Vec<_>) = group.into_iter().map(|request| (request.apply, request.answer)).unzip();
+        match commit(database, applies) {
+            Ok(results) => {
+                for (answer, result) in answers.into_iter().zip(results) {
+                    // Whoever asked may be gone: the write stands, and asking again finds it.
+                    let _ = answer.send(Ok(result));
+                }
+            }
+            Err(error) => {
+                for answer in answers {
+                    let _ = answer.send(Err(error));
+                }
+            }
+        }
+    }
+}
+
+/// Applies a group in one transaction: one failure fails all, because a transaction that met an error is not to be trusted.
+fn commit(database: &Database, applies: Vec<Apply>) -> Result<Vec<Answer>, StoreError> {
+    let transaction = database.begin_write()?;
+    let results = applies.into_iter().map(|apply| apply(&transaction)).collect::<Result<Vec<_>, _>>()?;
+    transaction.commit()?;
+    Ok(results)
+}
+
+fn claim(transaction: &WriteTransaction, claim: Claim) -> Result<ClaimOutcome, StoreError> {
+    let Claim { payment, list, challenge, record, deposit, limits } = claim;
+    let mut payments = transaction.open_table(PAYMENTS)?;
+    if let Some(known) = payments.get(payment.0)? {
+        return decode_record(known.value()).map(ClaimOutcome::Known);
+    }
+    let mut spent = transaction.open_table(SPENT)?;
+    for key in &list {
+        if let Some(other) = spent.get(key.to_bytes())? {
+            let record = payments.get(other.value())?.ok_or(StoreError::Corrupt)?;
+            return decode_record(record.value()).map(ClaimOutcome::Conflict);
+        }
+    }
+    let mut challenges = transaction.open_table(CHALLENGES)?;
+    if challenges.get((challenge.expires, challenge.id))?.is_some() {
+        return Ok(ClaimOutcome::ChallengeUsed);
+    }
+    let mut numbers = transaction.open_table(NUMBERS)?;
+    if record.state == PaymentState::Accepted {
+        let mut at_risk = transaction.open_table(AT_RISK)?;
+        let amount = record.amount.units();
+        let outstanding = numbers.get(OUTSTANDING)?.map_or(0, |value| value.value()).checked_add(amount);
+        let in_window = at_risk.get(record.window)?.map_or(0, |value| value.value()).checked_add(amount);
+        let (Some(outstanding), Some(in_window)) = (outstanding, in_window) else { return Ok(ClaimOutcome::LimitReached) };
+        if limits.is_none_or(|limits| outstanding > limits.outstanding.units() || in_window > limits.per_window.units()) {
+            return Ok(ClaimOutcome::LimitReached);
+        }
+        numbers.insert(OUTSTANDING, outstanding)?;
+        at_risk.insert(record.window, in_window)?;
+    }
+    let latest = numbers.get(LATEST_CLAIM)?.map_or(0, |value| value.value());
+    if record.claimed_at > latest {
+        numbers.insert(LATEST_CLAIM, record.claimed_at)?;
+    }
+    for key in &list {
+        spent.insert(key.to_bytes(), payment.0)?;
+    }
+    challenges.insert((challenge.expires, challenge.id), ())?;
+    payments.insert(payment.0, encode_record(&record).as_slice())?;
+    transaction.open_table(OUTBOX)?.insert(payment.0, encode_deposit(deposit).as_slice())?;
+    Ok(ClaimOutcome::Claimed)
+}
+
+fn decide(transaction: &WriteTransaction, decision: Decision) -> Result<Option<PaymentState>, StoreError> {
+    let mut payments = transaction.open_table(PAYMENTS)?;
+    let Some(mut record) = payments.get(decision.payment.0)?.map(|bytes| decode_record(bytes.value())).transpose()? else {
+        return Ok(None);
+    };
+    if !record.state.is_open() || decision.state.is_open() {
+        return Ok(Some(record.state));
+    }
+    if record.state == PaymentState::Accepted {
+        let amount = record.amount.units();
+        let mut numbers = transaction.open_table(NUMBERS)?;
+        let outstanding = numbers.get(OUTSTANDING)?.map_or(0, |value| value.value());
+        numbers.insert(OUTSTANDING, outstanding.saturating_sub(amount))?;
+        if decision.state == PaymentState::Settled {
+            let mut at_risk = transaction.open_table(AT_RISK)?;
+            let in_window = at_risk.get(record.window)?.map_or(0, |value| value.value());
+            at_risk.insert(record.window, in_window.saturating_sub(amount))?;
+        }
+    }
+    record.state = decision.state;
+    payments.insert(decision.payment.0, encode_record(&record).as_slice())?;
+    transaction.open_table(OUTBOX)?.remove(decision.payment.0)?;
+    Ok(Some(record.state))
+}
+
+fn raise(transaction: &WriteTransaction, mark: LedgerMark) -> Result<(), StoreError> {
+    let mut ledgers = transaction.open_table(LEDGERS)?;
+    let (order, sequence) = match ledgers.get(mark.ledger.0)?.map(|value| value.value()) {
+        Some((order, sequence)) => (order, sequence.max(mark.sequence)),
+        None => (ledgers.len()?, mark.sequence),
+    };
+    ledgers.insert(mark.ledger.0, (order, sequence))?;
+    Ok(())
+}
+
+impl Store for RedbStore {
+    async fn claim(&self, request: Claim) -> Result<ClaimOutcome, StoreError> {
+        match self.write(Box::new(move |transaction| Ok(Answer::Claim(Box::new(claim(transaction, request)?))))).await? {
+            Answer::Claim(outcome) => Ok(*outcome),
+            _ => Err(StoreError::Unavailable),
+        }
+    }
+
+    async fn payment(&self, payment: PaymentId) -> Result<Option<PaymentRecord>, StoreError> {
+        self.read(move |transaction| {
+            let payments = transaction.open_table(PAYMENTS)?;
+            payments.get(payment.0)?.map(|bytes| decode_record(bytes.value())).transpose()
+        })
+        .await
+    }
+
+    async fn use_challenge(&self, challenge: UsedChallenge) -> Result<bool, StoreError> {
+        let apply: Apply = Box::new(move |transaction| {
+            let mut challenges = transaction.open_table(CHALLENGES)?;
+            let fresh = challenges.insert((challenge.expires, challenge.id), ())?.is_none();
+            Ok(Answer::Fresh(fresh))
+        });
+        match self.write(apply).await? {
+            Answer::Fresh(fresh) => Ok(fresh),
+            _ => Err(StoreError::Unavailable),
+        }
+    }
+
+    async fn decide(&self, decisions: Vec<Decision>, mark: Option<LedgerMark>) -> Result<Vec<Option<PaymentState>>, StoreError> {
+        let apply: Apply = Box::new(move |transaction| {
+            if let Some(mark) = mark {
+                raise(transaction, mark)?;
+            }
+            decisions.into_iter().map(|decision| decide(transaction, decision)).collect::<Result<_, _>>().map(Answer::States)
+        });
+        match self.write(apply).await? {
+            Answer::States(states) => Ok(states),
+            _ => Err(StoreError::Unavailable),
+        }
+    }
+
+    async fn outbox(&self, after: Option<PaymentId>, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        self.read(move |transaction| {
+            let outbox = transaction.open_table(OUTBOX)?;
+            let range = outbox.range::<[u8; 32]>((after.map_or(Unbounded, |id| Excluded(id.0)), Unbounded))?;
+            let mut entries = Vec::new();
+            for row in range.take(limit) {
+                let (id, bytes) = row?;
+                entries.push(OutboxEntry { payment: PaymentId(id.value()), deposit: decode_deposit(bytes.value())? });
+            }
+            Ok(entries)
+        })
+        .await
+    }
+
+    async fn mark(&self) -> Result<Option<LedgerMark>, StoreError> {
+        self.read(|transaction| {
+            let ledgers = transaction.open_table(LEDGERS)?;
+            let mut newest: Option<(u64, LedgerMark)> = None;
+            for row in ledgers.iter()? {
+                let (ledger, value) = row?;
+                let (order, sequence) = value.value();
+                if newest.is_none_or(|(known, _)| order >= known) {
+                    newest = Some((order, LedgerMark { ledger: Bytes(ledger.value()), sequence }));
+                }
+            }
+            Ok(newest.map(|(_, mark)| mark))
+        })
+        .await
+    }
+
+    async fn totals(&self) -> Result<Totals, StoreError> {
+        self.read(|transaction| {
+            let numbers = transaction.open_table(NUMBERS)?;
+            let number = |name| Ok::<_, StoreError>(numbers.get(name)?.map_or(0, |value| value.value()));
+            Ok(Totals {
+                outstanding: Amount::from_units(number(OUTSTANDING)?),
+                undecided: transaction.open_table(OUTBOX)?.len()?,
+                latest_claim: number(LATEST_CLAIM)?,
+            })
+        })
+        .await
+    }
+
+    async fn load(&self, document: Document) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(move |transaction| Ok(transaction.open_table(DOCUMENTS)?.get(document.name())?.map(|bytes| bytes.value().to_vec()))).await
+    }
+
+    async fn save(&self, document: Document, bytes: Vec<u8>) -> Result<(), StoreError> {
+        let apply: Apply = Box::new(move |transaction| {
+            transaction.open_table(DOCUMENTS)?.insert(document.name(), bytes.as_slice())?;
+            Ok(Answer::Done)
+        });
+        self.write(apply).await.map(|_| ())
+    }
+
+    async fn keep_proof(&self, proof: DoubleSpendFrame) -> Result<(), StoreError> {
+        let apply: Apply = Box::new(move |transaction| {
+            let mut proofs = transaction.open_table(PROOFS)?;
+            let key = proof_key(&proof);
+            if proofs.get(key)?.is_none() {
+                proofs.insert(key, proof.to_bytes().as_slice())?;
+            }
+            Ok(Answer::Done)
+        });
+        self.write(apply).await.map(|_| ())
+    }
+
+    async fn proofs(&self) -> Result<Vec<DoubleSpendFrame>, StoreError> {
+        self.read(|transaction| {
+            let proofs = transaction.open_table(PROOFS)?;
+            let mut all = Vec::new();
+            for row in proofs.iter()? {
+                all.push(DoubleSpendFrame::from_bytes(row?.1.value()).map_err(|_| StoreError::Corrupt)?);
+            }
+            Ok(all)
+        })
+        .await
+    }
+
+    async fn prune_challenges(&self, now: u64) -> Result<(), StoreError> {
+        let apply: Apply = Box::new(move |transaction| {
+            let mut challenges = transaction.open_table(CHALLENGES)?;
+            challenges.retain_in(..(now, [0; 32]), |_, ()| false)?;
+            Ok(Answer::Done)
+        });
+        self.write(apply).await.map(|_| ())
+    }
+}

@@ -1,0 +1,407 @@
+//! The verifier itself: challenges, decisions, background work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use farthing_protocol::amount::Amount;
+use farthing_protocol::evidence::DoubleSpend;
+use farthing_protocol::http::{ChargeRequest, MethodDetails};
+use farthing_protocol::payment::Deposit;
+use farthing_protocol::proof::PaymentId;
+use farthing_protocol::wire::{DoubleSpendFrame, KeysetListFrame};
+use http::{Method, Uri};
+
+use crate::check::{Addressed, Answer, CheckedPayment, FreshReread, Stated};
+use crate::clock::{Clock, SteadyClock};
+use crate::config::{Mode, VerifierConfig};
+use crate::error::{Refused, VerifierError};
+use crate::keysets::{Keysets, fork_frames};
+use crate::mint_client::MintClient;
+use crate::offer::{Offer, Resource};
+use crate::outbox::{Outbox, Undecided};
+use crate::payment_scheme::{Challenge, Received};
+use crate::statistics::{Counters, Statistics};
+use crate::store::{ClaimOutcome, Document, PaymentRecord, PaymentState, RefusedBecause, RiskLimits, Store, StoreError, Totals};
+
+/// How often used challenges that have expired are dropped.
+const PRUNE_INTERVAL: Duration = Duration::from_mins(10);
+
+/// A request that was paid for. Only a verifier makes one.
+///
+/// # Security
+/// `Settled` says that the mint has booked the payment. `Accepted` says only that it holds in itself and was never seen *here*: the
+/// publisher carries the risk. The payment's id links nothing to a person, but logged beside an address it would.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Paid {
+    payment: PaymentId,
+    amount: Amount,
+    change: Amount,
+    settled: bool,
+    reread: bool,
+}
+
+impl Paid {
+    fn new(payment: PaymentId, record: &PaymentRecord, reread: bool) -> Self {
+        let settled = record.state == PaymentState::Settled;
+        Self { payment, amount: record.amount, change: record.change, settled, reread }
+    }
+
+    /// The payment's id.
+    pub const fn payment(&self) -> PaymentId {
+        self.payment
+    }
+
+    /// What was paid.
+    pub const fn amount(&self) -> Amount {
+        self.amount
+    }
+
+    /// What the reader may take back from the mint once the payment is settled.
+    pub const fn change(&self) -> Amount {
+        self.change
+    }
+
+    /// Whether the mint has booked it; if not, it was accepted in deferred mode.
+    pub const fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    /// Whether this request read again what had been paid for before.
+    pub const fn is_reread(&self) -> bool {
+        self.reread
+    }
+
+    pub(crate) const fn state_name(&self) -> &'static str {
+        if self.settled { "settled" } else { "accepted" }
+    }
+
+    pub(crate) fn reference(&self) -> String {
+        Base64UrlUnpadded::encode_string(&self.payment.0)
+    }
+}
+
+impl std::fmt::Debug for Paid {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Paid").field("state", &self.state_name()).field("reread", &self.reread).finish_non_exhaustive()
+    }
+}
+
+pub(crate) struct Inner<S> {
+    pub(crate) config: VerifierConfig,
+    pub(crate) clock: SteadyClock,
+    store: Arc<S>,
+    keysets: Arc<Keysets<S>>,
+    outbox: Arc<Outbox<S>>,
+    counters: Arc<Counters>,
+}
+
+/// Stops the background work when the last verifier is dropped.
+struct Tasks(Vec<tokio::task::AbortHandle>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// What a publisher embeds: it hands out challenges, checks and claims payments, and deposits them.
+///
+/// Clones share everything. Background work (deposits, keysets) runs until [`Verifier::shutdown`] or until the last clone is dropped.
+pub struct Verifier<S> {
+    inner: Arc<Inner<S>>,
+    tasks: Arc<Tasks>,
+}
+
+impl<S> Clone for Verifier<S> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), tasks: Arc::clone(&self.tasks) }
+    }
+}
+
+struct SharedClock(Arc<dyn Clock>);
+
+impl Clock for SharedClock {
+    fn now(&self) -> u64 {
+        self.0.now()
+    }
+}
+
+impl<S: Store> Verifier<S> {
+    /// Opens a verifier on its store and starts its background work: it fetches the keyset list and hands in what the store's outbox
+    /// holds. A mint that cannot be reached is no error: with a stored list the verifier works on, without one it answers 503 until the
+    /// mint is back.
+    ///
+    /// # Errors
+    /// [`VerifierError`]: a configuration that cannot work, a store that fails, a mint whose list is not signed by the pinned root key.
+    pub async fn open(config: VerifierConfig, store: S) -> Result<Self, VerifierError> {
+        config.validate()?;
+        let store = Arc::new(store);
+        let mint = Arc::new(MintClient::new(&config.mint, config.mint_timeout)?);
+        let keysets = Arc::new(Keysets::open(config.root, Arc::clone(&mint), Arc::clone(&store)).await?);
+        match keysets.refresh().await {
+            Ok(()) => {}
+            // A stored list is trusted on, and a fork stops the verifier without stopping the site.
+            Err(VerifierError::Keysets(_)) if keysets.trusted().is_ok() || keysets.is_forked() => {}
+            Err(VerifierError::MintUnavailable) => tracing::warn!("the mint cannot be reached"),
+            Err(error) => return Err(error),
+        }
+        let totals = store.totals().await?;
+        let counters = Arc::new(Counters::default());
+        let (outbox, queue) = Outbox::new(Arc::clone(&store), mint, Arc::clone(&keysets), Arc::clone(&counters));
+        let outbox = Arc::new(outbox);
+        let clock = SteadyClock::new(Box::new(SharedClock(Arc::clone(&config.clock))), totals.latest_claim);
+        let (first, last, interval) = (config.first_retry, config.last_retry, config.keyset_interval);
+        let inner = Arc::new(Inner { config, clock, store, keysets: Arc::clone(&keysets), outbox: Arc::clone(&outbox), counters });
+        let tasks = vec![
+            tokio::spawn(Arc::clone(&outbox).dispatch(queue)).abort_handle(),
+            tokio::spawn(outbox.work(first, last)).abort_handle(),
+            tokio::spawn(async move { keysets.follow(interval, first).await }).abort_handle(),
+            tokio::spawn(prune(Arc::clone(&inner))).abort_handle(),
+        ];
+        Ok(Self { inner, tasks: Arc::new(Tasks(tasks)) })
+    }
+
+    pub(crate) fn inner(&self) -> &Inner<S> {
+        &self.inner
+    }
+
+    /// The time decisions are made by: the clock's, but never before the last claim.
+    pub fn now(&self) -> u64 {
+        self.inner.clock.now()
+    }
+
+    /// What a request asks for. The publisher's name is the configured one, whatever the request's `Host` says.
+    pub fn resource(&self, method: &Method, uri: &Uri) -> Resource {
+        Resource::new(self.inner.config.scheme, &self.inner.config.publisher, method, uri)
+    }
+
+    /// Writes a challenge for a 402. Nothing is stored for it.
+    ///
+    /// # Errors
+    /// [`VerifierError::MintUnavailable`] without a trusted keyset list, [`VerifierError::Offer`] for an offer that no challenge can carry.
+    pub fn challenge(&self, offer: &Offer, resource: &Resource, now: u64) -> Result<Challenge, VerifierError> {
+        offer.validate()?;
+        let config = &self.inner.config;
+        let trusted = self.inner.keysets.trusted().map_err(|_| VerifierError::MintUnavailable)?;
+        let expires = now.saturating_add(config.challenge_lifetime.as_secs());
+        let (minimum, maximum) = offer.bounds();
+        let request = ChargeRequest {
+            amount: offer.price.amount().to_string(),
+            currency: config.unit.name(),
+            recipient: config.publisher.clone(),
+            external_id: offer.external_id.clone(),
+            method_details: MethodDetails {
+                mint: config.mint.as_str().into(),
+                keysets: Base64UrlUnpadded::encode_string(&trusted.list.head()),
+                title: offer.title.clone(),
+                access: offer.access.as_secs(),
+                resource: resource.encoded(),
+                deposit_by: deposit_by(expires, &config.mode),
+                minimum,
+                maximum,
+            },
+        };
+        let challenge = Challenge::issue(&config.secret, &config.publisher, &request, expires, resource.method.as_str(), rand::random())?;
+        self.inner.counters.challenge();
+        Ok(challenge)
+    }
+
+    /// Decides about a request with a `Payment` credential (the whole `Authorization` value).
+    ///
+    /// May be dropped at any time: what was begun goes on, and the same credential finds what became of it.
+    ///
+    /// # Errors
+    /// [`Refused`]: answer it with its status and, for a 402, a fresh challenge.
+    pub async fn authorize(&self, authorization: &str, resource: &Resource, offer: &Offer) -> Result<Paid, Refused> {
+        let addressed = Addressed::address(Received::parse(authorization)?, &self.inner.config, resource)?;
+        match addressed.state()? {
+            Answer::Payment(stated) => self.pay(*stated, offer).await,
+            Answer::Reread(reread) => self.inner.reread(&reread.fresh(&self.inner.config, self.now())?).await,
+        }
+    }
+
+    async fn pay(&self, stated: Stated, offer: &Offer) -> Result<Paid, Refused> {
+        let inner = &self.inner;
+        if let Some(record) = inner.stored(inner.store.payment(stated.id()).await)?
+            && stated.is_same(&record)
+        {
+            inner.counters.replay();
+            return inner.resume(stated.id(), record, stated.deposit()).await;
+        }
+        let now = self.now();
+        let first = stated.first(&inner.config, offer, now)?;
+        let mut trusted = inner.keysets.trusted()?;
+        if !first.keysets_known(&trusted) {
+            inner.keysets.refresh_for_unknown().await;
+            trusted = inner.keysets.trusted()?;
+        }
+        let checked = first.verify(&inner.config, &trusted, now)?;
+        // From the claim on, a reader who hangs up must not leave the payment half done.
+        let inner = Arc::clone(inner);
+        tokio::spawn(async move { inner.claim(checked).await }).await.unwrap_or_else(|_| Err(Refused::pending()))
+    }
+
+    /// Hands in everything the outbox holds. Returns how many payments were decided.
+    ///
+    /// # Errors
+    /// [`VerifierError::MintUnavailable`] or [`VerifierError::Store`] if something is left; nothing is lost, the background work goes on.
+    pub async fn flush_outbox(&self) -> Result<usize, VerifierError> {
+        self.inner.outbox.drain().await.map_err(|undecided| match undecided {
+            Undecided::Mint => VerifierError::MintUnavailable,
+            Undecided::Store => VerifierError::Store(StoreError::Unavailable),
+        })
+    }
+
+    /// Fetches the keyset list now.
+    ///
+    /// # Errors
+    /// [`VerifierError`]; what was trusted before stays so, unless the mint has contradicted itself.
+    pub async fn refresh_keysets(&self) -> Result<(), VerifierError> {
+        self.inner.keysets.refresh().await
+    }
+
+    /// The double-spend proofs kept, one a token.
+    ///
+    /// # Errors
+    /// [`VerifierError::Store`].
+    pub async fn double_spend_proofs(&self) -> Result<Vec<DoubleSpendFrame>, VerifierError> {
+        Ok(self.inner.store.proofs().await?)
+    }
+
+    /// Two keyset lists the mint has signed that contradict each other, if it did: then nothing is accepted any more, also after a
+    /// restart, until a person has decided what to make of that mint.
+    ///
+    /// # Errors
+    /// [`VerifierError::Store`].
+    pub async fn forked_keysets(&self) -> Result<Option<[KeysetListFrame; 2]>, VerifierError> {
+        let evidence = self.inner.store.load(Document::Fork).await?;
+        evidence.map(|bytes| fork_frames(&bytes).ok_or(StoreError::Corrupt.into())).transpose()
+    }
+
+    /// What was served and is not settled, and how many payments wait for the mint.
+    ///
+    /// # Errors
+    /// [`VerifierError::Store`].
+    pub async fn totals(&self) -> Result<Totals, VerifierError> {
+        Ok(self.inner.store.totals().await?)
+    }
+
+    /// How often something happened since the start.
+    pub fn statistics(&self) -> Statistics {
+        self.inner.counters.read()
+    }
+
+    /// Stops the background work and waits for what is on its way. What is undecided waits in the store for the next start.
+    pub async fn shutdown(&self) {
+        for task in &self.tasks.0 {
+            task.abort();
+        }
+        self.inner.outbox.idle().await;
+    }
+}
+
+impl<S: Store> Inner<S> {
+    /// Counts a store's failure on its way to a 503.
+    fn stored<T>(&self, result: Result<T, StoreError>) -> Result<T, Refused> {
+        result.map_err(|error| {
+            self.counters.store_failure();
+            tracing::error!(%error, "nothing is decided");
+            Refused::store_unavailable()
+        })
+    }
+
+    async fn claim(&self, checked: CheckedPayment) -> Result<Paid, Refused> {
+        let now = checked.checked_at();
+        let accept = match &self.config.mode {
+            Mode::Deferred(limits) if checked.depositable() => {
+                let window = now - now % limits.window.as_secs().max(1);
+                Some((RiskLimits { outstanding: limits.outstanding, per_window: limits.per_window }, window))
+            }
+            _ => None,
+        };
+        let mut claim = checked.claim(accept);
+        let mut record = claim.record.clone();
+        let mut outcome = self.stored(self.store.claim(claim).await)?;
+        if outcome == ClaimOutcome::LimitReached {
+            self.counters.limit_reached();
+            claim = checked.claim(None);
+            record = claim.record.clone();
+            outcome = self.stored(self.store.claim(claim).await)?;
+        }
+        match outcome {
+            ClaimOutcome::Claimed => {
+                self.counters.claim();
+                self.clock.claimed_at(now);
+                if record.state == PaymentState::Accepted {
+                    // Nobody waits for it: the answer goes to the store.
+                    drop(self.outbox.submit(checked.id(), checked.deposit()));
+                }
+                self.resume(checked.id(), record, checked.deposit()).await
+            }
+            ClaimOutcome::Known(record) => {
+                self.counters.replay();
+                self.resume(checked.id(), record, checked.deposit()).await
+            }
+            ClaimOutcome::Conflict(earlier) => {
+                self.counters.conflict();
+                let side = earlier.side().map_err(|_| Refused::store_unavailable())?;
+                let proof = DoubleSpend::new(side, checked.spending()).map_err(|_| Refused::store_unavailable())?.to_frame();
+                // The refusal stands, whether or not the proof could be kept.
+                let _ = self.stored(self.store.keep_proof(proof.clone()).await);
+                Err(Refused::double_spend(proof))
+            }
+            ClaimOutcome::ChallengeUsed => Err(Refused::invalid_challenge("challenge-unknown")),
+            ClaimOutcome::LimitReached => Err(Refused::store_unavailable()),
+        }
+    }
+
+    /// Answers by a payment's state; a pending one asks the mint, together with whoever asks already.
+    async fn resume(&self, payment: PaymentId, mut record: PaymentRecord, deposit: &Deposit) -> Result<Paid, Refused> {
+        if record.state == PaymentState::Pending {
+            // A queue in front of the mint must not keep a reader for ever.
+            let patience = self.config.mint_timeout + Duration::from_secs(2);
+            record.state = match tokio::time::timeout(patience, self.outbox.settle(payment, deposit)).await {
+                Ok(Ok(state)) => state,
+                Ok(Err(Undecided::Mint)) => return Err(Refused::mint_unavailable()),
+                Ok(Err(Undecided::Store)) => return Err(Refused::store_unavailable()),
+                Err(_) => return Err(Refused::pending()),
+            };
+        }
+        match &record.state {
+            PaymentState::Settled | PaymentState::Accepted => Ok(Paid::new(payment, &record, false)),
+            PaymentState::Pending => Err(Refused::pending()),
+            PaymentState::Refused(RefusedBecause::DoubleSpent(proof)) => Err(Refused::double_spend((**proof).clone())),
+            PaymentState::Refused(RefusedBecause::Refunded) => Err(Refused::verification("refused-refunded")),
+            PaymentState::Refused(RefusedBecause::Refusal(refusal)) => Err(Refused::refusal(*refusal)),
+        }
+    }
+
+    async fn reread(&self, reread: &FreshReread) -> Result<Paid, Refused> {
+        let record = self.stored(self.store.payment(reread.payment()).await)?.ok_or(Refused::verification("reread-unknown"))?;
+        reread.verify(&record, self.clock.now())?;
+        // After the proof, so that only who could read again can write here.
+        if !self.stored(self.store.use_challenge(reread.challenge()).await)? {
+            return Err(Refused::invalid_challenge("challenge-unknown"));
+        }
+        self.counters.reread();
+        Ok(Paid::new(reread.payment(), &record, true))
+    }
+}
+
+/// Rounded up to the full hour: a finer time would tell the mint when the article was read.
+fn deposit_by(expires: u64, mode: &Mode) -> u64 {
+    expires.saturating_add(mode.deposit_margin()).div_ceil(3_600).saturating_mul(3_600)
+}
+
+async fn prune<S: Store>(inner: Arc<Inner<S>>) {
+    loop {
+        tokio::time::sleep(PRUNE_INTERVAL).await;
+        // An hour's grace for instances whose clocks differ.
+        if inner.store.prune_challenges(inner.clock.now().saturating_sub(3_600)).await.is_err() {
+            inner.counters.store_failure();
+        }
+    }
+}
