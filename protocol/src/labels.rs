@@ -1,6 +1,6 @@
 //! Every domain separator of the protocol, in one place.
 //!
-//! A [`Domain`] names what a transcript is for; a [`Field`] names one value inside it. Both have private constructors, so that no
+//! A [`Domain`] names what a transcript is for; a `Field` names one value inside it. Both have private constructors, so that no
 //! other module can make a label up. [`ALL_DOMAINS`] is what `spec/primitives.md` is checked against.
 
 /// What a whole transcript is for. Two transcripts with different domains never collide.

@@ -1,4 +1,17 @@
-//! The cryptography and the wire of Farthing.
+#![doc = include_str!("../README.md")]
+//!
+//! # Where to begin
+//!
+//! | to | see |
+//! |---|---|
+//! | sign blindly, as a mint | [`snowblind::commit`], [`issue::Open`], [`issue::Issue`], [`snowblind::Nonces::respond`] |
+//! | buy, as a reader | [`voucher::VoucherCode`], [`issue::SessionPlan`], [`issue::PendingTokens`] |
+//! | pay, as a reader | [`token::OwnedTokens::pay`] |
+//! | check payments, as a publisher | [`payment::Payment`], [`spending::verify_batch`] |
+//! | settle | [`payment::Deposit`], [`settle::sign_answer`], [`settle::verify_answer`] |
+//! | prove a double-spend | [`evidence::DoubleSpend`] |
+//! | follow a mint's keys | [`keyset::KeysetList`] |
+//! | read and write bytes | [`wire::Frame`] |
 #![no_std]
 
 extern crate alloc;

@@ -148,7 +148,8 @@ impl Checked {
 
 /// Verifies many spendings at once; the answers come in the order of the input.
 ///
-/// Cost (ristretto255, one core): about 25 to 37 us for each one-token payment from 64 on, 71 to 79 us alone.
+/// Cost of a one-token payment (AVX-512 backend, one core of a server): about 57 us alone, 22 us in a batch of 64, 19 us in one of 1,024.
+/// A batch with a bad spending costs up to two passes of the whole and one check of each spending in a bad group of 16.
 ///
 /// # Errors
 /// [`ProofError::EmptyBatch`] for no spendings. Inside: why each one fails.

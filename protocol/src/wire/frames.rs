@@ -60,7 +60,7 @@ pub struct TokensBody {
     pub tokens: Vec<TokenBody>,
 }
 
-/// A payment: amount, deadline, tokens, proof of spending. With one token 281 bytes.
+/// A payment: amount, deadline, tokens, proof of spending. With one token 267 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PaymentFrame {
     /// What is paid, in smallest units; the tokens' rest is change.
