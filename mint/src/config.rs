@@ -1,0 +1,181 @@
+//! Options and limits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use farthing_protocol::amount::{Amount, Unit, default_denominations};
+use farthing_protocol::group::Point;
+
+use crate::clock::{Clock, SystemClock};
+
+const DAY: u64 = 86_400;
+
+/// How a mint begins.
+#[derive(Clone, Debug)]
+pub struct InitOptions {
+    /// What the mint counts in; for good.
+    pub unit: Unit,
+    /// The first keyset's denominations, ascending.
+    pub denominations: Vec<Amount>,
+    /// How long the first keyset issues, in seconds; at least 7 days.
+    pub issue: u64,
+    /// How long after that verifiers accept its tokens, in seconds.
+    pub spend: u64,
+    /// How long after that the mint refreshes them, in seconds.
+    pub refresh: u64,
+    /// How long after that the mint takes deposits, in seconds.
+    pub deposit: u64,
+    /// The time of the announcement, Unix seconds; `None` for now.
+    pub now: Option<u64>,
+}
+
+impl Default for InitOptions {
+    /// Thousandths of a cent, 1-2-5 up to one euro; 90 days of issuing, 90 more of spending, 90 more for refreshes and deposits.
+    fn default() -> Self {
+        Self {
+            unit: Unit::default_eur(),
+            denominations: default_denominations(),
+            issue: 90 * DAY,
+            spend: 90 * DAY,
+            refresh: 90 * DAY,
+            deposit: 0,
+            now: None,
+        }
+    }
+}
+
+/// How a mint runs.
+#[derive(Clone)]
+pub struct MintOptions {
+    /// What it takes at most.
+    pub limits: Limits,
+    /// Where its time comes from.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for MintOptions {
+    fn default() -> Self {
+        Self { limits: Limits::default(), clock: Arc::new(SystemClock::new()) }
+    }
+}
+
+/// What a mint takes at most. Beyond, it answers that it is too much, and never grows.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Open issuing sessions.
+    pub sessions: usize,
+    /// Outputs of all open sessions together, about 500 bytes each.
+    pub session_outputs: usize,
+    /// Requests being worked on.
+    pub requests: usize,
+    /// Threads of curve work at a time.
+    pub workers: usize,
+    /// Connections.
+    pub connections: usize,
+    /// Commitments made ahead.
+    pub pool: usize,
+    /// How long a request may take, its body included.
+    pub request_time: Duration,
+    /// How long a client may take to send a request's head, or keep an idle connection.
+    pub header_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions: 4_096,
+            session_outputs: 65_536,
+            requests: 512,
+            workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            connections: 1_024,
+            pool: 512,
+            request_time: Duration::from_secs(20),
+            header_time: Duration::from_secs(30),
+        }
+    }
+}
+
+/// 32 bytes and other short values for people and URLs: base64url without padding.
+pub(crate) fn base64url(bytes: &[u8]) -> String {
+    Base64UrlUnpadded::encode_string(bytes)
+}
+
+/// The bytes of such a text, if it is the one encoding of exactly 32.
+pub(crate) fn from_base64url(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    let decoded = Base64UrlUnpadded::decode(text, &mut bytes).ok()?;
+    (decoded.len() == 32).then_some(bytes)
+}
+
+/// A public key as wallets and verifiers pin it: base64url without padding, 43 characters.
+pub fn key_text(key: &Point) -> String {
+    base64url(key.as_bytes())
+}
+
+/// Reads a public key as [`key_text`] writes it; `None` if it is none.
+pub fn parse_key(text: &str) -> Option<Point> {
+    Point::from_bytes(from_base64url(text)?).ok()
+}
+
+/// A publisher's name in its one form: lower-case host, port if it is not 443.
+///
+/// Returns `None` for what no URL's host can be; names beyond ASCII are given in punycode.
+pub fn publisher_name(text: &str) -> Option<String> {
+    let name = text.trim().to_ascii_lowercase();
+    let (host, port) = match name.strip_prefix('[') {
+        Some(rest) => {
+            let (address, after) = rest.split_once(']')?;
+            address.parse::<std::net::Ipv6Addr>().ok()?;
+            let port = if after.is_empty() { None } else { Some(after.strip_prefix(':')?) };
+            (format!("[{address}]"), port)
+        }
+        None => match name.split_once(':') {
+            Some((host, port)) => (host.to_owned(), Some(port)),
+            None => (name.clone(), None),
+        },
+    };
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    if !host.starts_with('[') && (host.len() > 253 || !host.split('.').all(label)) {
+        return None;
+    }
+    match port {
+        None => Some(host),
+        Some(port) => {
+            let number: u16 = port.parse().ok()?;
+            if number == 0 || number.to_string() != port {
+                return None;
+            }
+            Some(if number == 443 { host } else { format!("{host}:{number}") })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn publisher_names_have_one_form() {
+        for (given, form) in [
+            ("News.Example", "news.example"),
+            ("news.example:443", "news.example"),
+            ("127.0.0.1:8081", "127.0.0.1:8081"),
+            ("[::1]:8080", "[::1]:8080"),
+            ("localhost", "localhost"),
+        ] {
+            assert_eq!(publisher_name(given).as_deref(), Some(form));
+        }
+        for wrong in
+            ["", ".", "a..b", "-a", "a-", "a b", "https://a", "a/b", "a:0", "a:080", "a:65536", "a:", "b\u{fc}cher.example", "[::1", "[x]"]
+        {
+            assert_eq!(publisher_name(wrong), None, "{wrong}");
+        }
+    }
+}

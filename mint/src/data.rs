@@ -1,0 +1,139 @@
+//! The data directory: mode 0700, files 0600, written whole and synced, never overwritten.
+//!
+//! ```text
+//! mint.json       format, unit, root public key; written last, so that it stands only on a complete directory
+//! ledger.sqlite   the ledger, with -wal and -shm beside it
+//! root.key        the root secret key; needed only to announce keysets, and better kept elsewhere
+//! keys.json       denomination and receipt keys
+//! serve.lock      held while a process serves
+//! ```
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use farthing_protocol::amount::Unit;
+use farthing_protocol::group::Point;
+use farthing_protocol::proof::LoneKey;
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::config::{base64url, key_text, parse_key};
+use crate::error::MintError;
+use crate::signer::KeyFile;
+
+const FORMAT: u32 = 1;
+const DESCRIPTION: &str = "mint.json";
+const LEDGER: &str = "ledger.sqlite";
+const ROOT: &str = "root.key";
+const KEYS: &str = "keys.json";
+const LOCK: &str = "serve.lock";
+
+/// What a data directory says of itself.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Description {
+    format: u32,
+    currency: String,
+    decimals: u8,
+    root: String,
+}
+
+/// A data directory.
+pub(crate) struct DataDirectory(PathBuf);
+
+fn failed(what: &'static str) -> impl Fn(io::Error) -> MintError {
+    move |error| MintError::File(what, error.kind())
+}
+
+impl DataDirectory {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self(path.to_path_buf())
+    }
+
+    pub(crate) fn ledger(&self) -> PathBuf {
+        self.0.join(LEDGER)
+    }
+
+    /// Makes the directory, or takes an empty one, and closes it to others.
+    pub(crate) fn create(&self) -> Result<(), MintError> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.0).map_err(failed("data directory"))?;
+        if fs::read_dir(&self.0).map_err(failed("data directory"))?.next().is_some() {
+            return Err(MintError::AlreadyInitialised);
+        }
+        fs::set_permissions(&self.0, fs::Permissions::from_mode(0o700)).map_err(failed("data directory"))
+    }
+
+    /// Writes a new file: under another name first, synced, then linked to its own, which must be free.
+    fn write(&self, name: &'static str, bytes: &[u8]) -> Result<(), MintError> {
+        let (temporary, path) = (self.0.join(format!(".{name}.new")), self.0.join(name));
+        let write = || {
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            // Unlike a rename, a link does not replace what is there.
+            fs::hard_link(&temporary, &path)?;
+            fs::remove_file(&temporary)?;
+            File::open(&self.0)?.sync_all()
+        };
+        write().map_err(failed(name))
+    }
+
+    /// An empty file for the ledger to be created in.
+    pub(crate) fn reserve_ledger(&self) -> Result<(), MintError> {
+        self.write(LEDGER, &[])
+    }
+
+    pub(crate) fn write_root(&self, root: &LoneKey) -> Result<(), MintError> {
+        self.write(ROOT, Zeroizing::new(base64url(&*root.expose_secret())).as_bytes())
+    }
+
+    pub(crate) fn write_keys(&self, keys: &KeyFile) -> Result<(), MintError> {
+        self.write(KEYS, &keys.to_json().map_err(|_| MintError::Damaged(KEYS))?)
+    }
+
+    /// The last step of initialising.
+    pub(crate) fn describe(&self, unit: &Unit, root: &Point) -> Result<(), MintError> {
+        let description = Description { format: FORMAT, currency: unit.currency().into(), decimals: unit.decimals(), root: key_text(root) };
+        let mut bytes = serde_json::to_vec_pretty(&description).map_err(|_| MintError::Damaged(DESCRIPTION))?;
+        bytes.push(b'\n');
+        self.write(DESCRIPTION, &bytes)
+    }
+
+    /// Unit and root key.
+    pub(crate) fn description(&self) -> Result<(Unit, Point), MintError> {
+        let bytes = match fs::read(self.0.join(DESCRIPTION)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(MintError::NotInitialised),
+            Err(error) => return Err(failed(DESCRIPTION)(error)),
+        };
+        let damaged = MintError::Damaged(DESCRIPTION);
+        let Ok(description) = serde_json::from_slice::<Description>(&bytes) else { return Err(damaged) };
+        match (Unit::new(&description.currency, description.decimals), parse_key(&description.root)) {
+            (Ok(unit), Some(root)) if description.format == FORMAT => Ok((unit, root)),
+            _ => Err(damaged),
+        }
+    }
+
+    pub(crate) fn keys(&self) -> Result<KeyFile, MintError> {
+        let path = self.0.join(KEYS);
+        let mode = fs::metadata(&path).map_err(failed(KEYS))?.permissions().mode();
+        if mode & 0o077 != 0 {
+            return Err(MintError::Exposed(KEYS));
+        }
+        let bytes = Zeroizing::new(fs::read(&path).map_err(failed(KEYS))?);
+        KeyFile::from_json(&bytes).ok_or(MintError::Damaged(KEYS))
+    }
+
+    /// Takes the right to serve; held until the file is dropped, and released by the system if the process dies.
+    pub(crate) fn lock(&self) -> Result<File, MintError> {
+        let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(self.0.join(LOCK));
+        let file = open.map_err(failed(LOCK))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(fs::TryLockError::WouldBlock) => Err(MintError::AlreadyServing),
+            Err(fs::TryLockError::Error(error)) => Err(failed(LOCK)(error)),
+        }
+    }
+}

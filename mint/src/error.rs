@@ -1,0 +1,61 @@
+//! What can go wrong for the operator. Peers see problems instead (see [`crate::http`]).
+
+use std::io;
+
+use farthing_protocol::error::KeysetError;
+use thiserror::Error;
+
+use crate::operations::OperationError;
+use crate::store::LedgerError;
+
+/// Why a mint could not be made, opened or used by its operator.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum MintError {
+    /// The data directory is not empty.
+    #[error("the data directory is not empty: nothing was changed")]
+    AlreadyInitialised,
+    /// The data directory holds no mint, or one whose initialising was interrupted.
+    #[error("the data directory holds no mint: run `farthing-mint init` on an empty one")]
+    NotInitialised,
+    /// Another process serves this data directory.
+    #[error("another process serves this data directory")]
+    AlreadyServing,
+    /// A file cannot be read or written.
+    #[error("{0}: {1}")]
+    File(&'static str, io::ErrorKind),
+    /// A file's content makes no sense.
+    #[error("{0} is damaged")]
+    Damaged(&'static str),
+    /// A file of secrets can be read by others.
+    #[error("{0} can be read by others: give it mode 0600")]
+    Exposed(&'static str),
+    /// The first keyset breaks a rule.
+    #[error("the keyset: {0}")]
+    Keyset(#[from] KeysetError),
+    /// The ledger gave no answer.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Not a host name with an optional port.
+    #[error("not a publisher's name: give the host, and the port if it is not 443")]
+    PublisherName,
+    /// An amount of zero, no voucher, or too many at once.
+    #[error("vouchers: 1 to 10,000 at a time, each worth at least the smallest unit")]
+    VoucherCount,
+    /// The mint would have sold more than 2^62 units.
+    #[error("the mint cannot count that much money")]
+    SoldTooMuch,
+    /// The clock has jumped.
+    #[error("the clock is behind what the ledger has recorded, or has jumped")]
+    Clock,
+    /// Connections cannot be taken.
+    #[error("serving: {0}")]
+    Serve(io::ErrorKind),
+}
+
+impl From<OperationError> for MintError {
+    fn from(_: OperationError) -> Self {
+        // What an operator asks of the operations fails only when the ledger does.
+        Self::Ledger(LedgerError::Unavailable)
+    }
+}

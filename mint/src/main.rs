@@ -1,0 +1,258 @@
+//! `farthing-mint`: the operator's command line.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use farthing_mint::{InitOptions, Mint, MintError, MintOptions, Status, key_text};
+use farthing_protocol::amount::{Amount, Unit};
+use serde_json::json;
+use tracing_subscriber::EnvFilter;
+
+/// The mint of Farthing: sells blinded tokens, keeps the ledger, credits publishers.
+#[derive(Parser)]
+#[command(name = "farthing-mint", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the mint keeps its keys and its ledger.
+#[derive(clap::Args)]
+struct Data {
+    /// The data directory
+    #[arg(long, env = "FARTHING_MINT_DATA", value_name = "DIR")]
+    data: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Makes a mint in an empty directory and prints its root public key, which wallets and verifiers pin
+    Init {
+        #[command(flatten)]
+        data: Data,
+        /// ISO 4217 code in lower case
+        #[arg(long, default_value = "eur")]
+        currency: String,
+        /// Decimals of the smallest unit
+        #[arg(long, default_value_t = 5)]
+        decimals: u8,
+        /// Prints JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Serves the HTTP interface until it is interrupted
+    Serve {
+        #[command(flatten)]
+        data: Data,
+        /// Where to listen; put a TLS proxy in front for the world
+        #[arg(long, default_value = "127.0.0.1:8787")]
+        listen: SocketAddr,
+    },
+    /// Sells prepaid money
+    Voucher {
+        #[command(subcommand)]
+        command: VoucherCommand,
+    },
+    /// Those who are paid
+    Publisher {
+        #[command(subcommand)]
+        command: PublisherCommand,
+    },
+    /// Prints the balance sheet
+    Status {
+        #[command(flatten)]
+        data: Data,
+        /// Prints JSON, amounts in smallest units
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum VoucherCommand {
+    /// Makes vouchers and prints their codes, one a line: whoever reads a code has the money
+    Create {
+        #[command(flatten)]
+        data: Data,
+        /// What each is worth, in main units, such as 5.00
+        #[arg(long)]
+        amount: String,
+        /// How many
+        #[arg(long, default_value_t = 1)]
+        count: u32,
+        /// Prints JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Subcommand)]
+enum PublisherCommand {
+    /// Adds a publisher by its domain, with the port if it is not 443
+    Add {
+        #[command(flatten)]
+        data: Data,
+        /// The domain
+        name: String,
+    },
+    /// Prints what a publisher has earned
+    Balance {
+        #[command(flatten)]
+        data: Data,
+        /// The domain
+        name: String,
+        /// Prints JSON, the amount in smallest units
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Why a command failed, in words for the operator.
+enum Failure {
+    Mint(MintError),
+    Usage(&'static str),
+    Output,
+}
+
+impl From<MintError> for Failure {
+    fn from(error: MintError) -> Self {
+        Self::Mint(error)
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_env("FARTHING_MINT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // A core dump would hold nonces and keys.
+    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    if rustix::process::setrlimit(rustix::process::Resource::Core, none).is_err() {
+        tracing::warn!("core dumps could not be switched off");
+    }
+    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
+        eprintln!("farthing-mint: no threads to run on");
+        return ExitCode::FAILURE;
+    };
+    match runtime.block_on(run(arguments.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            match failure {
+                Failure::Mint(error) => eprintln!("farthing-mint: {error}"),
+                Failure::Usage(text) => eprintln!("farthing-mint: {text}"),
+                Failure::Output => eprintln!("farthing-mint: the output could not be written"),
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints to standard output; a closed pipe is a failure, because a voucher code nobody read is money nobody has.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|_| Failure::Output)
+}
+
+async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Init { data, currency, decimals, json } => {
+            let unit = Unit::new(&currency, decimals).map_err(|error| Failure::Mint(error.into()))?;
+            let root = Mint::init(&data.data, InitOptions { unit: unit.clone(), ..InitOptions::default() }).await?;
+            let key = key_text(&root);
+            if json { print(&json!({ "root": key, "unit": unit.name() }).to_string()) } else { print(&key) }
+        }
+        Command::Serve { data, listen } => serve(data, listen).await,
+        Command::Voucher { command: VoucherCommand::Create { data, amount, count, json } } => {
+            let mint = open(data).await?;
+            let amount = mint.unit().parse(&amount).filter(|amount| !amount.is_zero());
+            let amount = amount.ok_or(Failure::Usage("not an amount in main units, such as 5.00"))?;
+            let codes = mint.create_vouchers(amount, count).await?;
+            if json {
+                let codes: Vec<_> = codes.iter().map(|code| code.expose_secret().to_string()).collect();
+                let currency = mint.unit().name();
+                return print(&json!({ "amount": amount.to_string(), "currency": currency, "codes": codes }).to_string());
+            }
+            codes.iter().try_for_each(|code| print(&code.expose_secret()))
+        }
+        Command::Publisher { command: PublisherCommand::Add { data, name } } => Ok(open(data).await?.add_publisher(&name).await?),
+        Command::Publisher { command: PublisherCommand::Balance { data, name, json } } => {
+            let mint = open(data).await?;
+            let balance = mint.publisher_balance(&name).await?.ok_or(Failure::Usage("no such publisher"))?;
+            if json {
+                return print(&json!({ "balance": balance.to_string(), "currency": mint.unit().name() }).to_string());
+            }
+            print(&mint.unit().display(balance))
+        }
+        Command::Status { data, json } => {
+            let mint = open(data).await?;
+            let status = mint.status().await?;
+            if json {
+                let text = serde_json::to_string_pretty(&status).map_err(|_| Failure::Output)?;
+                return print(&text);
+            }
+            print(&sheet(&status, &mint.unit()))
+        }
+    }
+}
+
+async fn open(data: Data) -> Result<Mint, Failure> {
+    Ok(Mint::open(&data.data, MintOptions::default()).await?)
+}
+
+async fn serve(data: Data, listen: SocketAddr) -> Result<(), Failure> {
+    let mint = open(data).await?;
+    let listener = tokio::net::TcpListener::bind(listen).await.map_err(|error| MintError::Serve(error.kind()))?;
+    let local = listener.local_addr().map_err(|error| MintError::Serve(error.kind()))?;
+    print(&format!("serving on http://{local}\nroot public key {}", key_text(&mint.root())))?;
+    mint.serve(listener, stopped()).await?;
+    Ok(())
+}
+
+/// Done at the first interrupt or termination signal.
+async fn stopped() {
+    let interrupt = tokio::signal::ctrl_c();
+    let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
+        drop(interrupt.await);
+        return;
+    };
+    tokio::select! {
+        _ = interrupt => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// The balance sheet for people.
+fn sheet(status: &Status, unit: &Unit) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    let show = |amount: Amount| unit.display(amount);
+    for keyset in &status.keysets {
+        let Ok(()) = writeln!(
+            text,
+            "keyset {}   issued {}   redeemed {}   outstanding {}",
+            keyset.number,
+            show(keyset.issued),
+            show(keyset.redeemed),
+            show(keyset.outstanding)
+        ) else {
+            continue;
+        };
+        for frozen in keyset.denominations.iter().filter(|one| one.frozen) {
+            drop(writeln!(text, "  FROZEN: {} (more came back than was issued)", show(frozen.denomination)));
+        }
+    }
+    let lines = [
+        ("sold", status.sold),
+        ("left on vouchers", status.vouchers),
+        ("in wallets", status.outstanding),
+        ("change due", status.change_due),
+        ("credited to publishers", status.credits),
+    ];
+    for (name, amount) in lines {
+        drop(writeln!(text, "{name:<24}{:>24}", show(amount)));
+    }
+    text.push_str(if status.balanced { "balanced" } else { "NOT BALANCED" });
+    text
+}

@@ -1,0 +1,211 @@
+//! The mint as a library: make one, open it, serve it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use farthing_protocol::amount::Amount;
+use farthing_protocol::group::Point;
+use farthing_protocol::keyset::{KeysetList, Proposal, Windows};
+use farthing_protocol::proof::LoneKey;
+use farthing_protocol::snowblind::SigningKey;
+use farthing_protocol::voucher::VoucherCode;
+use farthing_protocol::wire::{Frame, KeysetListFrame};
+use rand::Rng;
+use zeroize::Zeroizing;
+
+use crate::clock::{Clock, ServiceClock, SystemClock};
+use crate::config::{InitOptions, Limits, MintOptions, publisher_name};
+use crate::data::DataDirectory;
+use crate::error::MintError;
+use crate::http;
+use crate::operations::{Operations, Status};
+use crate::signer::keys::KeysetSecrets;
+use crate::signer::{KeyFile, Signer, system_rng};
+use crate::store::sqlite::SqliteLedger;
+use crate::store::{Announcement, Ledger, LedgerError};
+
+/// The largest denomination a mint takes: 2^40 units, so that no sum of a payment can overflow.
+const LARGEST_DENOMINATION: u64 = 1 << 40;
+
+/// The most vouchers made at once.
+const MOST_VOUCHERS: u32 = 10_000;
+
+/// How often dead nonces are wiped.
+const SWEEP: Duration = Duration::from_secs(5);
+
+/// A mint. Cheap to clone: all clones are one mint.
+#[derive(Clone)]
+pub struct Mint(Arc<Inner>);
+
+struct Inner {
+    operations: Arc<Operations>,
+    ledger: Arc<dyn Ledger>,
+    data: DataDirectory,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    root: Point,
+}
+
+impl Mint {
+    /// Makes a mint in an empty or new directory: root key, first keyset, ledger. Returns the root public key, which wallets and
+    /// verifiers pin.
+    ///
+    /// # Errors
+    /// [`MintError::AlreadyInitialised`] if the directory is not empty; [`MintError::Keyset`] if the options break a rule;
+    /// [`MintError::File`] or [`MintError::Ledger`] if it cannot be written. What a failed try leaves behind is never taken for a mint.
+    pub async fn init(dir: &Path, options: InitOptions) -> Result<Point, MintError> {
+        if options.denominations.iter().any(|denomination| denomination.units() > LARGEST_DENOMINATION) {
+            return Err(MintError::Keyset(farthing_protocol::error::KeysetError::InvalidDenominations));
+        }
+        let now = options.now.unwrap_or_else(|| SystemClock::new().wall().as_secs());
+        let mut rng = system_rng();
+        let (root, receipt) = (LoneKey::generate(&mut rng), LoneKey::generate(&mut rng));
+        let keys: Vec<(Amount, SigningKey)> =
+            options.denominations.iter().map(|denomination| (*denomination, SigningKey::generate(&mut rng))).collect();
+        let issue_until = now.saturating_add(options.issue);
+        let spend_until = issue_until.saturating_add(options.spend);
+        let refresh_until = spend_until.saturating_add(options.refresh);
+        let proposal = Proposal {
+            published: now,
+            unit: options.unit.clone(),
+            windows: Windows {
+                issue_from: now,
+                issue_until,
+                spend_until,
+                refresh_until,
+                deposit_until: refresh_until.saturating_add(options.deposit),
+            },
+            receipt_key: *receipt.public(),
+            keys: keys.iter().map(|(denomination, key)| (*denomination, *key.public())).collect(),
+        };
+        let mut list = KeysetList::new(*root.public());
+        let keyset = list.announce(proposal, &root, &mut rng)?;
+        let (mut seal_key, mut ledger_id) = (Zeroizing::new([0; 32]), [0; 16]);
+        rng.fill_bytes(seal_key.as_mut());
+        rng.fill_bytes(&mut ledger_id);
+
+        let data = DataDirectory::new(dir);
+        data.create()?;
+        data.write_root(&root)?;
+        data.write_keys(&KeyFile { seal_key, keysets: vec![KeysetSecrets { id: keyset, receipt, keys }] })?;
+        data.reserve_ledger()?;
+        SqliteLedger::create(&data.ledger(), ledger_id, now).await?;
+        let ledger = SqliteLedger::open(&data.ledger()).await?;
+        let announcement = Announcement { list: list.to_frame().to_bytes(), number: 0, keyset, denominations: options.denominations };
+        if !ledger.announce(announcement).await? {
+            return Err(MintError::Damaged("ledger.sqlite"));
+        }
+        ledger.close().await;
+        data.describe(&options.unit, root.public())?;
+        Ok(*root.public())
+    }
+
+    /// Opens a mint. Several processes may have one open, so that the command line works while another process serves.
+    ///
+    /// # Errors
+    /// [`MintError::NotInitialised`], [`MintError::File`], [`MintError::Exposed`], [`MintError::Damaged`] or [`MintError::Ledger`].
+    pub async fn open(dir: &Path, options: MintOptions) -> Result<Self, MintError> {
+        let data = DataDirectory::new(dir);
+        let (unit, root) = data.description()?;
+        let keys = data.keys()?;
+        let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(&data.ledger()).await?);
+        let frame = KeysetListFrame::from_bytes(&ledger.keysets().await?).map_err(|_| MintError::Damaged("the ledger's keyset list"))?;
+        let list = KeysetList::verify(&frame, &root)?;
+        let recorded = ledger.position().await?.time;
+        let signer = Signer::new(root, keys, options.clock.clone(), options.limits.pool);
+        let clock = ServiceClock::new(options.clock.clone(), recorded);
+        let operations = Operations::new(list, unit, signer, ledger.clone(), clock, &options.limits).await?;
+        Ok(Self(Arc::new(Inner { operations: Arc::new(operations), ledger, data, clock: options.clock, limits: options.limits, root })))
+    }
+
+    /// The root public key.
+    pub fn root(&self) -> Point {
+        self.0.root
+    }
+
+    /// The HTTP interface of `spec/http.md`, to be served by [`Mint::serve`] or inside another server. Call it on a Tokio runtime.
+    ///
+    /// # Security
+    /// Only one process may serve a data directory; [`Mint::serve`] makes sure, this does not. Limits on connections and slow heads are
+    /// the server's.
+    pub fn router(&self) -> axum::Router {
+        self.0.operations.prepare();
+        let operations = Arc::downgrade(&self.0.operations);
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(SWEEP);
+            loop {
+                ticks.tick().await;
+                let Some(operations) = operations.upgrade() else { break };
+                operations.sweep();
+            }
+        });
+        http::router(self.0.operations.clone(), &self.0.limits)
+    }
+
+    /// Serves until `shutdown` is done, then finishes the requests that are being answered.
+    ///
+    /// # Errors
+    /// [`MintError::AlreadyServing`], [`MintError::File`] or [`MintError::Serve`].
+    pub async fn serve(
+        &self,
+        listener: tokio::net::TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), MintError> {
+        let lock = self.0.data.lock()?;
+        let served = http::serve(listener, self.router(), &self.0.limits, shutdown).await;
+        drop(lock);
+        served.map_err(|error| MintError::Serve(error.kind()))
+    }
+
+    /// Creates vouchers of one amount. The codes are the money: the ledger keeps only their public keys.
+    ///
+    /// # Errors
+    /// [`MintError::VoucherCount`], [`MintError::SoldTooMuch`], [`MintError::Ledger`]. After [`LedgerError::Unavailable`] vouchers may
+    /// have been counted as sold whose codes nobody knows.
+    pub async fn create_vouchers(&self, amount: Amount, count: u32) -> Result<Vec<VoucherCode>, MintError> {
+        if amount.is_zero() || count == 0 || count > MOST_VOUCHERS {
+            return Err(MintError::VoucherCount);
+        }
+        let mut rng = system_rng();
+        let codes: Vec<VoucherCode> = (0..count).map(|_| VoucherCode::generate(&mut rng)).collect();
+        let key = |code: &VoucherCode| code.key().map(|key| key.public().to_bytes());
+        let keys = codes.iter().map(key).collect::<Result<Vec<_>, _>>().map_err(|_| MintError::Damaged("a voucher code"))?;
+        if self.0.ledger.create_vouchers(keys, amount, self.0.clock.wall().as_secs()).await? {
+            Ok(codes)
+        } else {
+            Err(MintError::SoldTooMuch)
+        }
+    }
+
+    /// Adds a publisher: lower-case host, port if it is not 443. A publisher that is there already stays as it is.
+    ///
+    /// # Errors
+    /// [`MintError::PublisherName`], [`MintError::Ledger`].
+    pub async fn add_publisher(&self, name: &str) -> Result<(), MintError> {
+        let name = publisher_name(name).ok_or(MintError::PublisherName)?;
+        Ok(self.0.ledger.add_publisher(name).await?)
+    }
+
+    /// What a publisher has earned and not been paid; `None` if there is no such publisher.
+    ///
+    /// # Errors
+    /// [`MintError::PublisherName`], [`MintError::Ledger`].
+    pub async fn publisher_balance(&self, name: &str) -> Result<Option<Amount>, MintError> {
+        let name = publisher_name(name).ok_or(MintError::PublisherName)?;
+        Ok(self.0.ledger.publisher_balance(name).await?)
+    }
+
+    /// What the mint counts in.
+    pub fn unit(&self) -> farthing_protocol::amount::Unit {
+        self.0.operations.unit().clone()
+    }
+
+    /// The balance sheet at one moment.
+    ///
+    /// # Errors
+    /// [`MintError::Ledger`].
+    pub async fn status(&self) -> Result<Status, MintError> {
+        self.0.operations.status().await.map_err(|_| MintError::Ledger(LedgerError::Unavailable))
+    }
+}

@@ -1,0 +1,136 @@
+//! Vouchers, publishers, and the sums.
+
+use farthing_protocol::amount::Amount;
+use serde::Serialize;
+
+use super::{OperationError, Operations};
+
+/// Tokens of one denomination.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DenominationStatus {
+    /// The value of a token, in smallest units.
+    pub denomination: Amount,
+    /// Tokens issued.
+    pub issued: u64,
+    /// Tokens that came back.
+    pub redeemed: u64,
+    /// Tokens in readers' wallets: issued less redeemed.
+    pub outstanding: u64,
+    /// Whether more wanted to come back than were issued.
+    pub frozen: bool,
+}
+
+/// One keyset's money, in smallest units.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KeysetStatus {
+    /// The place in the list, from 0.
+    pub number: u64,
+    /// The id, in base64url.
+    pub id: String,
+    /// Value issued.
+    pub issued: Amount,
+    /// Value that came back.
+    pub redeemed: Amount,
+    /// Value in readers' wallets.
+    pub outstanding: Amount,
+    /// By denomination, ascending.
+    pub denominations: Vec<DenominationStatus>,
+}
+
+/// The mint's balance sheet at one moment, in smallest units.
+///
+/// ```text
+/// sold = vouchers + outstanding + change due + credits
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// What the mint counts in, such as `eur/100000`.
+    pub unit: String,
+    /// Vouchers ever created.
+    pub sold: Amount,
+    /// Left on vouchers.
+    pub vouchers: Amount,
+    /// In readers' wallets.
+    pub outstanding: Amount,
+    /// Change of settled payments not yet taken.
+    pub change_due: Amount,
+    /// Credited to publishers.
+    pub credits: Amount,
+    /// Whether the equation above holds.
+    pub balanced: bool,
+    /// The keysets, oldest first.
+    pub keysets: Vec<KeysetStatus>,
+}
+
+impl Operations {
+    /// What is left on a voucher.
+    ///
+    /// # Errors
+    /// [`OperationError::VoucherUnknown`] or [`OperationError::Unavailable`].
+    pub async fn voucher_balance(&self, key: [u8; 32]) -> Result<Amount, OperationError> {
+        let _place = self.admit()?;
+        self.ledger.voucher_balance(key).await?.ok_or(OperationError::VoucherUnknown)
+    }
+
+    /// The balance sheet.
+    ///
+    /// # Errors
+    /// [`OperationError::Unavailable`].
+    pub async fn status(&self) -> Result<Status, OperationError> {
+        let sheet = self.ledger.sheet().await?;
+        let mut keysets = Vec::with_capacity(self.list.keysets().len());
+        let mut all = Sum::default();
+        for keyset in self.list.keysets() {
+            let (mut issued, mut redeemed, mut outstanding) = (Sum::default(), Sum::default(), Sum::default());
+            let mut denominations = Vec::new();
+            for counter in sheet.counters.iter().filter(|counter| u64::from(counter.keyset) == keyset.number()) {
+                let out = counter.issued.saturating_sub(counter.redeemed);
+                issued.add(counter.denomination, counter.issued);
+                redeemed.add(counter.denomination, counter.redeemed);
+                outstanding.add(counter.denomination, out);
+                all.add(counter.denomination, out);
+                denominations.push(DenominationStatus {
+                    denomination: counter.denomination,
+                    issued: counter.issued,
+                    redeemed: counter.redeemed,
+                    outstanding: out,
+                    frozen: counter.frozen,
+                });
+            }
+            keysets.push(KeysetStatus {
+                number: keyset.number(),
+                id: crate::config::base64url(&keyset.id().0),
+                issued: issued.amount(),
+                redeemed: redeemed.amount(),
+                outstanding: outstanding.amount(),
+                denominations,
+            });
+        }
+        let outstanding = all.amount();
+        let parts = Amount::checked_sum([sheet.vouchers, outstanding, sheet.change_due, sheet.credits]);
+        Ok(Status {
+            unit: self.unit.name(),
+            sold: sheet.sold,
+            vouchers: sheet.vouchers,
+            outstanding,
+            change_due: sheet.change_due,
+            credits: sheet.credits,
+            balanced: parts == Some(sheet.sold),
+            keysets,
+        })
+    }
+}
+
+/// A sum that is shown as the largest amount if it does not fit, which then cannot balance.
+#[derive(Default)]
+struct Sum(u128);
+
+impl Sum {
+    fn add(&mut self, denomination: Amount, tokens: u64) {
+        self.0 += u128::from(denomination.units()) * u128::from(tokens);
+    }
+
+    fn amount(&self) -> Amount {
+        Amount::from_units(u64::try_from(self.0).unwrap_or(u64::MAX))
+    }
+}

@@ -1,0 +1,191 @@
+//! Deposits: payments in, credits, refusals and proofs out, one outcome each.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use farthing_protocol::error::ProofError;
+use farthing_protocol::evidence::{DoubleSpend, SpendingSide};
+use farthing_protocol::payment::Deposit;
+use farthing_protocol::proof::PaymentId;
+use farthing_protocol::settle::{MAX_DEPOSITS, Outcome, Refusal};
+use farthing_protocol::spending::{Checked, Spending, verify_batch};
+use farthing_protocol::wire::{DepositRequestFrame, DepositResponseFrame, LedgerMark};
+
+use super::{OperationError, Operations};
+use crate::side;
+use crate::signer::system_rng;
+use crate::store::{LedgerError, PaymentBooked, PaymentBooking};
+
+/// How many marks ahead of the ledger are looked at in one second; honest verifiers send one only after a restored backup.
+const MARKS_A_SECOND: u64 = 10;
+
+/// One payment on its way.
+enum Step {
+    /// Not well formed: it has not even an id.
+    Malformed,
+    /// Looked at; the answer stands without the ledger.
+    Refused(PaymentId, Refusal),
+    /// Verified; the ledger decides.
+    Verified(Box<Deposit>, Box<Spending>),
+}
+
+impl Operations {
+    /// Books payments and signs what became of each.
+    ///
+    /// # Errors
+    /// [`OperationError`]; after `Unavailable` some payments may be booked, and the same deposit again says which.
+    pub async fn deposit(&self, request: DepositRequestFrame) -> Result<DepositResponseFrame, OperationError> {
+        let _place = self.admit()?;
+        let now = self.now()?;
+        if request.payments.is_empty() {
+            return Err(ProofError::EmptyBatch.into());
+        }
+        if request.payments.len() > MAX_DEPOSITS {
+            return Err(OperationError::TooManyPayments);
+        }
+        self.check_mark(request.seen, now).await?;
+        let table = self.table.clone();
+        let steps = self
+            .work(move || {
+                let deposits = request.payments.iter().map(|body| Deposit::from_body(body).ok()).collect();
+                verify(deposits, &table)
+            })
+            .await?;
+
+        let bookings: Vec<PaymentBooking> = steps.iter().filter_map(|step| self.booking(step, now)).collect();
+        // The ledger's answer may be that a payment is booked already, so the clock is no reason to leave one out.
+        let (sequence, booked) = if bookings.is_empty() {
+            (self.ledger.position().await?.sequence, Vec::new())
+        } else {
+            let done = self.ledger.deposit(bookings, now).await?;
+            (done.sequence, done.outcomes)
+        };
+        self.sequence.fetch_max(sequence, Ordering::SeqCst);
+
+        let mut booked = booked.into_iter();
+        let mut ids = Vec::with_capacity(steps.len());
+        let mut outcomes = Vec::with_capacity(steps.len());
+        for step in steps {
+            let (id, outcome) = match step {
+                Step::Malformed => (None, Outcome::Refused(Refusal::Malformed)),
+                Step::Refused(id, refusal) => (Some(id), Outcome::Refused(refusal)),
+                Step::Verified(deposit, spending) => {
+                    let booked = booked.next().ok_or(LedgerError::Corrupt("fewer outcomes than payments"))?;
+                    (Some(spending.payment_id()), self.outcome(booked, &deposit, &spending)?)
+                }
+            };
+            ids.push(id);
+            outcomes.push(outcome);
+        }
+        let mark = self.signer.mark(self.ledger_id, sequence);
+        self.signer.answer(mark, &ids, &outcomes).map_err(|_| OperationError::Unavailable)
+    }
+
+    fn booking(&self, step: &Step, now: u64) -> Option<PaymentBooking> {
+        let Step::Verified(deposit, spending) = step else { return None };
+        let payment = deposit.payment();
+        Some(PaymentBooking {
+            id: spending.payment_id(),
+            publisher: deposit.recipient().to_owned(),
+            amount: payment.amount(),
+            change: payment.change(),
+            tokens: spending.list().to_vec(),
+            side: side::encode(&SpendingSide::of(spending)),
+            refusal: self.window_refusal(deposit, spending, now),
+        })
+    }
+
+    /// Why a payment that was not booked before is not to be booked now.
+    fn window_refusal(&self, deposit: &Deposit, spending: &Spending, now: u64) -> Option<Refusal> {
+        if deposit.payment().deposit_by() < now {
+            return Some(Refusal::Late);
+        }
+        for token in spending.list() {
+            let Some(keyset) = self.list.get(&token.keyset) else { return Some(Refusal::UnknownKeyset) };
+            if *keyset.unit() != self.unit {
+                return Some(Refusal::MixedUnits);
+            }
+            if !keyset.depositable_at(now) {
+                return Some(Refusal::KeysetClosed);
+            }
+        }
+        None
+    }
+
+    fn outcome(&self, booked: PaymentBooked, deposit: &Deposit, spending: &Spending) -> Result<Outcome, OperationError> {
+        let change = deposit.payment().change();
+        Ok(match booked {
+            PaymentBooked::Credited => Outcome::Credited { change },
+            PaymentBooked::AlreadyCredited => Outcome::AlreadyCredited { change },
+            PaymentBooked::Refused(refusal) => Outcome::Refused(refusal),
+            PaymentBooked::DoubleSpent { earlier } => {
+                let damaged = LedgerError::Corrupt("a stored side");
+                let proof = DoubleSpend::new(side::decode(&earlier).map_err(|_| damaged)?, spending).map_err(|_| damaged)?;
+                // A mint that signs an accusation which does not hold is broken: better no answer.
+                proof.clone().verify(&self.table).map_err(|_| damaged)?;
+                Outcome::DoubleSpent(Box::new(proof))
+            }
+        })
+    }
+
+    /// Stops the mint if the verifier has seen this ledger further ahead than it is.
+    async fn check_mark(&self, seen: Option<LedgerMark>, now: u64) -> Result<(), OperationError> {
+        let Some(seen) = seen.filter(|seen| seen.ledger.0 == self.ledger_id) else { return Ok(()) };
+        let known = self.signer.mark(self.ledger_id, self.sequence.load(Ordering::SeqCst));
+        if seen.sequence <= known.sequence {
+            return Ok(());
+        }
+        if !self.may_try_mark(now) {
+            return Err(OperationError::Overloaded);
+        }
+        let Some(sequence) = self.signer.sequence_of(&seen) else {
+            // Invented: only this mint makes marks.
+            tracing::warn!("a deposit named a mark that this mint did not make");
+            return Ok(());
+        };
+        // Another process may have taken the ledger further than this one knows.
+        let own = self.ledger.position().await?.sequence;
+        self.sequence.fetch_max(own, Ordering::SeqCst);
+        if sequence > own {
+            self.behind.store(true, Ordering::SeqCst);
+            tracing::error!(ledger = own, seen = sequence, "the ledger was restored from a backup: nothing is booked any more");
+            return Err(OperationError::LedgerBehind);
+        }
+        Ok(())
+    }
+
+    /// Whoever guesses at marks gets few tries a second.
+    fn may_try_mark(&self, now: u64) -> bool {
+        let update = |packed: u64| {
+            let count = if packed >> 16 == now { packed & 0xffff } else { 0 };
+            (count < MARKS_A_SECOND).then_some((now << 16) | (count + 1))
+        };
+        self.marks_tried.fetch_update(Ordering::SeqCst, Ordering::SeqCst, update).is_ok()
+    }
+}
+
+/// Verifies what is well formed, all at once.
+fn verify(deposits: Vec<Option<Deposit>>, table: &Arc<farthing_protocol::spending::KeyTable>) -> Vec<Step> {
+    let spendings: Vec<Spending> = deposits.iter().flatten().map(Deposit::spending).collect();
+    let ids: Vec<PaymentId> = spendings.iter().map(Spending::payment_id).collect();
+    // The only error of a batch as a whole is that it is empty.
+    let mut checked = verify_batch(spendings, table, &mut system_rng()).unwrap_or_default().into_iter().zip(ids);
+    let step = |deposit: Option<Deposit>| {
+        let Some(deposit) = deposit else { return Step::Malformed };
+        match checked.next() {
+            Some((Ok(spending), _)) => Step::Verified(Box::new(deposit), Box::new(Checked::into_inner(spending))),
+            Some((Err(error), id)) => Step::Refused(id, refusal(error)),
+            None => Step::Malformed,
+        }
+    };
+    deposits.into_iter().map(step).collect()
+}
+
+const fn refusal(error: ProofError) -> Refusal {
+    match error {
+        ProofError::UnknownKeyset | ProofError::UnknownDenomination => Refusal::UnknownKeyset,
+        ProofError::InvalidSignature => Refusal::InvalidSignature,
+        ProofError::InvalidProof => Refusal::InvalidProof,
+        _ => Refusal::Malformed,
+    }
+}

@@ -1,0 +1,265 @@
+//! The ledger contract: what operations may ask of a ledger, in terms of money, never of SQL.
+//!
+//! Every method that changes something is one transaction: all of it is durable when the answer arrives, or none of it ever will be,
+//! with one exception that callers must handle: after [`LedgerError::Unavailable`] nobody knows. Refusals that belong to the business
+//! (a voucher too small, a token spent before) are answers, not errors, and have changed nothing.
+//!
+//! Engines share [`resolve`], the rules by which a batch of payments is booked, and must pass [`conformance`].
+
+pub mod conformance;
+pub mod resolve;
+pub mod sqlite;
+mod sqlite_rows;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use farthing_protocol::amount::Amount;
+use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
+use farthing_protocol::settle::Refusal;
+use thiserror::Error;
+
+/// Why a ledger gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum LedgerError {
+    /// The ledger did not answer. Whether it stored anything is unknown: repeat the same request or look it up.
+    #[error("the ledger does not answer")]
+    Unavailable,
+    /// The ledger holds something that no version of this program writes. Nothing was changed.
+    #[error("the ledger contradicts itself: {0}")]
+    Corrupt(&'static str),
+}
+
+/// What a ledger method returns: a future that can be sent between threads.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, LedgerError>> + Send + 'a>>;
+
+/// A session's id.
+pub type SessionId = [u8; 16];
+
+/// What the ledger holds of a session. The first row inserted for an id stays, whoever inserts it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionRow {
+    /// Paid for and answered.
+    Booked {
+        /// The digest of session and challenges.
+        digest: [u8; 32],
+        /// The response frame's bytes.
+        response: Vec<u8>,
+    },
+    /// Nothing was or will be booked.
+    Cancelled,
+}
+
+/// What pays for an issue.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Debit {
+    /// A voucher's balance.
+    Voucher([u8; 32]),
+    /// Tokens, each marked as spent by the session.
+    Refresh(Vec<SpentKey>),
+    /// The whole change of a settled payment.
+    Change(PaymentId),
+}
+
+/// One issue: what it costs and what it answers.
+#[derive(Clone)]
+pub struct IssueBooking {
+    /// The session, unique for good.
+    pub session: SessionId,
+    /// The digest of session and challenges.
+    pub digest: [u8; 32],
+    /// The response frame's bytes, stored with the booking.
+    pub response: Vec<u8>,
+    /// Hash(A, B) of every commitment answered, each unique for good.
+    pub commitments: Vec<[u8; 32]>,
+    /// The keyset that issues.
+    pub keyset: KeysetId,
+    /// The denominations issued, ascending.
+    pub denominations: Vec<Amount>,
+    /// Their sum.
+    pub amount: Amount,
+    /// What pays.
+    pub debit: Debit,
+    /// The service's time, Unix seconds.
+    pub now: u64,
+}
+
+/// What became of an issue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IssueBooked {
+    /// Durable: the response may leave.
+    Booked,
+    /// The session had a row already; nothing changed.
+    Earlier(SessionRow),
+    /// No such voucher.
+    VoucherUnknown,
+    /// The voucher's balance is below the amount.
+    VoucherInsufficient,
+    /// A token was spent before.
+    TokenSpent,
+    /// No settled payment with exactly this change left.
+    ChangeUnavailable,
+    /// More of a denomination came back than was issued; it is frozen, durably.
+    Frozen,
+    /// A commitment was answered before: this process's memory was copied or revived. Nothing changed.
+    CommitmentReused,
+}
+
+/// A verified payment to be booked.
+#[derive(Clone)]
+pub struct PaymentBooking {
+    /// The payment's id, unique.
+    pub id: PaymentId,
+    /// The publisher credited.
+    pub publisher: String,
+    /// What is credited.
+    pub amount: Amount,
+    /// Tokens' value less the amount.
+    pub change: Amount,
+    /// The tokens, ascending.
+    pub tokens: Vec<SpentKey>,
+    /// What a double-spend proof needs of this payment (see [`crate::side`]).
+    pub side: Vec<u8>,
+    /// Why it is not to be booked unless it was booked before: too late, keyset closed.
+    pub refusal: Option<Refusal>,
+}
+
+/// What became of one payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PaymentBooked {
+    /// Booked now.
+    Credited,
+    /// The same payment was booked before.
+    AlreadyCredited,
+    /// A token was paid in another payment, whose side this is.
+    DoubleSpent {
+        /// The side of the payment that was first.
+        earlier: Vec<u8>,
+    },
+    /// Not booked.
+    Refused(Refusal),
+}
+
+/// What became of a deposit, one outcome a payment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DepositBooked {
+    /// The number of committed deposit transactions that credited anything, this one included.
+    pub sequence: u64,
+    /// The outcomes, in order.
+    pub outcomes: Vec<PaymentBooked>,
+}
+
+/// What is known, without a promise, about the funding of a session to be opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FundingState {
+    /// It would pay now.
+    Ready,
+    /// No such voucher.
+    VoucherUnknown,
+    /// The voucher's balance is below the amount.
+    VoucherInsufficient,
+    /// A token was spent before.
+    TokenSpent,
+    /// The payment is not settled here, or its change was taken.
+    ChangeUnavailable,
+    /// The payment's change is another amount.
+    ChangeDiffers,
+}
+
+/// Where the ledger stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The ledger's random id.
+    pub ledger: [u8; 16],
+    /// The number of committed deposit transactions that credited anything.
+    pub sequence: u64,
+    /// The highest service time ever recorded, Unix seconds.
+    pub time: u64,
+}
+
+/// A keyset to be added to the list.
+#[derive(Clone)]
+pub struct Announcement {
+    /// The whole signed list, this keyset included, as a frame.
+    pub list: Vec<u8>,
+    /// The keyset's number in the list, from 0.
+    pub number: u32,
+    /// Its id.
+    pub keyset: KeysetId,
+    /// Its denominations.
+    pub denominations: Vec<Amount>,
+}
+
+/// Tokens of one keyset and denomination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counter {
+    /// The keyset's number in the list.
+    pub keyset: u32,
+    /// The value of a token.
+    pub denomination: Amount,
+    /// Tokens issued.
+    pub issued: u64,
+    /// Tokens that came back, never more than were issued.
+    pub redeemed: u64,
+    /// Whether more wanted to come back.
+    pub frozen: bool,
+}
+
+/// Every sum of the ledger, read at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sheet {
+    /// Vouchers ever created.
+    pub sold: Amount,
+    /// Left on vouchers.
+    pub vouchers: Amount,
+    /// Change of settled payments not yet taken.
+    pub change_due: Amount,
+    /// Publishers' balances.
+    pub credits: Amount,
+    /// Tokens by keyset and denomination, ascending.
+    pub counters: Vec<Counter>,
+    /// Where the ledger stands.
+    pub position: Position,
+}
+
+/// A ledger.
+pub trait Ledger: Send + Sync + 'static {
+    /// Books an issue: session row, commitments, debit, counts and response in one transaction.
+    fn issue(&self, booking: IssueBooking) -> Answer<'_, IssueBooked>;
+
+    /// Cancels a session unless it has a row, and returns the row that stands.
+    fn cancel_session(&self, session: SessionId, now: u64) -> Answer<'_, SessionRow>;
+
+    /// Looks up a session.
+    fn session(&self, session: SessionId) -> Answer<'_, Option<SessionRow>>;
+
+    /// Looks at what would pay for a session. Promises nothing: [`Ledger::issue`] decides.
+    fn funding(&self, debit: Debit, amount: Amount) -> Answer<'_, FundingState>;
+
+    /// Books payments, each for itself, in one transaction.
+    fn deposit(&self, payments: Vec<PaymentBooking>, now: u64) -> Answer<'_, DepositBooked>;
+
+    /// Creates vouchers of one amount; `false` if the mint would then have sold more than it can count.
+    fn create_vouchers(&self, keys: Vec<[u8; 32]>, amount: Amount, now: u64) -> Answer<'_, bool>;
+
+    /// What is left on a voucher.
+    fn voucher_balance(&self, key: [u8; 32]) -> Answer<'_, Option<Amount>>;
+
+    /// Adds a publisher, if it is not there.
+    fn add_publisher(&self, name: String) -> Answer<'_, ()>;
+
+    /// What a publisher has earned.
+    fn publisher_balance(&self, name: String) -> Answer<'_, Option<Amount>>;
+
+    /// Adds a keyset as the last of the list; `false` if the list has another length.
+    fn announce(&self, announcement: Announcement) -> Answer<'_, bool>;
+
+    /// The signed keyset list, as a frame.
+    fn keysets(&self) -> Answer<'_, Vec<u8>>;
+
+    /// Every sum at one moment.
+    fn sheet(&self) -> Answer<'_, Sheet>;
+
+    /// Where the ledger stands.
+    fn position(&self) -> Answer<'_, Position>;
+}

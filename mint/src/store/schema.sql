@@ -1,0 +1,72 @@
+-- Amounts and counts are smallest units and tokens; times are Unix seconds. Every row is reached by its primary key.
+
+CREATE TABLE mint (
+    id          INTEGER PRIMARY KEY CHECK (id = 1),
+    ledger      BLOB    NOT NULL CHECK (length(ledger) = 16),
+    sequence    INTEGER NOT NULL CHECK (sequence >= 0),
+    time        INTEGER NOT NULL,
+    sold        INTEGER NOT NULL CHECK (sold >= 0),
+    keysets     BLOB    NOT NULL
+);
+
+CREATE TABLE keyset (
+    number      INTEGER PRIMARY KEY,
+    id          BLOB    NOT NULL UNIQUE
+);
+
+CREATE TABLE counter (
+    keyset       INTEGER NOT NULL REFERENCES keyset (number),
+    denomination INTEGER NOT NULL CHECK (denomination > 0),
+    issued       INTEGER NOT NULL CHECK (issued >= 0),
+    redeemed     INTEGER NOT NULL CHECK (redeemed >= 0),
+    frozen       INTEGER NOT NULL CHECK (frozen IN (0, 1)),
+    PRIMARY KEY (keyset, denomination),
+    CHECK (redeemed <= issued)
+) WITHOUT ROWID;
+
+CREATE TABLE voucher (
+    key         BLOB    NOT NULL PRIMARY KEY,
+    balance     INTEGER NOT NULL CHECK (balance >= 0)
+) WITHOUT ROWID;
+
+CREATE TABLE publisher (
+    name        TEXT    NOT NULL PRIMARY KEY,
+    balance     INTEGER NOT NULL CHECK (balance >= 0)
+) WITHOUT ROWID;
+
+-- state: 1 booked, 2 cancelled. The first row of an id stays.
+CREATE TABLE session (
+    id          BLOB    NOT NULL PRIMARY KEY,
+    state       INTEGER NOT NULL CHECK (state IN (1, 2)),
+    digest      BLOB,
+    response    BLOB,
+    time        INTEGER NOT NULL,
+    CHECK ((state = 1) = (digest IS NOT NULL)),
+    CHECK ((state = 1) = (response IS NOT NULL))
+) WITHOUT ROWID;
+
+-- Hash(A, B) of every commitment that was ever answered.
+CREATE TABLE commitment (
+    row         BLOB    NOT NULL PRIMARY KEY
+) WITHOUT ROWID;
+
+-- token: keyset number (4 bytes), denomination (8), P (32), big-endian. kind: 1 payment, 2 session of a refresh.
+CREATE TABLE spent (
+    token       BLOB    NOT NULL PRIMARY KEY,
+    kind        INTEGER NOT NULL CHECK (kind IN (1, 2)),
+    spent_by    BLOB    NOT NULL
+) WITHOUT ROWID;
+
+-- state: 1 settled. change is what is left to be taken; taken says whether it was.
+CREATE TABLE payment (
+    id          BLOB    NOT NULL PRIMARY KEY,
+    publisher   TEXT    NOT NULL REFERENCES publisher (name),
+    amount      INTEGER NOT NULL CHECK (amount > 0),
+    change      INTEGER NOT NULL CHECK (change >= 0),
+    taken       INTEGER NOT NULL CHECK (taken IN (0, 1)),
+    state       INTEGER NOT NULL CHECK (state = 1),
+    side        BLOB    NOT NULL,
+    time        INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE INDEX payment_change_due ON payment (change) WHERE change > 0 AND taken = 0;

@@ -1,0 +1,560 @@
+//! The statements of the SQLite ledger, one function a request, each inside the caller's transaction.
+
+use std::collections::HashSet;
+
+use farthing_protocol::amount::Amount;
+use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, Row, SqliteConnection};
+
+use super::resolve::{Count, Known, SpentBy, resolve};
+use super::{
+    Announcement, Counter, Debit, FundingState, IssueBooked, IssueBooking, LedgerError, PaymentBooked, PaymentBooking, Position, SessionId,
+    SessionRow, Sheet,
+};
+
+/// The most a mint may ever sell, so that every sum of the ledger fits in a signed 64-bit integer: 2^62 units.
+const MOST_SOLD: i64 = 1 << 62;
+
+const BOOKED: i64 = 1;
+const CANCELLED: i64 = 2;
+const BY_PAYMENT: i64 = 1;
+const BY_SESSION: i64 = 2;
+const SETTLED: i64 = 1;
+
+/// Statements for many rows come in these sizes only, so that the statement cache holds them all.
+const SIZES: [usize; 4] = [128, 32, 8, 1];
+
+type Outcome<T> = Result<T, Failure>;
+
+/// Why a statement gave no answer.
+#[derive(Debug)]
+pub(super) enum Failure {
+    Ledger(LedgerError),
+    Sqlite(sqlx::Error),
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
+}
+
+impl Failure {
+    /// What the caller learns; the log learns the engine's code, never a value.
+    pub(super) fn into_error(self, what: &'static str) -> LedgerError {
+        match self {
+            Self::Ledger(error) => error,
+            Self::Sqlite(error) => {
+                let code = error.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
+                let kind = match error {
+                    sqlx::Error::Database(_) => "database",
+                    sqlx::Error::Io(_) => "io",
+                    sqlx::Error::PoolTimedOut => "readers busy",
+                    sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => "decode",
+                    _ => "other",
+                };
+                tracing::error!(what, kind, code, "the ledger failed");
+                LedgerError::Unavailable
+            }
+        }
+    }
+}
+
+/// A number as SQLite stores it.
+pub(super) fn integer(value: u64) -> Outcome<i64> {
+    i64::try_from(value).map_err(|_| Failure::Ledger(LedgerError::Corrupt("a number beyond 63 bits")))
+}
+
+fn unsigned(row: &SqliteRow, column: &'static str) -> Outcome<u64> {
+    u64::try_from(row.try_get::<i64, _>(column)?).map_err(|_| Failure::Ledger(LedgerError::Corrupt("a negative number")))
+}
+
+/// An amount of a row.
+pub(super) fn amount(row: &SqliteRow, column: &'static str) -> Outcome<Amount> {
+    unsigned(row, column).map(Amount::from_units)
+}
+
+fn array<const N: usize>(row: &SqliteRow, column: &'static str) -> Outcome<[u8; N]> {
+    let bytes: &[u8] = row.try_get(column)?;
+    bytes.try_into().map_err(|_| Failure::Ledger(LedgerError::Corrupt("bytes of a wrong length")))
+}
+
+/// `(?,?),(?,?)`: `rows` times a tuple of `columns`.
+fn tuples(rows: usize, columns: usize) -> String {
+    let tuple = format!("({})", vec!["?"; columns].join(","));
+    vec![tuple; rows].join(",")
+}
+
+/// Cuts items into statements of the permitted sizes.
+fn pieces<T>(mut items: &[T]) -> Vec<&[T]> {
+    let mut out = Vec::new();
+    for size in SIZES {
+        while items.len() >= size {
+            let (piece, rest) = items.split_at(size);
+            out.push(piece);
+            items = rest;
+        }
+    }
+    out
+}
+
+// ---- keysets -------------------------------------------------------------------------------------------------------------------
+
+async fn keyset_number(connection: &mut SqliteConnection, id: &KeysetId) -> Outcome<u32> {
+    let row = sqlx::query("SELECT number FROM keyset WHERE id = ?1").bind(id.0.as_slice()).fetch_optional(connection).await?;
+    let row = row.ok_or(LedgerError::Corrupt("a keyset that was not announced"))?;
+    u32::try_from(row.try_get::<i64, _>("number")?).map_err(|_| LedgerError::Corrupt("a keyset number").into())
+}
+
+/// The numbers of the keysets that tokens name, each looked up once.
+async fn numbered(connection: &mut SqliteConnection, tokens: impl Iterator<Item = &SpentKey>) -> Outcome<Vec<(SpentKey, [u8; 44])>> {
+    let mut known: Vec<(KeysetId, u32)> = Vec::new();
+    let mut out = Vec::new();
+    for token in tokens {
+        let number = match known.iter().find(|(id, _)| *id == token.keyset) {
+            Some((_, number)) => *number,
+            None => {
+                let number = keyset_number(connection, &token.keyset).await?;
+                known.push((token.keyset, number));
+                number
+            }
+        };
+        let mut bytes = [0; 44];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        bytes[4..12].copy_from_slice(&token.denomination.units().to_be_bytes());
+        bytes[12..].copy_from_slice(&token.key);
+        out.push((*token, bytes));
+    }
+    Ok(out)
+}
+
+pub(super) async fn announce(connection: &mut SqliteConnection, announcement: &Announcement) -> Outcome<bool> {
+    let row = sqlx::query("SELECT count(*) AS n FROM keyset").fetch_one(&mut *connection).await?;
+    if unsigned(&row, "n")? != u64::from(announcement.number) {
+        return Ok(false);
+    }
+    sqlx::query("INSERT INTO keyset (number, id) VALUES (?1, ?2)")
+        .bind(i64::from(announcement.number))
+        .bind(announcement.keyset.0.as_slice())
+        .execute(&mut *connection)
+        .await?;
+    for denomination in &announcement.denominations {
+        sqlx::query("INSERT INTO counter (keyset, denomination, issued, redeemed, frozen) VALUES (?1, ?2, 0, 0, 0)")
+            .bind(i64::from(announcement.number))
+            .bind(integer(denomination.units())?)
+            .execute(&mut *connection)
+            .await?;
+    }
+    sqlx::query("UPDATE mint SET keysets = ?1 WHERE id = 1").bind(announcement.list.as_slice()).execute(connection).await?;
+    Ok(true)
+}
+
+async fn count(connection: &mut SqliteConnection, keyset: u32, denomination: Amount) -> Outcome<Count> {
+    let row = sqlx::query("SELECT issued, redeemed, frozen FROM counter WHERE keyset = ?1 AND denomination = ?2")
+        .bind(i64::from(keyset))
+        .bind(integer(denomination.units())?)
+        .fetch_optional(connection)
+        .await?
+        .ok_or(LedgerError::Corrupt("a denomination that was not announced"))?;
+    Ok(Count { issued: unsigned(&row, "issued")?, redeemed: unsigned(&row, "redeemed")?, frozen: row.try_get::<i64, _>("frozen")? != 0 })
+}
+
+async fn freeze(connection: &mut SqliteConnection, keyset: u32, denomination: Amount) -> Outcome<()> {
+    tracing::error!(keyset, denomination = denomination.units(), "more tokens came back than were issued: the denomination is frozen");
+    sqlx::query("UPDATE counter SET frozen = 1 WHERE keyset = ?1 AND denomination = ?2")
+        .bind(i64::from(keyset))
+        .bind(integer(denomination.units())?)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Counts tokens that came back; `false` if that would be more than were issued, or the kind is frozen.
+async fn redeem(connection: &mut SqliteConnection, keyset: u32, denomination: Amount, tokens: u64) -> Outcome<bool> {
+    let done = sqlx::query(
+        "UPDATE counter SET redeemed = redeemed + ?3 WHERE keyset = ?1 AND denomination = ?2 AND frozen = 0 AND redeemed + ?3 <= issued",
+    )
+    .bind(i64::from(keyset))
+    .bind(integer(denomination.units())?)
+    .bind(integer(tokens)?)
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Equal neighbours of an ascending list, counted.
+fn counted<T: PartialEq + Copy>(items: impl IntoIterator<Item = T>) -> Vec<(T, u64)> {
+    let mut out: Vec<(T, u64)> = Vec::new();
+    for item in items {
+        match out.last_mut() {
+            Some((last, count)) if *last == item => *count += 1,
+            _ => out.push((item, 1)),
+        }
+    }
+    out
+}
+
+// ---- sessions ------------------------------------------------------------------------------------------------------------------
+
+pub(super) async fn session(connection: &mut SqliteConnection, id: SessionId) -> Outcome<Option<SessionRow>> {
+    let row =
+        sqlx::query("SELECT state, digest, response FROM session WHERE id = ?1").bind(id.as_slice()).fetch_optional(connection).await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(match row.try_get::<i64, _>("state")? {
+        BOOKED => SessionRow::Booked { digest: array(&row, "digest")?, response: row.try_get("response")? },
+        CANCELLED => SessionRow::Cancelled,
+        _ => return Err(LedgerError::Corrupt("a session's state").into()),
+    }))
+}
+
+pub(super) async fn cancel_session(connection: &mut SqliteConnection, id: SessionId, now: u64) -> Outcome<SessionRow> {
+    sqlx::query("INSERT INTO session (id, state, time) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
+        .bind(id.as_slice())
+        .bind(CANCELLED)
+        .bind(integer(now)?)
+        .execute(&mut *connection)
+        .await?;
+    session(connection, id).await?.ok_or_else(|| LedgerError::Corrupt("an inserted row that is not there").into())
+}
+
+pub(super) async fn issue(connection: &mut SqliteConnection, booking: &IssueBooking) -> Outcome<IssueBooked> {
+    let inserted =
+        sqlx::query("INSERT INTO session (id, state, digest, response, time) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING")
+            .bind(booking.session.as_slice())
+            .bind(BOOKED)
+            .bind(booking.digest.as_slice())
+            .bind(booking.response.as_slice())
+            .bind(integer(booking.now)?)
+            .execute(&mut *connection)
+            .await?;
+    if inserted.rows_affected() != 1 {
+        let row = session(connection, booking.session).await?;
+        return row.map(IssueBooked::Earlier).ok_or_else(|| LedgerError::Corrupt("a row in the way that is not there").into());
+    }
+    for piece in pieces(&booking.commitments) {
+        let sql = format!("INSERT INTO commitment (row) VALUES {} ON CONFLICT DO NOTHING", tuples(piece.len(), 1));
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for row in piece {
+            query = query.bind(row.as_slice());
+        }
+        if query.execute(&mut *connection).await?.rows_affected() != piece.len() as u64 {
+            return Ok(IssueBooked::CommitmentReused);
+        }
+    }
+    if let Some(refused) = debit(connection, booking).await? {
+        return Ok(refused);
+    }
+    let keyset = keyset_number(connection, &booking.keyset).await?;
+    for (denomination, tokens) in counted(booking.denominations.iter().copied()) {
+        let done = sqlx::query("UPDATE counter SET issued = issued + ?3 WHERE keyset = ?1 AND denomination = ?2 AND frozen = 0")
+            .bind(i64::from(keyset))
+            .bind(integer(denomination.units())?)
+            .bind(integer(tokens)?)
+            .execute(&mut *connection)
+            .await?;
+        if done.rows_affected() != 1 {
+            return Ok(IssueBooked::Frozen);
+        }
+    }
+    Ok(IssueBooked::Booked)
+}
+
+/// Takes what the issue costs; `Some` is why it cannot.
+async fn debit(connection: &mut SqliteConnection, booking: &IssueBooking) -> Outcome<Option<IssueBooked>> {
+    let worth = integer(booking.amount.units())?;
+    match &booking.debit {
+        Debit::Voucher(key) => {
+            let done = sqlx::query("UPDATE voucher SET balance = balance - ?2 WHERE key = ?1 AND balance >= ?2")
+                .bind(key.as_slice())
+                .bind(worth)
+                .execute(&mut *connection)
+                .await?;
+            if done.rows_affected() == 1 {
+                return Ok(None);
+            }
+            let known = voucher_balance(connection, *key).await?.is_some();
+            Ok(Some(if known { IssueBooked::VoucherInsufficient } else { IssueBooked::VoucherUnknown }))
+        }
+        Debit::Refresh(tokens) => {
+            let tokens = numbered(connection, tokens.iter()).await?;
+            let rows: Vec<[u8; 44]> = tokens.iter().map(|(_, row)| *row).collect();
+            if !insert_spent(connection, &rows.iter().map(|row| (*row, BY_SESSION, booking.session.to_vec())).collect::<Vec<_>>()).await? {
+                return Ok(Some(IssueBooked::TokenSpent));
+            }
+            for (kind, count) in counted(kinds(&rows)) {
+                if !redeem(connection, kind.0, kind.1, count).await? {
+                    return Ok(Some(IssueBooked::Frozen));
+                }
+            }
+            Ok(None)
+        }
+        Debit::Change(payment) => {
+            let done =
+                sqlx::query("UPDATE payment SET taken = 1 WHERE id = ?1 AND state = ?3 AND taken = 0 AND change = ?2 AND change > 0")
+                    .bind(payment.0.as_slice())
+                    .bind(worth)
+                    .bind(SETTLED)
+                    .execute(connection)
+                    .await?;
+            Ok((done.rows_affected() != 1).then_some(IssueBooked::ChangeUnavailable))
+        }
+    }
+}
+
+/// Keyset number and denomination of rows of `spent`.
+fn kinds(rows: &[[u8; 44]]) -> Vec<(u32, Amount)> {
+    let kind = |row: &[u8; 44]| {
+        let (mut number, mut denomination) = ([0; 4], [0; 8]);
+        number.copy_from_slice(&row[..4]);
+        denomination.copy_from_slice(&row[4..12]);
+        (u32::from_be_bytes(number), Amount::from_units(u64::from_be_bytes(denomination)))
+    };
+    let mut kinds: Vec<_> = rows.iter().map(kind).collect();
+    kinds.sort_unstable();
+    kinds
+}
+
+/// After a refused refresh: freezes the kinds of which it would have brought back too many.
+pub(super) async fn freeze_overdrawn(connection: &mut SqliteConnection, booking: &IssueBooking) -> Outcome<()> {
+    let Debit::Refresh(tokens) = &booking.debit else { return Ok(()) };
+    let rows: Vec<[u8; 44]> = numbered(connection, tokens.iter()).await?.into_iter().map(|(_, row)| row).collect();
+    for ((keyset, denomination), tokens) in counted(kinds(&rows)) {
+        let count = count(connection, keyset, denomination).await?;
+        if !count.frozen && count.redeemed.saturating_add(tokens) > count.issued {
+            freeze(connection, keyset, denomination).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Marks tokens as spent; `false` if one was before.
+async fn insert_spent(connection: &mut SqliteConnection, rows: &[([u8; 44], i64, Vec<u8>)]) -> Outcome<bool> {
+    for piece in pieces(rows) {
+        let sql = format!("INSERT INTO spent (token, kind, spent_by) VALUES {} ON CONFLICT DO NOTHING", tuples(piece.len(), 3));
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for (token, kind, by) in piece {
+            query = query.bind(token.as_slice()).bind(*kind).bind(by.as_slice());
+        }
+        if query.execute(&mut *connection).await?.rows_affected() != piece.len() as u64 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+pub(super) async fn funding(connection: &mut SqliteConnection, debit: &Debit, worth: Amount) -> Outcome<FundingState> {
+    match debit {
+        Debit::Voucher(key) => Ok(match voucher_balance(connection, *key).await? {
+            None => FundingState::VoucherUnknown,
+            Some(balance) if balance < worth => FundingState::VoucherInsufficient,
+            Some(_) => FundingState::Ready,
+        }),
+        Debit::Refresh(tokens) => {
+            let rows = numbered(connection, tokens.iter()).await?;
+            let found = find(connection, "SELECT token FROM spent WHERE token IN", rows.iter().map(|(_, row)| row.as_slice())).await?;
+            Ok(if found.is_empty() { FundingState::Ready } else { FundingState::TokenSpent })
+        }
+        Debit::Change(payment) => {
+            let row = sqlx::query("SELECT change, taken FROM payment WHERE id = ?1 AND state = ?2")
+                .bind(payment.0.as_slice())
+                .bind(SETTLED)
+                .fetch_optional(connection)
+                .await?;
+            let Some(row) = row else { return Ok(FundingState::ChangeUnavailable) };
+            if row.try_get::<i64, _>("taken")? != 0 {
+                return Ok(FundingState::ChangeUnavailable);
+            }
+            Ok(if amount(&row, "change")? == worth { FundingState::Ready } else { FundingState::ChangeDiffers })
+        }
+    }
+}
+
+/// Rows whose key is among `keys`; `sql` ends in `IN`.
+async fn find<'k>(connection: &mut SqliteConnection, sql: &'static str, keys: impl Iterator<Item = &'k [u8]>) -> Outcome<Vec<SqliteRow>> {
+    let keys: Vec<&[u8]> = keys.collect();
+    let mut found = Vec::new();
+    for piece in pieces(&keys) {
+        let mut query = sqlx::query(AssertSqlSafe(format!("{sql} ({})", vec!["?"; piece.len()].join(","))));
+        for key in piece {
+            query = query.bind(*key);
+        }
+        found.extend(query.fetch_all(&mut *connection).await?);
+    }
+    Ok(found)
+}
+
+// ---- deposits ------------------------------------------------------------------------------------------------------------------
+
+pub(super) async fn deposit(connection: &mut SqliteConnection, batch: &[PaymentBooking], now: u64) -> Outcome<(u64, Vec<PaymentBooked>)> {
+    let tokens = numbered(connection, batch.iter().flat_map(|payment| &payment.tokens)).await?;
+    let known = known(connection, batch, &tokens).await?;
+    let plan = resolve(batch, known)?;
+
+    let mut rows = tokens.iter().map(|(_, row)| *row);
+    let mut spent = Vec::with_capacity(tokens.len());
+    let mut inserted = plan.insert.iter().copied().peekable();
+    for (index, payment) in batch.iter().enumerate() {
+        let own = rows.by_ref().take(payment.tokens.len());
+        if inserted.next_if_eq(&index).is_some() {
+            spent.extend(own.map(|row| (row, BY_PAYMENT, payment.id.0.to_vec())));
+        } else {
+            own.for_each(drop);
+        }
+    }
+    if !insert_spent(connection, &spent).await? {
+        return Err(LedgerError::Corrupt("a token spent between looking and writing").into());
+    }
+    for piece in pieces(&plan.insert) {
+        let sql =
+            format!("INSERT INTO payment (id, publisher, amount, change, taken, state, side, time) VALUES {}", tuples(piece.len(), 8));
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for payment in piece.iter().filter_map(|index| batch.get(*index)) {
+            query = query
+                .bind(payment.id.0.as_slice())
+                .bind(payment.publisher.as_str())
+                .bind(integer(payment.amount.units())?)
+                .bind(integer(payment.change.units())?)
+                .bind(0_i64)
+                .bind(SETTLED)
+                .bind(payment.side.as_slice())
+                .bind(integer(now)?);
+        }
+        query.execute(&mut *connection).await?;
+    }
+    for ((keyset, denomination), tokens) in &plan.redeemed {
+        let keyset = keyset_number(connection, keyset).await?;
+        if !redeem(connection, keyset, *denomination, *tokens).await? {
+            return Err(LedgerError::Corrupt("a cap broken between looking and writing").into());
+        }
+    }
+    for (keyset, denomination) in &plan.freeze {
+        let keyset = keyset_number(connection, keyset).await?;
+        freeze(connection, keyset, *denomination).await?;
+    }
+    for (publisher, credit) in &plan.credits {
+        let done = sqlx::query("UPDATE publisher SET balance = balance + ?2 WHERE name = ?1")
+            .bind(publisher.as_str())
+            .bind(integer(credit.units())?)
+            .execute(&mut *connection)
+            .await?;
+        if done.rows_affected() != 1 {
+            return Err(LedgerError::Corrupt("a publisher gone between looking and writing").into());
+        }
+    }
+    if !plan.insert.is_empty() {
+        sqlx::query("UPDATE mint SET sequence = sequence + 1 WHERE id = 1").execute(&mut *connection).await?;
+    }
+    let sequence = position(connection).await?.sequence;
+    Ok((sequence, plan.outcomes))
+}
+
+async fn known(connection: &mut SqliteConnection, batch: &[PaymentBooking], tokens: &[(SpentKey, [u8; 44])]) -> Outcome<Known> {
+    let mut known = Known::default();
+    let ids = batch.iter().map(|payment| payment.id.0.as_slice());
+    for row in find(connection, "SELECT id FROM payment WHERE id IN", ids).await? {
+        known.payments.insert(PaymentId(array(&row, "id")?));
+    }
+    let publishers: HashSet<&str> = batch.iter().map(|payment| payment.publisher.as_str()).collect();
+    for name in publishers {
+        let found = sqlx::query("SELECT name FROM publisher WHERE name = ?1").bind(name).fetch_optional(&mut *connection).await?;
+        if found.is_some() {
+            known.publishers.insert(name.to_owned());
+        }
+    }
+    let by_row: std::collections::HashMap<[u8; 44], SpentKey> = tokens.iter().map(|(token, row)| (*row, *token)).collect();
+    let sql = "SELECT token, kind, spent_by FROM spent WHERE token IN";
+    let mut earlier = HashSet::new();
+    for row in find(connection, sql, tokens.iter().map(|(_, row)| row.as_slice())).await? {
+        let token = by_row.get(&array(&row, "token")?).ok_or(LedgerError::Corrupt("a row that was not asked for"))?;
+        let by = match row.try_get::<i64, _>("kind")? {
+            BY_PAYMENT => {
+                let id = array(&row, "spent_by")?;
+                earlier.insert(id);
+                SpentBy::Payment(PaymentId(id))
+            }
+            BY_SESSION => SpentBy::Session(array(&row, "spent_by")?),
+            _ => return Err(LedgerError::Corrupt("what a token was spent by").into()),
+        };
+        known.spent.insert(*token, by);
+    }
+    for row in find(connection, "SELECT id, side FROM payment WHERE id IN", earlier.iter().map(<[u8; 32]>::as_slice)).await? {
+        known.sides.insert(PaymentId(array(&row, "id")?), row.try_get("side")?);
+    }
+    let kinds: HashSet<(KeysetId, Amount)> = tokens.iter().map(|(token, _)| (token.keyset, token.denomination)).collect();
+    for (keyset, denomination) in kinds {
+        let number = keyset_number(connection, &keyset).await?;
+        known.counts.insert((keyset, denomination), count(connection, number, denomination).await?);
+    }
+    Ok(known)
+}
+
+// ---- vouchers and sums ---------------------------------------------------------------------------------------------------------
+
+pub(super) async fn voucher_balance(connection: &mut SqliteConnection, key: [u8; 32]) -> Outcome<Option<Amount>> {
+    let row = sqlx::query("SELECT balance FROM voucher WHERE key = ?1").bind(key.as_slice()).fetch_optional(connection).await?;
+    row.map(|row| amount(&row, "balance")).transpose()
+}
+
+pub(super) async fn create_vouchers(connection: &mut SqliteConnection, keys: &[[u8; 32]], each: Amount) -> Outcome<bool> {
+    let total = each.units().checked_mul(keys.len() as u64).and_then(|total| i64::try_from(total).ok());
+    let Some(total) = total.filter(|total| *total <= MOST_SOLD) else { return Ok(false) };
+    let done = sqlx::query("UPDATE mint SET sold = sold + ?1 WHERE id = 1 AND sold <= ?2")
+        .bind(total)
+        .bind(MOST_SOLD - total)
+        .execute(&mut *connection)
+        .await?;
+    if done.rows_affected() != 1 {
+        return Ok(false);
+    }
+    for piece in pieces(keys) {
+        let mut query = sqlx::query(AssertSqlSafe(format!("INSERT INTO voucher (key, balance) VALUES {}", tuples(piece.len(), 2))));
+        for key in piece {
+            query = query.bind(key.as_slice()).bind(integer(each.units())?);
+        }
+        query.execute(&mut *connection).await?;
+    }
+    Ok(true)
+}
+
+pub(super) async fn position(connection: &mut SqliteConnection) -> Outcome<Position> {
+    let row = sqlx::query("SELECT ledger, sequence, time FROM mint WHERE id = 1").fetch_one(connection).await?;
+    Ok(Position { ledger: array(&row, "ledger")?, sequence: unsigned(&row, "sequence")?, time: unsigned(&row, "time")? })
+}
+
+pub(super) async fn sheet(connection: &mut SqliteConnection) -> Outcome<Sheet> {
+    let position = position(connection).await?;
+    let sums = sqlx::query(
+        "SELECT (SELECT sold FROM mint WHERE id = 1) AS sold,
+                (SELECT coalesce(sum(balance), 0) FROM voucher) AS vouchers,
+                (SELECT coalesce(sum(balance), 0) FROM publisher) AS credits,
+                (SELECT coalesce(sum(change), 0) FROM payment WHERE change > 0 AND taken = 0) AS change_due",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    let mut counters = Vec::new();
+    let all = sqlx::query("SELECT keyset, denomination, issued, redeemed, frozen FROM counter ORDER BY keyset, denomination");
+    for row in all.fetch_all(connection).await? {
+        counters.push(Counter {
+            keyset: u32::try_from(row.try_get::<i64, _>("keyset")?).map_err(|_| LedgerError::Corrupt("a keyset number"))?,
+            denomination: amount(&row, "denomination")?,
+            issued: unsigned(&row, "issued")?,
+            redeemed: unsigned(&row, "redeemed")?,
+            frozen: row.try_get::<i64, _>("frozen")? != 0,
+        });
+    }
+    Ok(Sheet {
+        sold: amount(&sums, "sold")?,
+        vouchers: amount(&sums, "vouchers")?,
+        change_due: amount(&sums, "change_due")?,
+        credits: amount(&sums, "credits")?,
+        counters,
+        position,
+    })
+}
