@@ -170,6 +170,17 @@ impl Nonces {
     ///
     /// # Timing
     /// Constant time in a, b, y and x.
+    ///
+    /// # Example
+    /// A second answer does not compile:
+    ///
+    /// ```compile_fail
+    /// # use farthing_protocol::snowblind::{Challenge, Nonces, SigningKey};
+    /// fn twice(nonces: Nonces, key: &SigningKey, first: &Challenge, second: &Challenge) {
+    ///     nonces.respond(key, first);
+    ///     nonces.respond(key, second);
+    /// }
+    /// ```
     pub fn respond(self, key: &SigningKey, challenge: &Challenge) -> Response {
         let factor = Zeroizing::new(challenge.0 + *Zeroizing::new(fifth_power(&self.y)));
         let z = self.a + *Zeroizing::new(*factor * key.secret);
@@ -294,6 +305,17 @@ impl PendingBlinding {
     ///
     /// # Timing
     /// Constant time in everything but validity.
+    ///
+    /// # Example
+    /// A second signature does not compile:
+    ///
+    /// ```compile_fail
+    /// # use farthing_protocol::snowblind::{PendingBlinding, Response};
+    /// fn twice(pending: PendingBlinding, first: &Response, second: &Response) {
+    ///     pending.unblind(first);
+    ///     pending.unblind(second);
+    /// }
+    /// ```
     pub fn unblind(self, response: &Response) -> Result<Signature, IssueError> {
         let second_generator = Point::second_generator();
         let opened = RistrettoPoint::mul_base(&response.b) + response.y * second_generator.element();

@@ -116,6 +116,20 @@ impl OwnedTokens {
     ///
     /// # Security
     /// The caller stores the payment's bytes durably before sending, and only ever sends those bytes again.
+    ///
+    /// # Timing
+    /// Constant time in the keys.
+    ///
+    /// # Example
+    /// Paying twice does not compile:
+    ///
+    /// ```compile_fail
+    /// # use farthing_protocol::{payment::PaymentTerms, token::OwnedTokens};
+    /// fn twice(tokens: OwnedTokens, news: &PaymentTerms<'_>, blog: &PaymentTerms<'_>, rng: &mut rand::rngs::StdRng) {
+    ///     tokens.pay(news, rng);
+    ///     tokens.pay(blog, rng);
+    /// }
+    /// ```
     pub fn pay<R: CryptoRng + ?Sized>(self, terms: &PaymentTerms<'_>, rng: &mut R) -> Result<(Payment, UsedTokens), UseError> {
         let value = self.value().ok_or(UseError::InvalidAmount)?;
         if terms.amount.is_zero() || value < terms.amount {
