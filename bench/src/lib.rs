@@ -1,0 +1,58 @@
+//! Measuring side by side: every contender runs in every round, so that a noisy minute hits all of them alike.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+/// One thing to be measured: how many items a call handles, and the call.
+pub struct Contender<'a> {
+    name: &'static str,
+    items: usize,
+    work: Box<dyn FnMut() + 'a>,
+    once: bool,
+    samples: Vec<f64>,
+}
+
+impl<'a> Contender<'a> {
+    /// `work` handles `items` tokens at each call; what it returns is kept from being optimised away.
+    pub fn new<T>(name: &'static str, items: usize, mut work: impl FnMut() -> T + 'a) -> Self {
+        let work = Box::new(move || {
+            black_box(work());
+        });
+        Self { name, items, work, once: false, samples: Vec::new() }
+    }
+
+    /// Calls it only once a round: for work that uses up what was prepared outside the clock.
+    #[must_use]
+    pub fn once_a_round(mut self) -> Self {
+        self.once = true;
+        self
+    }
+
+    /// Median of the rounds, microseconds an item.
+    pub fn median(&self) -> f64 {
+        let mut samples = self.samples.clone();
+        samples.sort_by(f64::total_cmp);
+        samples[samples.len() / 2]
+    }
+
+    /// The name in tables.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+/// Runs all contenders in turn, round after round; each gets about `slice` of time a round.
+pub fn race(contenders: &mut [Contender<'_>], rounds: usize, slice: Duration) {
+    for _ in 0..rounds {
+        for contender in &mut *contenders {
+            let start = Instant::now();
+            let mut calls = 0_u32;
+            while calls == 0 || (!contender.once && start.elapsed() < slice) {
+                (contender.work)();
+                calls += 1;
+            }
+            let micros = start.elapsed().as_secs_f64() * 1e6;
+            contender.samples.push(micros / (f64::from(calls) * contender.items as f64));
+        }
+    }
+}
