@@ -18,8 +18,9 @@ KEYSET = ["keyset-wrong-root", "keyset-invalid-signature", "keyset-invalid-key",
 ISSUE = ["issue-count-mismatch", "issue-output-count", "issue-invalid-denominations", "issue-amount-mismatch",
          "issue-invalid-funding", "issue-invalid-proof", "issue-invalid-encoding", "issue-repeated-commitment",
          "issue-invalid-response", "issue-unusable-blinding"]
-ANSWER = ["answer-count-mismatch", "answer-invalid-signature", "answer-wrong-change"]
-USE = ["use-no-keys", "use-too-many-keys", "use-duplicate-token", "use-invalid-amount", "use-invalid-key", "use-key-mismatch"]
+ANSWER = ["answer-count-mismatch", "answer-invalid-signature", "answer-wrong-change", "answer-unrelated-proof"]
+USE = ["use-no-keys", "use-too-many-keys", "use-duplicate-token", "use-invalid-amount", "use-invalid-key", "use-key-mismatch",
+       "use-count-mismatch"]
 VOUCHER = ["voucher-malformed", "voucher-mistyped"]
 REFUSAL = ["refused-malformed", "refused-unknown-publisher", "refused-unknown-keyset", "refused-late", "refused-keyset-closed",
            "refused-invalid-signature", "refused-invalid-proof", "refused-refreshed", "refused-frozen", "refused-mixed-units"]

@@ -113,6 +113,8 @@ def blind(seed_bytes, root, keyset, keysets, denominations, first_index, opened)
             raise Refused("issue-repeated-commitment")
         seen.append(commitment)
         key = recode("issue-invalid-denominations", keysets.key, keyset, denomination)
+        if first_index + offset > payment.MAX_U64:
+            raise Refused("issue-unusable-blinding")
         k, r, alpha, beta = seed.token_secrets(seed_bytes, root, keyset, denomination, first_index + offset, commitment, key)
         message = (k * ristretto.G).encode()
         r_point, c = snowblind.blind(keyset, denomination, key, commitment, message, r, alpha, beta)

@@ -683,6 +683,8 @@ def issues(mint, made, context):
         lambda c: c.__setitem__(1, dict(c[0]))))
     add_blind("denomination-not-in-the-keyset", "issue-invalid-denominations", "tokens nobody accepts", bought["opened"],
               denominations=[200, 501])
+    add_blind("indices-exhausted", "issue-unusable-blinding", "an index wraps around and blinding repeats", bought["opened"],
+              first_index=2**64 - 1)
 
     def add_unblind(name, harm, change, error="issue-invalid-response"):
         frame = changed(bought["answer"], lambda f: change(f["responses"]))
@@ -724,6 +726,7 @@ def answers(mint, double, context):
 
     bad = "answer-invalid-signature"
     good = sign()
+    unrelated = other_double(mint)
     add("outcome-missing", "answer-count-mismatch", "a payment stays without an answer", sign(outcomes[:1], ids[:1]))
     add("outcome-too-many", "answer-count-mismatch", "answers are read for the wrong payments", sign(outcomes + outcomes[:1], ids + ids[:1]))
     add("receipt-key-not-announced", bad, "anybody tells a publisher that it was paid", sign(secret=scalar("stranger")))
@@ -739,9 +742,22 @@ def answers(mint, double, context):
     add("credited-with-wrong-change", "answer-wrong-change", "the mint keeps part of the change", sign([{"Credited": {"change": 1}}, outcomes[1]]))
     add("already-credited-with-wrong-change", "answer-wrong-change", "the mint keeps part of the change", sign(
         [outcomes[0], {"AlreadyCredited": {"change": changes[1] + 1}}]))
+    add("double-spend-of-other-payments", "answer-unrelated-proof", "one true proof excuses the mint from every payment", sign(
+        [outcomes[0], {"DoubleSpent": unrelated}]))
     nonsense = dict(double, sides=double["sides"][::-1])
     add("double-spend-not-canonical", bad, "signed nonsense counts as a proof", sign([outcomes[0], {"DoubleSpent": nonsense}]))
     return cases
+
+
+def other_double(mint):
+    """A true double-spend proof that is about neither deposited payment."""
+    shared, sides = [mint.token(0, 20, "caught")], []
+    for recipient in ("news.example", "blog.example"):
+        frame, s, _ = world.payment_of(mint, shared, recipient, 20, SUBJECT, f"caught {recipient}")
+        sides.append(evidence.side_of(s, spent_of(shared), frame["proof"]))
+    made = evidence.make(shared[0][0], shared[0][1], sides)
+    evidence.verify(made, mint.list)
+    return made
 
 
 def http(mint, files, context):

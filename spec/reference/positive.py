@@ -231,7 +231,7 @@ def deposit_cases(mint, double):
         "credited": ([{"Credited": {"change": changes[0]}}], ids[:1], changes[:1]),
         "every-outcome": ([{"Credited": {"change": changes[0]}}, {"AlreadyCredited": {"change": changes[1]}}, {"Refunded": None},
                            {"DoubleSpent": double}, {"Refused": 4}, {"Refused": 4242}],
-                          ids + [rand(f"id {n}", 32) for n in range(4)], changes + [0, 0, 0, 0]),
+                          ids + [rand("id 2", 32), evidence.side_id(double["sides"][0]), rand("id 4", 32), rand("id 5", 32)], changes + [0, 0, 0, 0]),
     }
     for name, (outcomes, ids_, changes_) in answers.items():
         next_mark = dict(mark, sequence=42)
@@ -363,8 +363,8 @@ def all_files(mint):
     labels.OBSERVER = observe
     try:
         labels.second_generator()
-        labels.Transcript(labels.BATCH).bytes("fresh", rand("batch fresh", 32)).bytes("message", rand("batch message", 160)).squeeze(
-            "challenge", 48)
+        labels.Transcript(labels.BATCH).bytes("fresh", rand("batch fresh", 32)).u64("count", 1).bytes(
+            "message", rand("batch message", 152)).squeeze("challenge", 32)
         made = sessions(mint)
         double, _, _ = double_spend(mint)
         mint.proposal(START, START)

@@ -46,10 +46,13 @@ def verify(frame, expected, keysets):
         if "DoubleSpent" in outcome:
             # Signed nonsense is no proof. (That it holds is checked by `evidence.verify`.)
             recode("answer-invalid-signature", check_form, outcome["DoubleSpent"])
-    for outcome, (_, change) in zip(frame["outcomes"], expected):
+    for outcome, (id_, change) in zip(frame["outcomes"], expected):
         (name, content), = outcome.items()
         if name in ("Credited", "AlreadyCredited") and content["change"] != change:
             raise Refused("answer-wrong-change")
+        # A true proof about two other payments would excuse the mint from every payment it does not want to book.
+        if name == "DoubleSpent" and id_ not in [evidence.side_id(side) for side in content["sides"]]:
+            raise Refused("answer-unrelated-proof")
 
 
 def check_form(frame):

@@ -219,7 +219,7 @@ OPEN_RESPONSE = Frame("OpenResponseFrame", 4, 32 << 10, Struct(session=B16, expi
 ISSUE_REQUEST = Frame("IssueRequestFrame", 5, 16 << 10, Struct(session=B16, challenges=List(B32), proof=PROOF))
 ISSUE_RESPONSE = Frame("IssueResponseFrame", 6, 32 << 10, Struct(responses=List(RESPONSE)))
 DEPOSIT = Struct(recipient=Text(), subject=B32, payment=PAYMENT_BODY)
-DEPOSIT_REQUEST = Frame("DepositRequestFrame", 7, 1 << 20, Struct(seen=Option(MARK), payments=List(DEPOSIT)))
+DEPOSIT_REQUEST = Frame("DepositRequestFrame", 7, 5 << 18, Struct(seen=Option(MARK), payments=List(DEPOSIT)))
 DOUBLE_SPEND_BODY = Struct(token=SPENT_KEY, signature=SIGNATURE, sides=Tuple(SIDE, SIDE))
 OUTCOME = Choice(Credited=Struct(change=U64), AlreadyCredited=Struct(change=U64), Refunded=None,
                  DoubleSpent=DOUBLE_SPEND_BODY, Refused=U16)

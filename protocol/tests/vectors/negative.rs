@@ -1,0 +1,181 @@
+//! Negative vectors: one defect each, refused with exactly one code.
+
+use farthing_protocol::amount::Amount;
+use farthing_protocol::error::{
+    AnswerError, EvidenceError, FrameError, GroupError, IssueError, KeysetError, PaymentError, ProofError, UseError, VoucherError,
+};
+use farthing_protocol::evidence::DoubleSpend;
+use farthing_protocol::group::Point;
+use farthing_protocol::http::{ChargeRequest, Credential};
+use farthing_protocol::issue::{Issue, Open, PendingTokens, SessionPlan};
+use farthing_protocol::keyset::KeysetList;
+use farthing_protocol::payment::{Deposit, Payment};
+use farthing_protocol::proof::{KeyList, KeyProof, KeysetId, PaymentId, Purpose, SpentKey, Statement};
+use farthing_protocol::seed::WalletSeed;
+use farthing_protocol::settle::{Refusal, verify_answer};
+use farthing_protocol::snowblind::{Challenge, SigningKey};
+use farthing_protocol::spending::{Spending, verify_batch};
+use farthing_protocol::voucher::VoucherCode;
+use farthing_protocol::wire::{
+    DepositRequestFrame, DepositResponseFrame, DoubleSpendFrame, Frame, IssueRequestFrame, IssueResponseFrame, KeysetListFrame,
+    OpenRequestFrame, OpenResponseFrame, PaymentFrame, RereadFrame,
+};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use serde_json::Value;
+
+use super::positive::subject;
+use super::reading::{Fields, spent_key};
+
+/// The code with which one input is refused; `None` if it is accepted.
+pub fn run(operation: &str, input: &Value) -> Option<&'static str> {
+    match operation {
+        "frame" => frame(input),
+        "group" => group(input),
+        "payment" => Payment::from_frame(&input.frame::<PaymentFrame>("frame")).err().map(PaymentError::code),
+        "deposit" => {
+            let deposits = input.frame::<DepositRequestFrame>("frame").payments;
+            deposits.iter().find_map(|body| Deposit::from_body(body).err()).map(PaymentError::code)
+        }
+        "spend" => verify(&stated(input), input),
+        "batch" => batch(input),
+        "keysets" => keysets(input),
+        "evidence" => {
+            let proof = DoubleSpend::from_frame(&input.frame::<DoubleSpendFrame>("frame"));
+            proof.and_then(|proof| proof.verify(&input.keysets().key_table())).err().map(EvidenceError::code)
+        }
+        "open" => open(input),
+        "issue" => issue(input),
+        "blind" => blind(input).err().map(IssueError::code),
+        "unblind" => blind(input).ok()?.unblind(&input.frame::<IssueResponseFrame>("frame")).err().map(IssueError::code),
+        "answer" => answer(input),
+        "http-payment" => {
+            let payment = Payment::from_frame(&input.frame::<PaymentFrame>("frame")).unwrap();
+            let subject = subject(&input.at("challenge"), &input.hex("salt"));
+            verify(&payment.state(input.text("recipient"), subject), input)
+        }
+        "http-reread" => reread(input),
+        "http-payload" => serde_json::from_str::<Credential>(input.text("json")).is_err().then_some("malformed-credential"),
+        "http-request" => serde_json::from_str::<ChargeRequest>(input.text("json")).is_err().then_some("malformed-credential"),
+        "voucher" => VoucherCode::parse(input.text("text")).err().map(VoucherError::code),
+        other => panic!("unknown operation {other}"),
+    }
+}
+
+/// Every code of the crate's error types and refusals.
+pub fn all_codes() -> Vec<&'static str> {
+    let mut codes = Vec::new();
+    codes.extend(FrameError::ALL.iter().map(|error| error.code()));
+    codes.extend(GroupError::ALL.iter().map(|error| error.code()));
+    codes.extend(PaymentError::ALL.iter().map(|error| error.code()));
+    codes.extend(ProofError::ALL.iter().map(|error| error.code()));
+    codes.extend(EvidenceError::ALL.iter().map(|error| error.code()));
+    codes.extend(KeysetError::ALL.iter().map(|error| error.code()));
+    codes.extend(IssueError::ALL.iter().map(|error| error.code()));
+    codes.extend(AnswerError::ALL.iter().map(|error| error.code()));
+    codes.extend(UseError::ALL.iter().map(|error| error.code()));
+    codes.extend(VoucherError::ALL.iter().map(|error| error.code()));
+    codes.extend(Refusal::ALL.iter().map(|refusal| refusal.code()));
+    codes.push(Refusal::Other(0).code());
+    codes
+}
+
+fn rng() -> StdRng {
+    StdRng::seed_from_u64(1)
+}
+
+fn frame(input: &Value) -> Option<&'static str> {
+    let mut bytes = input.hex("frame");
+    if input.get("pad_to").is_some() {
+        bytes.resize(usize::try_from(input.number("pad_to")).unwrap(), 0);
+    }
+    let error = match input.number("kind") {
+        1 => PaymentFrame::from_bytes(&bytes).err(),
+        2 => RereadFrame::from_bytes(&bytes).err(),
+        3 => OpenRequestFrame::from_bytes(&bytes).err(),
+        4 => OpenResponseFrame::from_bytes(&bytes).err(),
+        5 => IssueRequestFrame::from_bytes(&bytes).err(),
+        6 => IssueResponseFrame::from_bytes(&bytes).err(),
+        7 => DepositRequestFrame::from_bytes(&bytes).err(),
+        8 => DepositResponseFrame::from_bytes(&bytes).err(),
+        9 => DoubleSpendFrame::from_bytes(&bytes).err(),
+        10 => KeysetListFrame::from_bytes(&bytes).err(),
+        other => panic!("unknown kind {other}"),
+    };
+    error.map(FrameError::code)
+}
+
+fn group(input: &Value) -> Option<&'static str> {
+    let error = match input.text("type") {
+        "point" => Point::from_bytes(input.bytes("bytes")).err(),
+        "scalar" => Challenge::from_bytes(input.bytes("bytes")).err(),
+        "non-zero-scalar" => SigningKey::from_bytes(&input.secret("bytes")).err(),
+        other => panic!("unknown type {other}"),
+    };
+    error.map(GroupError::code)
+}
+
+fn stated(value: &Value) -> Spending {
+    let payment = Payment::from_frame(&value.frame::<PaymentFrame>("frame")).unwrap();
+    payment.state(value.text("recipient"), value.bytes("subject"))
+}
+
+fn verify(spending: &Spending, input: &Value) -> Option<&'static str> {
+    spending.clone().verify(&input.keysets().key_table(), &mut rng()).err().map(ProofError::code)
+}
+
+fn batch(input: &Value) -> Option<&'static str> {
+    let spendings = input.items("payments").iter().map(stated).collect();
+    let answers = verify_batch(spendings, &input.keysets().key_table(), &mut rng()).unwrap();
+    let codes: Vec<Option<&str>> = answers.into_iter().map(|answer| answer.err().map(ProofError::code)).collect();
+    let expected: Vec<Option<&str>> = input.items("codes").iter().map(Value::as_str).collect();
+    assert_eq!(codes, expected);
+    codes.into_iter().flatten().next()
+}
+
+fn keysets(input: &Value) -> Option<&'static str> {
+    let (root, frame) = (input.point("root"), input.frame::<KeysetListFrame>("frame"));
+    let answer = if input.get("known").is_some() {
+        KeysetList::verify(&input.frame::<KeysetListFrame>("known"), &root).unwrap().follow(&frame)
+    } else {
+        KeysetList::verify(&frame, &root)
+    };
+    answer.err().map(KeysetError::code)
+}
+
+fn open(input: &Value) -> Option<&'static str> {
+    match Open::from_frame(&input.frame::<OpenRequestFrame>("frame")) {
+        Err(error) => Some(error.code()),
+        Ok(open) => open.verify(&input.point("root"), &input.keysets().key_table(), &mut rng()).err().map(ProofError::code),
+    }
+}
+
+fn issue(input: &Value) -> Option<&'static str> {
+    let (root, table) = (input.point("root"), input.keysets().key_table());
+    let open = Open::from_frame(&input.frame::<OpenRequestFrame>("open")).unwrap().verify(&root, &table, &mut rng()).unwrap();
+    let issue = Issue::from_frame(&input.frame::<IssueRequestFrame>("frame"));
+    issue.and_then(|issue| issue.verify(&root, &open)).err().map(IssueError::code)
+}
+
+fn blind(input: &Value) -> Result<PendingTokens, IssueError> {
+    let list = input.keysets();
+    let keyset = list.get(&KeysetId(input.bytes("keyset"))).unwrap();
+    let plan = SessionPlan { keyset: keyset.id(), denominations: input.amounts("denominations"), recovery: [0; 32] };
+    let seed = WalletSeed::from_bytes(&input.secret("seed"));
+    plan.blind(&seed, list.root(), keyset, input.number("first_index"), &input.frame::<OpenResponseFrame>("opened"))
+}
+
+fn answer(input: &Value) -> Option<&'static str> {
+    let payments: Vec<(PaymentId, Amount)> =
+        input.items("payments").iter().map(|payment| (PaymentId(payment.bytes("id")), payment.amount("change"))).collect();
+    let answer = verify_answer(&input.frame::<DepositResponseFrame>("frame"), &payments, &input.keysets());
+    answer.err().map(AnswerError::code)
+}
+
+fn reread(input: &Value) -> Option<&'static str> {
+    let subject = subject(&input.at("challenge"), &[]);
+    let statement = Statement::new(input.text("recipient").as_bytes(), Amount::ZERO, 0, &subject);
+    let list: Vec<SpentKey> = input.items("keys").iter().map(spent_key).collect();
+    let proof = KeyProof::from_body(&input.frame::<RereadFrame>("frame").proof).unwrap();
+    proof.verify(Purpose::Reread, &statement, KeyList::Tokens(&list)).err().map(ProofError::code)
+}
