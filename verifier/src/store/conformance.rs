@@ -1,1 +1,326 @@
-//! todo
+//! What every store must do, as tests a publisher runs on its own store.
+//!
+//! ```
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! use farthing_verifier::store::{MemoryStore, conformance};
+//!
+//! conformance::run(async || MemoryStore::new()).await;
+//! # });
+//! ```
+//!
+//! A store that survives restarts is also tried with [`run_durable`].
+//!
+//! # Security
+//! Passing says nothing about power failures: that a finished write is on the disk is for the database's settings to assure.
+
+use std::sync::Arc;
+
+use farthing_protocol::amount::Amount;
+use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
+use farthing_protocol::settle::Refusal;
+use farthing_protocol::wire::{
+    Bytes, DepositBody, DoubleSpendFrame, LedgerMark, PaymentFrame, ProofBody, SignatureBody, SpendingSideBody, SpentKeyBody, TokenBody,
+    TokensBody,
+};
+
+use super::{Claim, ClaimOutcome, Decision, Document, PaymentRecord, PaymentState, RefusedBecause, RiskLimits, Store, UsedChallenge};
+
+/// Runs every case, each on a store that `open` makes empty.
+///
+/// # Panics
+/// On the first case that fails, naming it.
+pub async fn run<S: Store>(mut open: impl AsyncFnMut() -> S) {
+    a_payment_is_claimed_once(&open().await).await;
+    a_token_is_claimed_once(&open().await).await;
+    equal_keys_of_other_keysets_are_other_tokens(&open().await).await;
+    a_challenge_is_used_once(&open().await).await;
+    expired_challenges_are_dropped(&open().await).await;
+    decisions_are_final(&open().await).await;
+    refusals_keep_their_reason(&open().await).await;
+    the_outbox_is_read_in_pages(&open().await).await;
+    limits_hold(&open().await).await;
+    marks_rise(&open().await).await;
+    documents_are_replaced(&open().await).await;
+    the_first_proof_of_a_token_stays(&open().await).await;
+    one_of_many_wins(Arc::new(open().await)).await;
+}
+
+/// Runs the cases of a store that survives restarts: `open` opens the same place each time, after the store before was dropped.
+///
+/// # Panics
+/// On the first case that fails, naming it.
+pub async fn run_durable<S: Store>(mut open: impl AsyncFnMut() -> S) {
+    let store = open().await;
+    let (first, second) = (claim(1, &[1, 2], 1), claim(2, &[3], 2));
+    assert_eq!(store.claim(first.clone()).await, Ok(ClaimOutcome::Claimed), "durable: first claim");
+    assert_eq!(store.claim(accepted(second.clone(), 10, 100, 100)).await, Ok(ClaimOutcome::Claimed), "durable: accepted claim");
+    let decision = Decision { payment: first.payment, state: PaymentState::Settled };
+    store.decide(vec![decision], Some(mark(1, 7))).await.expect("durable: decide");
+    store.save(Document::Keysets, vec![1, 2, 3]).await.expect("durable: save");
+    store.keep_proof(proof(1, 1)).await.expect("durable: keep a proof");
+    assert_eq!(store.use_challenge(challenge(9)).await, Ok(true), "durable: use a challenge");
+    drop(store);
+
+    let store = open().await;
+    let record = store.payment(first.payment).await.expect("durable: read").expect("durable: the record survives");
+    assert!(record.state == PaymentState::Settled && record.side == first.record.side, "durable: the record is the one written");
+    assert!(matches!(store.claim(claim(3, &[2], 3)).await, Ok(ClaimOutcome::Conflict(_))), "durable: spent keys survive");
+    assert_eq!(store.claim(claim(3, &[9], 1)).await, Ok(ClaimOutcome::ChallengeUsed), "durable: used challenges survive");
+    assert_eq!(store.use_challenge(challenge(9)).await, Ok(false), "durable: used challenges survive");
+    let outbox = store.outbox(None, 10).await.expect("durable: outbox");
+    assert!(outbox.len() == 1 && outbox[0].payment == second.payment, "durable: the outbox holds what is undecided");
+    assert!(outbox[0].deposit == second.deposit, "durable: the deposit is the one written");
+    let totals = store.totals().await.expect("durable: totals");
+    assert!(totals.outstanding == Amount::from_units(10) && totals.undecided == 1 && totals.latest_claim == 1_000, "durable: totals");
+    assert_eq!(store.mark().await, Ok(Some(mark(1, 7))), "durable: mark");
+    assert_eq!(store.load(Document::Keysets).await, Ok(Some(vec![1, 2, 3])), "durable: documents");
+    assert_eq!(store.proofs().await, Ok(vec![proof(1, 1)]), "durable: proofs");
+}
+
+async fn a_payment_is_claimed_once<S: Store>(store: &S) {
+    let first = claim(1, &[1, 2], 1);
+    assert_eq!(store.payment(first.payment).await, Ok(None), "an unknown payment has no record");
+    assert_eq!(store.claim(first.clone()).await, Ok(ClaimOutcome::Claimed), "a payment is claimed");
+    assert_eq!(store.claim(first.clone()).await, Ok(ClaimOutcome::Known(first.record.clone())), "the same payment is known");
+    // Not only by its tokens: the id decides first.
+    assert_eq!(store.claim(claim(1, &[7], 7)).await, Ok(ClaimOutcome::Known(first.record.clone())), "a payment is known by its id");
+    assert_eq!(store.payment(first.payment).await, Ok(Some(first.record)), "the record is the one claimed");
+}
+
+async fn a_token_is_claimed_once<S: Store>(store: &S) {
+    let first = claim(1, &[1, 2], 1);
+    assert_eq!(store.claim(first.clone()).await, Ok(ClaimOutcome::Claimed), "a payment is claimed");
+    let second = claim(2, &[2, 3], 2);
+    assert_eq!(store.claim(second.clone()).await, Ok(ClaimOutcome::Conflict(first.record)), "a shared token conflicts");
+    assert_eq!(store.payment(second.payment).await, Ok(None), "a conflict inserts no record");
+    assert_eq!(store.outbox(None, 10).await.map(|entries| entries.len()), Ok(1), "a conflict inserts no deposit");
+    assert_eq!(store.claim(claim(3, &[3], 2)).await, Ok(ClaimOutcome::Claimed), "a conflict inserts neither tokens nor challenge");
+}
+
+async fn equal_keys_of_other_keysets_are_other_tokens<S: Store>(store: &S) {
+    assert_eq!(store.claim(claim(1, &[1], 1)).await, Ok(ClaimOutcome::Claimed), "a payment is claimed");
+    let mut keyset = claim(2, &[1], 2);
+    keyset.list[0].keyset = KeysetId([99; 32]);
+    assert_eq!(store.claim(keyset).await, Ok(ClaimOutcome::Claimed), "the keyset is part of the spent key");
+    let mut denomination = claim(3, &[1], 3);
+    denomination.list[0].denomination = Amount::from_units(99);
+    assert_eq!(store.claim(denomination).await, Ok(ClaimOutcome::Claimed), "the denomination is part of the spent key");
+}
+
+async fn a_challenge_is_used_once<S: Store>(store: &S) {
+    assert_eq!(store.claim(claim(1, &[1], 1)).await, Ok(ClaimOutcome::Claimed), "a payment is claimed");
+    assert_eq!(store.claim(claim(2, &[2], 1)).await, Ok(ClaimOutcome::ChallengeUsed), "its challenge pays once");
+    assert_eq!(store.payment(PaymentId([2; 32])).await, Ok(None), "a used challenge inserts nothing");
+    assert_eq!(store.use_challenge(challenge(1)).await, Ok(false), "its challenge does not read again");
+    assert_eq!(store.use_challenge(challenge(2)).await, Ok(true), "a fresh challenge reads again");
+    assert_eq!(store.use_challenge(challenge(2)).await, Ok(false), "once");
+    assert_eq!(store.claim(claim(2, &[2], 2)).await, Ok(ClaimOutcome::ChallengeUsed), "and then pays no more");
+    assert_eq!(store.claim(claim(2, &[2], 3)).await, Ok(ClaimOutcome::Claimed), "the tokens are still free");
+}
+
+async fn expired_challenges_are_dropped<S: Store>(store: &S) {
+    let (early, late) = (UsedChallenge { expires: 100, id: [1; 32] }, UsedChallenge { expires: 200, id: [1; 32] });
+    for challenge in [early, late] {
+        assert_eq!(store.use_challenge(challenge).await, Ok(true), "a fresh challenge is used");
+    }
+    store.prune_challenges(150).await.expect("prune");
+    assert_eq!(store.use_challenge(late).await, Ok(false), "a living challenge stays used");
+    assert_eq!(store.use_challenge(early).await, Ok(true), "an expired challenge is dropped");
+}
+
+async fn decisions_are_final<S: Store>(store: &S) {
+    let (first, second) = (claim(1, &[1], 1), claim(2, &[2], 2));
+    for claim in [&first, &second] {
+        assert_eq!(store.claim(claim.clone()).await, Ok(ClaimOutcome::Claimed), "a payment is claimed");
+    }
+    let refused = PaymentState::Refused(RefusedBecause::Refusal(Refusal::Late));
+    let decide = |payment: PaymentId, state: &PaymentState| vec![Decision { payment, state: state.clone() }];
+    let settled = Ok(vec![Some(PaymentState::Settled)]);
+    assert_eq!(store.decide(decide(first.payment, &PaymentState::Settled), None).await, settled, "a payment is settled");
+    assert_eq!(store.decide(decide(first.payment, &refused), None).await, settled, "and stays settled");
+    assert_eq!(store.decide(decide(second.payment, &refused), None).await, Ok(vec![Some(refused.clone())]), "a payment is refused");
+    let again = store.decide(decide(second.payment, &PaymentState::Settled), None).await;
+    assert_eq!(again, Ok(vec![Some(refused.clone())]), "and stays refused");
+    assert_eq!(store.decide(decide(PaymentId([9; 32]), &refused), None).await, Ok(vec![None]), "an unknown payment has no state");
+    assert_eq!(store.outbox(None, 10).await, Ok(vec![]), "decided payments leave the outbox");
+    assert!(matches!(store.claim(claim(3, &[2], 3)).await, Ok(ClaimOutcome::Conflict(_))), "a refused payment's tokens stay spent");
+    assert_eq!(store.totals().await.map(|totals| totals.undecided), Ok(0), "nothing is undecided");
+}
+
+async fn refusals_keep_their_reason<S: Store>(store: &S) {
+    let reasons = [
+        RefusedBecause::DoubleSpent(Box::new(proof(1, 2))),
+        RefusedBecause::Refunded,
+        RefusedBecause::Refusal(Refusal::Frozen),
+        RefusedBecause::Refusal(Refusal::Other(999)),
+    ];
+    for (number, reason) in (1_u8..).zip(reasons) {
+        let claim = claim(number, &[number], number);
+        assert_eq!(store.claim(claim.clone()).await, Ok(ClaimOutcome::Claimed), "a payment is claimed");
+        let state = PaymentState::Refused(reason);
+        store.decide(vec![Decision { payment: claim.payment, state: state.clone() }], None).await.expect("decide");
+        let record = store.payment(claim.payment).await.expect("read").expect("the record is there");
+        assert!(record == PaymentRecord { state, ..claim.record }, "the reason is kept, and the rest with it");
+    }
+}
+
+async fn the_outbox_is_read_in_pages<S: Store>(store: &S) {
+    for number in [3, 1, 5, 2, 4] {
+        assert_eq!(store.claim(claim(number, &[number], number)).await, Ok(ClaimOutcome::Claimed), "a payment is claimed");
+    }
+    let mut after = None;
+    let mut seen = Vec::new();
+    loop {
+        let page = store.outbox(after, 2).await.expect("outbox");
+        assert!(page.len() <= 2, "a page is no longer than asked");
+        let Some(last) = page.last() else { break };
+        after = Some(last.payment);
+        seen.extend(page.iter().map(|entry| entry.payment.0[0]));
+    }
+    assert_eq!(seen, [1, 2, 3, 4, 5], "every undecided payment once, ascending");
+}
+
+async fn limits_hold<S: Store>(store: &S) {
+    let take = |number: u8, window: u64, amount: u64| {
+        let mut claim = accepted(claim(number, &[number], number), amount, 100, 70);
+        claim.record.window = window;
+        claim
+    };
+    let outstanding = async || store.totals().await.map(|totals| totals.outstanding.units());
+    assert_eq!(store.claim(take(1, 0, 50)).await, Ok(ClaimOutcome::Claimed), "room in the window");
+    assert_eq!(store.claim(take(2, 0, 21)).await, Ok(ClaimOutcome::LimitReached), "no room in the window");
+    assert_eq!(store.payment(PaymentId([2; 32])).await, Ok(None), "a limit inserts nothing");
+    assert_eq!(store.claim(take(2, 0, 20)).await, Ok(ClaimOutcome::Claimed), "just room in the window");
+    assert_eq!(store.claim(take(3, 600, 31)).await, Ok(ClaimOutcome::LimitReached), "another window, but no room in total");
+    assert_eq!(store.claim(take(3, 600, 30)).await, Ok(ClaimOutcome::Claimed), "just room in total");
+    assert_eq!(outstanding().await, Ok(100), "what is accepted is outstanding");
+    let refused = PaymentState::Refused(RefusedBecause::Refunded);
+    store.decide(vec![Decision { payment: PaymentId([1; 32]), state: refused }], None).await.expect("decide");
+    assert_eq!(outstanding().await, Ok(50), "what is refused is not outstanding");
+    assert_eq!(store.claim(take(4, 0, 1)).await, Ok(ClaimOutcome::LimitReached), "but stays in its window");
+    store.decide(vec![Decision { payment: PaymentId([2; 32]), state: PaymentState::Settled }], None).await.expect("decide");
+    assert_eq!(outstanding().await, Ok(30), "what is settled is not outstanding");
+    assert_eq!(store.claim(take(4, 0, 20)).await, Ok(ClaimOutcome::Claimed), "and leaves its window");
+    assert_eq!(store.claim(take(5, 0, u64::MAX)).await, Ok(ClaimOutcome::LimitReached), "amounts do not wrap");
+    let mut pending = take(5, 0, 1_000);
+    pending.record.state = PaymentState::Pending;
+    assert_eq!(store.claim(pending).await, Ok(ClaimOutcome::Claimed), "pending payments need no room");
+    assert_eq!(outstanding().await, Ok(50), "and are not outstanding");
+}
+
+async fn marks_rise<S: Store>(store: &S) {
+    let raise = async |mark| store.decide(vec![], Some(mark)).await.expect("decide");
+    assert_eq!(store.mark().await, Ok(None), "no mark at first");
+    raise(mark(1, 5)).await;
+    raise(mark(1, 3)).await;
+    assert_eq!(store.mark().await, Ok(Some(mark(1, 5))), "a mark does not fall");
+    raise(mark(1, 6)).await;
+    assert_eq!(store.mark().await, Ok(Some(mark(1, 6))), "a mark rises");
+    raise(mark(0, 1)).await;
+    assert_eq!(store.mark().await, Ok(Some(mark(0, 1))), "a new ledger's mark counts");
+    raise(mark(1, 9)).await;
+    assert_eq!(store.mark().await, Ok(Some(mark(0, 1))), "an old ledger's does not any more");
+}
+
+async fn documents_are_replaced<S: Store>(store: &S) {
+    for document in Document::ALL {
+        assert_eq!(store.load(*document).await, Ok(None), "no document at first");
+        for bytes in [vec![1; 100_000], vec![2], vec![]] {
+            store.save(*document, bytes.clone()).await.expect("save");
+            assert_eq!(store.load(*document).await, Ok(Some(bytes)), "the document is the one saved");
+        }
+    }
+}
+
+async fn the_first_proof_of_a_token_stays<S: Store>(store: &S) {
+    for (token, salt) in [(2, 1), (1, 1), (2, 2)] {
+        store.keep_proof(proof(token, salt)).await.expect("keep a proof");
+    }
+    assert_eq!(store.proofs().await, Ok(vec![proof(1, 1), proof(2, 1)]), "one proof a token, the first");
+}
+
+async fn one_of_many_wins<S: Store>(store: Arc<S>) {
+    let race = async |claims: Vec<Claim>| {
+        let running: Vec<_> = claims
+            .into_iter()
+            .map(|claim| {
+                let store = Arc::clone(&store);
+                tokio::spawn(async move { store.claim(claim).await })
+            })
+            .collect();
+        let mut claimed = 0;
+        for outcome in running {
+            match outcome.await.expect("a claim does not panic").expect("a claim does not fail") {
+                ClaimOutcome::Claimed => claimed += 1,
+                ClaimOutcome::Known(_) | ClaimOutcome::Conflict(_) | ClaimOutcome::ChallengeUsed => {}
+                ClaimOutcome::LimitReached => panic!("no limit was set"),
+            }
+        }
+        claimed
+    };
+    assert_eq!(race((1..=64).map(|number| claim(number, &[0, number], number)).collect()).await, 1, "one of many payments gets a token");
+    assert_eq!(race((0..64).map(|_| claim(100, &[100], 100)).collect()).await, 1, "one of many equal payments is claimed");
+    assert_eq!(race((101..=164).map(|number| claim(number, &[number], 101)).collect()).await, 1, "one of many payments gets a challenge");
+    assert_eq!(race((165..=228).map(|number| claim(number, &[number], number)).collect()).await, 64, "unrelated payments do not disturb");
+}
+
+fn claim(number: u8, keys: &[u8], of_challenge: u8) -> Claim {
+    let keys = || keys.iter().map(|key| Bytes([*key; 32]));
+    let side = SpendingSideBody {
+        statement: Bytes([number; 32]),
+        list: keys().map(|key| SpentKeyBody { keyset: Bytes([7; 32]), denomination: 10, key }).collect(),
+        proof: ProofBody { t: Bytes([number; 32]), u: Bytes([3; 32]) },
+    };
+    let signature = SignatureBody { r: Bytes([1; 32]), s: Bytes([2; 32]), t: Bytes([3; 32]) };
+    let tokens = keys().map(|key| TokenBody { keyset: 0, denomination: 10, key, signature }).collect();
+    let payment = PaymentFrame {
+        amount: u64::from(number) + 1,
+        deposit_by: 7_200,
+        tokens: TokensBody { keysets: vec![Bytes([7; 32])], tokens },
+        proof: side.proof,
+    };
+    let list =
+        keys().map(|key| SpentKey { keyset: KeysetId([7; 32]), denomination: Amount::from_units(10), key: key.0 }).collect::<Vec<_>>();
+    Claim {
+        payment: PaymentId([number; 32]),
+        list,
+        challenge: challenge(of_challenge),
+        record: PaymentRecord {
+            state: PaymentState::Pending,
+            side,
+            digest: [number; 32],
+            resource: [8; 32],
+            amount: Amount::from_units(u64::from(number) + 1),
+            change: Amount::from_units(3),
+            claimed_at: 1_000,
+            access_until: 2_000,
+            window: 0,
+        },
+        deposit: DepositBody { recipient: "news.example".into(), subject: Bytes([number; 32]), payment },
+        limits: None,
+    }
+}
+
+fn accepted(mut claim: Claim, amount: u64, outstanding: u64, per_window: u64) -> Claim {
+    claim.record.state = PaymentState::Accepted;
+    claim.record.amount = Amount::from_units(amount);
+    claim.limits = Some(RiskLimits { outstanding: Amount::from_units(outstanding), per_window: Amount::from_units(per_window) });
+    claim
+}
+
+const fn challenge(number: u8) -> UsedChallenge {
+    UsedChallenge { expires: 5_000, id: [number; 32] }
+}
+
+const fn mark(ledger: u8, sequence: u64) -> LedgerMark {
+    LedgerMark { ledger: Bytes([ledger; 16]), sequence }
+}
+
+fn proof(token: u8, salt: u8) -> DoubleSpendFrame {
+    let side = |number: u8| claim(number, &[token], 1).record.side;
+    DoubleSpendFrame {
+        token: SpentKeyBody { keyset: Bytes([7; 32]), denomination: 10, key: Bytes([token; 32]) },
+        signature: SignatureBody { r: Bytes([salt; 32]), s: Bytes([2; 32]), t: Bytes([3; 32]) },
+        sides: [side(1), side(2)],
+    }
+}
