@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A wall clock further behind the recorded time than this has jumped back.
-const LARGEST_STEP_BACK: Duration = Duration::from_secs(60);
+const LARGEST_STEP_BACK: Duration = Duration::from_mins(1);
 
 /// A wall clock that gains more than this on the monotonic clock between two readings has jumped forward.
-const LARGEST_STEP_FORWARD: Duration = Duration::from_secs(15 * 60);
+const LARGEST_STEP_FORWARD: Duration = Duration::from_mins(15);
 
 /// Where a service gets its time from.
 pub trait Clock: Send + Sync + 'static {

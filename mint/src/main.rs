@@ -225,34 +225,24 @@ async fn stopped() {
 
 /// The balance sheet for people.
 fn sheet(status: &Status, unit: &Unit) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::new();
     let show = |amount: Amount| unit.display(amount);
+    let mut lines = Vec::new();
     for keyset in &status.keysets {
-        let Ok(()) = writeln!(
-            text,
-            "keyset {}   issued {}   redeemed {}   outstanding {}",
-            keyset.number,
-            show(keyset.issued),
-            show(keyset.redeemed),
-            show(keyset.outstanding)
-        ) else {
-            continue;
-        };
+        let (issued, redeemed, outstanding) = (show(keyset.issued), show(keyset.redeemed), show(keyset.outstanding));
+        lines.push(format!("keyset {}   issued {issued}   redeemed {redeemed}   outstanding {outstanding}", keyset.number));
         for frozen in keyset.denominations.iter().filter(|one| one.frozen) {
-            drop(writeln!(text, "  FROZEN: {} (more came back than was issued)", show(frozen.denomination)));
+            lines.push(format!("  FROZEN: {} (more came back than was issued)", show(frozen.denomination)));
         }
     }
-    let lines = [
+    for (name, amount) in [
         ("sold", status.sold),
         ("left on vouchers", status.vouchers),
         ("in wallets", status.outstanding),
         ("change due", status.change_due),
         ("credited to publishers", status.credits),
-    ];
-    for (name, amount) in lines {
-        drop(writeln!(text, "{name:<24}{:>24}", show(amount)));
+    ] {
+        lines.push(format!("{name:<24}{:>24}", show(amount)));
     }
-    text.push_str(if status.balanced { "balanced" } else { "NOT BALANCED" });
-    text
+    lines.push(if status.balanced { "balanced" } else { "NOT BALANCED" }.into());
+    lines.join("\n")
 }

@@ -26,7 +26,7 @@ pub use keys::KeyFile;
 use pool::Pool;
 
 /// Nonces die this long after they were drawn.
-pub const NONCES_LIVE: Duration = Duration::from_secs(120);
+pub const NONCES_LIVE: Duration = Duration::from_mins(2);
 
 /// Wall and monotonic clock may disagree by this much about the age of nonces.
 const CLOCKS_AGREE: Duration = Duration::from_secs(5);

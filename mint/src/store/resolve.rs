@@ -97,14 +97,10 @@ pub fn resolve(batch: &[PaymentBooking], known: Known) -> Result<Plan, LedgerErr
             }
             PaymentBooked::Refused(Refusal::Frozen)
         } else {
-            match plan.credits.get(&payment.publisher).copied().unwrap_or_default().checked_add(payment.amount) {
-                Some(sum) => plan.credits.insert(payment.publisher.clone(), sum),
-                // More than 2^64 units in one batch cannot have been sold.
-                None => {
-                    plan.outcomes.push(PaymentBooked::Refused(Refusal::Malformed));
-                    continue;
-                }
-            };
+            let credit = plan.credits.get(&payment.publisher).copied().unwrap_or_default().checked_add(payment.amount);
+            // More than 2^64 units in one batch cannot have been sold.
+            let credit = credit.ok_or(LedgerError::Corrupt("credits beyond 64 bits"))?;
+            plan.credits.insert(payment.publisher.clone(), credit);
             payments.insert(payment.id);
             sides.insert(payment.id, payment.side.clone());
             for token in &payment.tokens {

@@ -52,7 +52,7 @@ impl Failure {
         match self {
             Self::Ledger(error) => error,
             Self::Sqlite(error) => {
-                let code = error.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
+                let code = error.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned));
                 let kind = match error {
                     sqlx::Error::Database(_) => "database",
                     sqlx::Error::Io(_) => "io",
@@ -118,13 +118,12 @@ async fn numbered(connection: &mut SqliteConnection, tokens: impl Iterator<Item 
     let mut known: Vec<(KeysetId, u32)> = Vec::new();
     let mut out = Vec::new();
     for token in tokens {
-        let number = match known.iter().find(|(id, _)| *id == token.keyset) {
-            Some((_, number)) => *number,
-            None => {
-                let number = keyset_number(connection, &token.keyset).await?;
-                known.push((token.keyset, number));
-                number
-            }
+        let number = if let Some((_, number)) = known.iter().find(|(id, _)| *id == token.keyset) {
+            *number
+        } else {
+            let number = keyset_number(connection, &token.keyset).await?;
+            known.push((token.keyset, number));
+            number
         };
         let mut bytes = [0; 44];
         bytes[..4].copy_from_slice(&number.to_be_bytes());
