@@ -12,7 +12,7 @@ import pathlib
 import re
 
 PAGES = pathlib.Path(__file__).parent.parent
-MARKER = re.compile(r"<!-- example (\S+) (\S+): ([^>]*?) -->\n+```text\n(.*?)```\n", re.S)
+MARKER = re.compile(r"<!-- example (\S+) (\S+): ((?:(?!-->).)*?) -->\n+```text\n(.*?)```\n", re.S)
 WIDTH = 96
 
 
@@ -24,7 +24,9 @@ def render(case, names):
         field, index = re.fullmatch(r"(\w+)(?:\[(\d+)\])?", name).groups()
         value = case["output"].get(field, case["input"].get(field))
         assert value is not None, (case["name"], name)
-        shown.append((label or name.replace("_", " "), str(value[int(index)] if index else value)))
+        value = value[int(index)] if index else value
+        text = ", ".join(f"{key} {item}" for key, item in value.items()) if isinstance(value, dict) else str(value)
+        shown.append((label or name.replace("_", " "), text))
     width = max(len(label) for label, _ in shown)
     lines = []
     for label, value in shown:
