@@ -53,7 +53,6 @@ async fn bad_bodies_each_have_their_code_and_book_nothing() {
         }
         assert_eq!(world.http.try_send(Method::POST, path, &[], good).await.unwrap().code(), "unsupported-media-type");
         assert_eq!(world.http.get(path, &[]).await.code(), "method-not-allowed");
-        // Every cut and every flipped byte is an answer, never a broken connection, and never a success.
     }
     assert_eq!(world.http.get("/v2", &[]).await.code(), "not-found");
     let status = world.balanced().await;

@@ -4,9 +4,8 @@
 //! with one exception that callers must handle: after [`LedgerError::Unavailable`] nobody knows. Refusals that belong to the business
 //! (a voucher too small, a token spent before) are answers, not errors, and have changed nothing.
 //!
-//! Engines share [`resolve`], the rules by which a batch of payments is booked, and must pass [`conformance`].
+//! Engines share [`resolve`], the rules by which a batch of payments is booked, and must pass the conformance suite in `tests/conformance.rs`.
 
-pub mod conformance;
 pub mod resolve;
 pub mod sqlite;
 mod sqlite_rows;

@@ -1,0 +1,301 @@
+//! What every ledger must do, whichever engine keeps it. Each check gets an empty ledger.
+
+use std::sync::Arc;
+
+use farthing_mint::store::sqlite::SqliteLedger;
+use farthing_mint::store::{
+    Announcement, Debit, FundingState, IssueBooked, IssueBooking, Ledger, LedgerError, PaymentBooked, PaymentBooking, SessionRow,
+};
+use farthing_protocol::amount::Amount;
+use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
+use farthing_protocol::settle::Refusal;
+
+const KEYSET: KeysetId = KeysetId([1; 32]);
+
+fn units(units: u64) -> Amount {
+    Amount::from_units(units)
+}
+
+/// 32 bytes that stand for a number.
+fn bytes(number: u64) -> [u8; 32] {
+    let mut out = [7; 32];
+    out[..8].copy_from_slice(&number.to_le_bytes());
+    out
+}
+
+fn token(denomination: u64, number: u64) -> SpentKey {
+    SpentKey { keyset: KEYSET, denomination: units(denomination), key: bytes(number) }
+}
+
+fn session(number: u64) -> [u8; 16] {
+    let mut out = [3; 16];
+    out[..8].copy_from_slice(&number.to_le_bytes());
+    out
+}
+
+fn issue(number: u64, denominations: &[u64], debit: Debit) -> IssueBooking {
+    IssueBooking {
+        session: session(number),
+        digest: bytes(number),
+        response: number.to_le_bytes().to_vec(),
+        commitments: (0..denominations.len() as u64).map(|index| bytes((number << 16) + index)).collect(),
+        keyset: KEYSET,
+        denominations: denominations.iter().copied().map(units).collect(),
+        amount: units(denominations.iter().sum()),
+        debit,
+        now: 1_000,
+    }
+}
+
+fn payment(number: u64, publisher: &str, amount: u64, tokens: Vec<SpentKey>) -> PaymentBooking {
+    let value: u64 = tokens.iter().map(|token| token.denomination.units()).sum();
+    PaymentBooking {
+        id: PaymentId(bytes(number)),
+        publisher: publisher.into(),
+        amount: units(amount),
+        change: units(value - amount),
+        tokens,
+        side: number.to_le_bytes().to_vec(),
+        refusal: None,
+    }
+}
+
+async fn announced(ledger: &dyn Ledger) {
+    let announcement =
+        Announcement { list: vec![1, 2, 3], number: 0, keyset: KEYSET, denominations: vec![units(1), units(10), units(100)] };
+    assert!(ledger.announce(announcement.clone()).await.unwrap());
+    assert!(!ledger.announce(announcement).await.unwrap(), "the list has another length by now");
+    assert_eq!(ledger.keysets().await.unwrap(), [1, 2, 3]);
+}
+
+/// A voucher with this balance, and what it pays with.
+async fn funded(ledger: &dyn Ledger, number: u64, balance: u64) -> Debit {
+    assert!(ledger.create_vouchers(vec![bytes(number)], units(balance), 1_000).await.unwrap());
+    Debit::Voucher(bytes(number))
+}
+
+async fn balanced(ledger: &dyn Ledger) {
+    let sheet = ledger.sheet().await.unwrap();
+    let outstanding: u64 = sheet.counters.iter().map(|one| one.denomination.units() * (one.issued - one.redeemed)).sum();
+    let parts = sheet.vouchers.units() + outstanding + sheet.change_due.units() + sheet.credits.units();
+    assert_eq!(parts, sheet.sold.units(), "{sheet:?}");
+}
+
+async fn issuing(ledger: &dyn Ledger) {
+    announced(ledger).await;
+    let debit = funded(ledger, 1, 150).await;
+    assert_eq!(ledger.funding(debit.clone(), units(150)).await.unwrap(), FundingState::Ready);
+    assert_eq!(ledger.funding(debit.clone(), units(151)).await.unwrap(), FundingState::VoucherInsufficient);
+    let first = issue(1, &[10, 10, 100], debit.clone());
+    assert_eq!(ledger.issue(first.clone()).await.unwrap(), IssueBooked::Booked);
+    let row = SessionRow::Booked { digest: first.digest, response: first.response.clone() };
+    assert_eq!(ledger.session(first.session).await.unwrap(), Some(row.clone()));
+    assert_eq!(ledger.issue(first.clone()).await.unwrap(), IssueBooked::Earlier(row.clone()));
+    assert_eq!(ledger.cancel_session(first.session, 1_000).await.unwrap(), row, "booked is booked");
+
+    // Refusals leave no trace: the same session may still be booked with other funding.
+    let poor = issue(2, &[100], debit.clone());
+    assert_eq!(ledger.issue(poor.clone()).await.unwrap(), IssueBooked::VoucherInsufficient);
+    let unknown = IssueBooking { debit: Debit::Voucher(bytes(99)), ..poor.clone() };
+    assert_eq!(ledger.issue(unknown).await.unwrap(), IssueBooked::VoucherUnknown);
+    assert_eq!(ledger.session(poor.session).await.unwrap(), None);
+    let reused = IssueBooking { commitments: first.commitments.clone(), ..issue(3, &[10, 1, 1], debit.clone()) };
+    assert_eq!(ledger.issue(reused).await.unwrap(), IssueBooked::CommitmentReused);
+    assert_eq!(ledger.issue(issue(2, &[10], debit.clone())).await.unwrap(), IssueBooked::Booked);
+    assert_eq!(ledger.voucher_balance(bytes(1)).await.unwrap(), Some(units(20)));
+
+    assert_eq!(ledger.cancel_session(session(4), 1_000).await.unwrap(), SessionRow::Cancelled);
+    assert_eq!(ledger.issue(issue(4, &[10], debit)).await.unwrap(), IssueBooked::Earlier(SessionRow::Cancelled));
+    balanced(ledger).await;
+}
+
+async fn refreshing(ledger: &dyn Ledger) {
+    announced(ledger).await;
+    let debit = funded(ledger, 1, 220).await;
+    ledger.issue(issue(1, &[10, 10, 100, 100], debit)).await.unwrap();
+    let refresh = |number, tokens: &[SpentKey], outputs: &[u64]| issue(number, outputs, Debit::Refresh(tokens.to_vec()));
+    let tokens = [token(10, 1), token(100, 2)];
+    assert_eq!(ledger.issue(refresh(2, &tokens, &[10, 100])).await.unwrap(), IssueBooked::Booked);
+    assert_eq!(ledger.funding(Debit::Refresh(tokens.to_vec()), units(110)).await.unwrap(), FundingState::TokenSpent);
+    assert_eq!(ledger.issue(refresh(3, &[token(10, 7), token(100, 2)], &[10, 100])).await.unwrap(), IssueBooked::TokenSpent);
+    assert_eq!(ledger.funding(Debit::Refresh(vec![token(10, 7)]), units(10)).await.unwrap(), FundingState::Ready);
+    ledger.add_publisher("news.example".into()).await.unwrap();
+    let done = ledger.deposit(vec![payment(1, "news.example", 10, vec![token(10, 1)])], 1_000).await.unwrap();
+    assert_eq!((done.sequence, &done.outcomes[..]), (0, &[PaymentBooked::Refused(Refusal::Refreshed)][..]));
+    // Only 3 tens were ever issued and 1 came back.
+    let many = [token(10, 10), token(10, 11), token(10, 12)];
+    assert_eq!(ledger.issue(refresh(5, &many, &[10, 10, 10])).await.unwrap(), IssueBooked::Frozen);
+    let sheet = ledger.sheet().await.unwrap();
+    assert_eq!(sheet.counters.iter().filter(|one| one.frozen).map(|one| one.denomination.units()).collect::<Vec<_>>(), [10]);
+    assert_eq!(ledger.session(session(5)).await.unwrap(), None);
+    balanced(ledger).await;
+}
+
+async fn depositing(ledger: &dyn Ledger) {
+    announced(ledger).await;
+    let debit = funded(ledger, 1, 1_000).await;
+    ledger.issue(issue(1, &[10, 10, 10, 100, 100], debit.clone())).await.unwrap();
+    for name in ["news.example", "blog.example", "news.example"] {
+        ledger.add_publisher(name.into()).await.unwrap();
+    }
+    let first = payment(1, "news.example", 105, vec![token(10, 1), token(100, 2)]);
+    let overlapping = payment(2, "blog.example", 10, vec![token(10, 1)]);
+    let late = PaymentBooking { refusal: Some(Refusal::Late), ..payment(3, "blog.example", 10, vec![token(10, 3)]) };
+    let unknown = payment(4, "nobody.example", 10, vec![token(10, 3)]);
+    let good = payment(5, "blog.example", 10, vec![token(10, 3)]);
+    let batch = vec![first.clone(), overlapping.clone(), late, unknown, good.clone(), first.clone()];
+    let done = ledger.deposit(batch, 1_000).await.unwrap();
+    let double = PaymentBooked::DoubleSpent { earlier: first.side.clone() };
+    let expected = [
+        PaymentBooked::Credited,
+        double.clone(),
+        PaymentBooked::Refused(Refusal::Late),
+        PaymentBooked::Refused(Refusal::UnknownPublisher),
+        PaymentBooked::Credited,
+        PaymentBooked::AlreadyCredited,
+    ];
+    assert_eq!((done.sequence, &done.outcomes[..]), (1, &expected[..]));
+    let booked_late = PaymentBooking { refusal: Some(Refusal::KeysetClosed), ..good };
+    let again = ledger.deposit(vec![overlapping, booked_late], 1_000).await.unwrap();
+    assert_eq!((again.sequence, &again.outcomes[..]), (1, &[double, PaymentBooked::AlreadyCredited][..]));
+    assert_eq!(ledger.publisher_balance("news.example".into()).await.unwrap(), Some(units(105)));
+    assert_eq!(ledger.publisher_balance("blog.example".into()).await.unwrap(), Some(units(10)));
+    assert_eq!(ledger.publisher_balance("nobody.example".into()).await.unwrap(), None);
+    // The rest of the first payment, once and exactly.
+    let change = Debit::Change(first.id);
+    assert_eq!(ledger.funding(change.clone(), units(5)).await.unwrap(), FundingState::Ready);
+    assert_eq!(ledger.funding(change.clone(), units(4)).await.unwrap(), FundingState::ChangeDiffers);
+    assert_eq!(ledger.issue(issue(6, &[1; 4], change.clone())).await.unwrap(), IssueBooked::ChangeUnavailable);
+    assert_eq!(ledger.issue(issue(7, &[1; 5], change.clone())).await.unwrap(), IssueBooked::Booked);
+    assert_eq!(ledger.issue(issue(8, &[1; 5], change.clone())).await.unwrap(), IssueBooked::ChangeUnavailable);
+    assert_eq!(ledger.funding(change, units(5)).await.unwrap(), FundingState::ChangeUnavailable);
+    assert_eq!(ledger.funding(Debit::Change(PaymentId(bytes(77))), units(5)).await.unwrap(), FundingState::ChangeUnavailable);
+    // One hundred is left of the hundreds; a payment of two freezes, and the frozen key takes not even one.
+    let two = payment(9, "news.example", 200, vec![token(100, 20), token(100, 21)]);
+    let one = payment(10, "news.example", 100, vec![token(100, 22)]);
+    let done = ledger.deposit(vec![two, one], 1_000).await.unwrap();
+    assert_eq!(done.outcomes, [PaymentBooked::Refused(Refusal::Frozen), PaymentBooked::Refused(Refusal::Frozen)]);
+    assert_eq!(ledger.issue(issue(11, &[100], debit)).await.unwrap(), IssueBooked::Frozen);
+    balanced(ledger).await;
+}
+
+async fn selling(ledger: &dyn Ledger) {
+    announced(ledger).await;
+    assert!(!ledger.create_vouchers(vec![bytes(1), bytes(2)], units(1 << 62), 1_000).await.unwrap());
+    assert!(!ledger.create_vouchers(vec![bytes(1)], units(u64::MAX), 1_000).await.unwrap());
+    assert!(ledger.create_vouchers((1..=300).map(bytes).collect(), units(5), 1_000).await.unwrap());
+    // A repeated key fails as a whole: neither sold nor half made.
+    assert_eq!(ledger.create_vouchers(vec![bytes(301), bytes(1)], units(5), 1_000).await, Err(LedgerError::Unavailable));
+    assert_eq!(ledger.voucher_balance(bytes(301)).await.unwrap(), None);
+    assert_eq!(ledger.sheet().await.unwrap().sold.units(), 1_500);
+    assert_eq!(ledger.position().await.unwrap().time, 1_000);
+    balanced(ledger).await;
+}
+
+/// Many at once: requests that fail share transactions with requests that do not, and the first of two rivals wins for everybody.
+async fn racing(ledger: Arc<dyn Ledger>) {
+    announced(&*ledger).await;
+    let debit = funded(&*ledger, 1, 10_000).await;
+    ledger.add_publisher("news.example".into()).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..200 {
+        let (ledger, debit) = (ledger.clone(), debit.clone());
+        tasks.spawn(async move {
+            let booking = issue(number, &[10, 100], debit);
+            let (booked, cancelled) = if number % 2 == 0 {
+                tokio::join!(ledger.issue(booking), ledger.cancel_session(session(number), 1_000))
+            } else {
+                let (cancelled, booked) = tokio::join!(ledger.cancel_session(session(number), 1_000), ledger.issue(booking));
+                (booked, cancelled)
+            };
+            match (booked.unwrap(), cancelled.unwrap()) {
+                (IssueBooked::Booked, SessionRow::Booked { .. }) => 1,
+                (IssueBooked::Earlier(SessionRow::Cancelled) | IssueBooked::VoucherInsufficient, SessionRow::Cancelled) => 0,
+                other => panic!("booked and cancelled disagree: {other:?}"),
+            }
+        });
+        // In the same groups: a request that breaks a unique key.
+        let broken = tasks.len() % 3 == 0;
+        if broken {
+            let ledger = ledger.clone();
+            tasks.spawn(async move {
+                assert_eq!(ledger.create_vouchers(vec![bytes(1)], units(1), 1_000).await, Err(LedgerError::Unavailable));
+                0
+            });
+        }
+    }
+    let issued: u64 = tasks.join_all().await.into_iter().sum();
+    let sheet = ledger.sheet().await.unwrap();
+    assert_eq!(sheet.vouchers.units(), 10_000 - 110 * issued);
+    balanced(&*ledger).await;
+
+    // A hundred payments fight over forty tokens, two each.
+    let done = ledger.issue(issue(999, &[1; 40], funded(&*ledger, 2, 40).await)).await.unwrap();
+    assert_eq!(done, IssueBooked::Booked);
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..100_u64 {
+        let ledger = ledger.clone();
+        let mut pair = vec![token(1, 5_000 + number % 40), token(1, 5_000 + (number * 7 + 1) % 40)];
+        pair.sort_unstable();
+        pair.dedup();
+        let one = payment(1_000 + number, "news.example", pair.len() as u64, pair.clone());
+        tasks.spawn(async move { (pair, ledger.deposit(vec![one], 1_000).await.unwrap().outcomes.remove(0)) });
+    }
+    let mut spent = std::collections::HashSet::new();
+    for (pair, outcome) in tasks.join_all().await {
+        match outcome {
+            PaymentBooked::Credited => pair.into_iter().for_each(|token| assert!(spent.insert(token.to_bytes()), "spent twice")),
+            PaymentBooked::DoubleSpent { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(ledger.publisher_balance("news.example".into()).await.unwrap(), Some(units(spent.len() as u64)));
+    balanced(&*ledger).await;
+}
+
+async fn sqlite() -> (tempfile::TempDir, Arc<dyn Ledger>) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ledger.sqlite");
+    std::fs::write(&path, []).unwrap();
+    SqliteLedger::create(&path, [9; 16], 500).await.unwrap();
+    let ledger = SqliteLedger::open(&path).await.unwrap();
+    assert_eq!(ledger.position().await.unwrap().ledger, [9; 16]);
+    (dir, Arc::new(ledger))
+}
+
+macro_rules! on_sqlite {
+    ($($name:ident)*) => {
+        mod on_sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    let (_dir, ledger) = super::sqlite().await;
+                    super::$name(&*ledger).await;
+                }
+            )*
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn racing() {
+                let (_dir, ledger) = super::sqlite().await;
+                super::racing(ledger).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn two_processes_on_one_file() {
+                let (dir, first) = super::sqlite().await;
+                let second = farthing_mint::store::sqlite::SqliteLedger::open(&dir.path().join("ledger.sqlite")).await.unwrap();
+                super::announced(&*first).await;
+                let mut tasks = tokio::task::JoinSet::new();
+                let second: std::sync::Arc<dyn farthing_mint::store::Ledger> = std::sync::Arc::new(second);
+                for number in 0..60 {
+                    let ledger = if number % 2 == 0 { first.clone() } else { second.clone() };
+                    tasks.spawn(async move { ledger.create_vouchers(vec![super::bytes(number)], super::units(5), 1_000).await.unwrap() });
+                }
+                assert!(tasks.join_all().await.into_iter().all(|made| made));
+                assert_eq!(first.sheet().await.unwrap().sold.units(), 300);
+            }
+        }
+    };
+}
+
+on_sqlite! { issuing refreshing depositing selling }
