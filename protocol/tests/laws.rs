@@ -447,3 +447,20 @@ fn json_credentials_hold_nothing_else() {
     }
     assert!(serde_json::from_str::<Bytes<1>>("\"AQ\"").is_ok());
 }
+
+#[cfg(feature = "arbitrary")]
+#[test]
+fn arbitrary_frames_round_trip() {
+    use arbitrary::{Arbitrary, Unstructured};
+    let mut rng = StdRng::seed_from_u64(3);
+    for _ in 0..64 {
+        let mut bytes = vec![0; 4_096];
+        Rng::fill_bytes(&mut rng, &mut bytes);
+        let mut source = Unstructured::new(&bytes);
+        round_trips(&PaymentFrame::arbitrary(&mut source).unwrap(), 5);
+        round_trips(&OpenRequestFrame::arbitrary(&mut source).unwrap(), 5);
+        round_trips(&DoubleSpendFrame::arbitrary(&mut source).unwrap(), 5);
+        round_trips(&DepositResponseFrame::arbitrary(&mut source).unwrap(), 5);
+        round_trips(&KeysetListFrame::arbitrary(&mut source).unwrap(), 5);
+    }
+}

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// `N` bytes. In a frame they stand bare; in JSON as unpadded base64url. `Debug` shows only the length, because most of what they
 /// hold (keys, signatures, proofs) must not reach a log.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct Bytes<const N: usize>(pub [u8; N]);
 
 impl<const N: usize> From<[u8; N]> for Bytes<N> {

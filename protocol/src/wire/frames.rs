@@ -20,6 +20,7 @@ macro_rules! frame {
 
 /// A proof of spending: 64 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct ProofBody {
     /// T.
     pub t: Bytes<32>,
@@ -29,6 +30,7 @@ pub struct ProofBody {
 
 /// A token's signature: 96 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct SignatureBody {
     /// R.
     pub r: Bytes<32>,
@@ -40,6 +42,7 @@ pub struct SignatureBody {
 
 /// A token inside a payment: 137 bytes. The keyset is an index into the payment's table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct TokenBody {
     /// Index into the table of keysets.
     pub keyset: u8,
@@ -53,6 +56,7 @@ pub struct TokenBody {
 
 /// Tokens with their keyset table, ascending.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct TokensBody {
     /// The keysets used, ascending, each used at least once.
     pub keysets: Vec<Bytes<32>>,
@@ -62,6 +66,7 @@ pub struct TokensBody {
 
 /// A payment: amount, deadline, tokens, proof of spending. With one token 267 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct PaymentFrame {
     /// What is paid, in smallest units; the tokens' rest is change.
     pub amount: u64,
@@ -76,6 +81,7 @@ frame!(PaymentFrame, 1, 8 << 10);
 
 /// A request to read again: 98 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct RereadFrame {
     /// The payment's id.
     pub payment: Bytes<32>,
@@ -86,6 +92,7 @@ frame!(RereadFrame, 2, 98);
 
 /// A spent key in a list: 72 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct SpentKeyBody {
     /// Keyset id.
     pub keyset: Bytes<32>,
@@ -97,6 +104,7 @@ pub struct SpentKeyBody {
 
 /// What pays for a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum FundingBody {
     /// A voucher's public key.
     Voucher(Bytes<32>),
@@ -113,6 +121,7 @@ pub enum FundingBody {
 
 /// Opens an issuing session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct OpenRequestFrame {
     /// The keyset to issue from.
     pub keyset: Bytes<32>,
@@ -129,6 +138,7 @@ frame!(OpenRequestFrame, 3, 16 << 10);
 
 /// A and B.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct CommitmentBody {
     /// A.
     pub a: Bytes<32>,
@@ -138,6 +148,7 @@ pub struct CommitmentBody {
 
 /// A session and its commitments, one for each denomination asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct OpenResponseFrame {
     /// The session's id.
     pub session: Bytes<16>,
@@ -150,6 +161,7 @@ frame!(OpenResponseFrame, 4, 32 << 10);
 
 /// Asks for the responses of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct IssueRequestFrame {
     /// The session's id.
     pub session: Bytes<16>,
@@ -162,6 +174,7 @@ frame!(IssueRequestFrame, 5, 16 << 10);
 
 /// b, y, z.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct ResponseBody {
     /// b.
     pub b: Bytes<32>,
@@ -173,6 +186,7 @@ pub struct ResponseBody {
 
 /// The responses of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct IssueResponseFrame {
     /// One an output, in order.
     pub responses: Vec<ResponseBody>,
@@ -181,6 +195,7 @@ frame!(IssueResponseFrame, 6, 32 << 10);
 
 /// A payment as a publisher hands it in: with the opening of S.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct DepositBody {
     /// The publisher's name.
     pub recipient: String,
@@ -192,6 +207,7 @@ pub struct DepositBody {
 
 /// A batch of payments, and the highest mark of the mint's ledger the verifier has seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct DepositRequestFrame {
     /// Ledger id and sequence from the last answer, if there was one.
     pub seen: Option<LedgerMark>,
@@ -203,6 +219,7 @@ frame!(DepositRequestFrame, 7, 5 << 18);
 
 /// Where a ledger stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct LedgerMark {
     /// The ledger's random id.
     pub ledger: Bytes<16>,
@@ -212,6 +229,7 @@ pub struct LedgerMark {
 
 /// What became of one payment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub enum OutcomeBody {
     /// Booked now; the rest may be taken as change.
     Credited {
@@ -233,6 +251,7 @@ pub enum OutcomeBody {
 
 /// The mint's answer to a deposit, signed by the keyset's receipt key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct DepositResponseFrame {
     /// Where the ledger stands after this deposit.
     pub mark: LedgerMark,
@@ -247,6 +266,7 @@ frame!(DepositResponseFrame, 8, 4 << 20);
 
 /// One side of a double-spend proof.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct SpendingSideBody {
     /// S, opaque.
     pub statement: Bytes<32>,
@@ -258,6 +278,7 @@ pub struct SpendingSideBody {
 
 /// Two payments that share a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct DoubleSpendFrame {
     /// The shared token.
     pub token: SpentKeyBody,
@@ -270,6 +291,7 @@ frame!(DoubleSpendFrame, 9, 8 << 10);
 
 /// A keyset with its place in the list and the root key's signature.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct KeysetBody {
     /// When it was announced, Unix time in seconds.
     pub published: u64,
@@ -289,6 +311,7 @@ pub struct KeysetBody {
 
 /// All keysets a mint has ever announced, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
 pub struct KeysetListFrame {
     /// The root key.
     pub root: Bytes<32>,
