@@ -11,6 +11,8 @@ mod positive;
 #[path = "vectors/reading.rs"]
 mod reading;
 
+use std::collections::BTreeSet;
+
 use farthing_protocol::labels::ALL_DOMAINS;
 use reading::{Fields, files};
 
@@ -54,10 +56,11 @@ fn every_separator_has_a_transcript() {
 #[test]
 fn every_error_code_is_in_the_specification() {
     let page = std::fs::read_to_string(reading::spec().join("errors.md")).unwrap();
-    let listed: std::collections::BTreeSet<&str> =
+    let listed: BTreeSet<&str> =
         page.lines().filter_map(|line| line.strip_prefix("| `")).filter_map(|line| line.split_once('`')).map(|(code, _)| code).collect();
-    let missing: Vec<&str> = negative::all_codes().into_iter().filter(|code| !listed.contains(code)).collect();
-    assert!(missing.is_empty(), "{missing:?}");
+    // The one code without an error type is the one for JSON that does not parse.
+    let known: BTreeSet<&str> = negative::all_codes().into_iter().chain(["malformed-credential"]).collect();
+    assert_eq!(listed, known);
 }
 
 #[test]
