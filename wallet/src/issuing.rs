@@ -74,9 +74,9 @@ impl Wallet {
         let secret = Bytes(*key.expose_secret());
         let mut total = Amount::ZERO;
         for (number, session) in self.store.sessions()? {
-            let amount = self.run(number).await?;
+            // Only this voucher's unfinished issues: what else is stuck must not stand in its way.
             if matches!(session.funding, FundingRecord::Voucher { secret: known } if known == secret) {
-                total = total.checked_add(amount).ok_or(WalletError::Damaged)?;
+                total = add(total, self.run(number).await?)?;
             }
         }
         loop {
@@ -91,7 +91,7 @@ impl Wallet {
             let largest = denominations.last().map_or(1, |largest| largest.units());
             let amount = balance.min(Amount::from_units(largest.saturating_mul(LARGEST_PER_SESSION)));
             let number = self.begin(FundingRecord::Voucher { secret }, amount).await?;
-            total = total.checked_add(self.run(number).await?).ok_or(WalletError::Damaged)?;
+            total = add(total, self.run(number).await?)?;
         }
     }
 
@@ -101,8 +101,12 @@ impl Wallet {
     /// [`WalletError`]; what was begun stays recorded.
     pub async fn refresh(&mut self, all: bool) -> Result<RefreshReport, WalletError> {
         let mut report = RefreshReport { refreshed: Amount::ZERO, change: Amount::ZERO, change_waiting: Amount::ZERO, lost: Amount::ZERO };
+        // One issue that is stuck must not stand in the way of the others; its error is told at the end.
+        let mut failed = None;
         for (number, session) in self.store.sessions()? {
-            self.run_into(number, &session.funding, &mut report).await?;
+            if let Err(error) = self.run_into(number, &session.funding, &mut report).await {
+                failed.get_or_insert(error);
+            }
         }
         self.give_up_late_payments()?;
         let now = now();
@@ -123,7 +127,7 @@ impl Wallet {
             let number = self.begin(funding.clone(), payment.change).await?;
             self.run_into(number, &funding, &mut report).await?;
         }
-        Ok(report)
+        failed.map_or(Ok(report), Err)
     }
 
     async fn refresh_group(&mut self, group: &[(SpentKey, TokenRecord)], report: &mut RefreshReport) -> Result<(), WalletError> {

@@ -1,0 +1,72 @@
+//! The `farthing` command as a person or a script uses it.
+
+use std::path::PathBuf;
+use std::process::Output;
+
+use crate::stage::Stage;
+use base64ct::{Base64UrlUnpadded, Encoding};
+use serde_json::{Value, json};
+
+/// Runs `farthing --json` on the wallet of this directory.
+async fn farthing(wallet: PathBuf, arguments: &[&str]) -> Output {
+    let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    tokio::task::spawn_blocking(move || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_farthing"));
+        command.arg("--json").arg("--wallet").arg(wallet).args(arguments).output().unwrap()
+    })
+    .await
+    .unwrap()
+}
+
+fn answer(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn error(output: &Output) -> Value {
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty());
+    serde_json::from_slice::<Value>(&output.stderr).unwrap()["error"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_readers_day() {
+    let stage = Stage::set().await;
+    let wallet = stage.wallet_directory();
+    let (mint, key) = (stage.mint_url.to_string(), Base64UrlUnpadded::encode_string(stage.mint.root().as_bytes()));
+    let key = format!("--mint-key={key}");
+    assert_eq!(error(&farthing(wallet.clone(), &["balance"]).await)["code"], "wallet-missing");
+    assert_eq!(answer(&farthing(wallet.clone(), &["init", "--mint", &mint, &key]).await), json!({ "currency": "eur/100000" }));
+    assert_eq!(error(&farthing(wallet.clone(), &["init", "--mint", &mint, &key]).await)["code"], "wallet-exists");
+    assert_eq!(error(&farthing(wallet.clone(), &["init", "--mint", &mint, "--mint-key=x"]).await)["code"], "bad-mint-key");
+
+    let voucher = stage.voucher(10_000).await.expose_secret();
+    let mistyped = voucher.replace('0', "1").replace('a', "b");
+    let refused = error(&farthing(wallet.clone(), &["topup", &mistyped]).await);
+    assert!(["voucher-mistyped", "voucher-malformed"].contains(&refused["code"].as_str().unwrap()));
+    assert_eq!(answer(&farthing(wallet.clone(), &["topup", &voucher]).await), json!({ "added": 10_000, "currency": "eur/100000" }));
+    assert_eq!(error(&farthing(wallet.clone(), &["topup", &voucher]).await)["code"], "voucher-empty");
+
+    let url = stage.url("/articles/500").to_string();
+    // Nobody at the terminal and no --yes: the answer is no.
+    assert_eq!(error(&farthing(wallet.clone(), &["pay", &url]).await)["code"], "declined");
+    assert_eq!(error(&farthing(wallet.clone(), &["pay", "--yes", "--max-price", "0.00499", &url]).await)["code"], "too-expensive");
+    assert_eq!(error(&farthing(wallet.clone(), &["pay", "--yes", "--max-price", "5e-1", &url]).await)["code"], "bad-amount");
+    let paid = answer(&farthing(wallet.clone(), &["pay", "--yes", "--max-price", "0.005", &url]).await);
+    assert_eq!((&paid["kind"], &paid["amount"], &paid["body"]), (&json!("paid"), &json!(500), &json!("the article")));
+    let again = answer(&farthing(wallet.clone(), &["pay", &url]).await);
+    assert_eq!((&again["kind"], &again["amount"]), (&json!("read-again"), &json!(0)));
+    let tip = answer(&farthing(wallet.clone(), &["pay", "--yes", "--amount", "0.00077", stage.url("/tips").as_str()]).await);
+    assert_eq!(tip["amount"], 77);
+    answer(&farthing(wallet.clone(), &["refresh"]).await);
+
+    let balance = answer(&farthing(wallet.clone(), &["balance"]).await);
+    assert_eq!(balance["spendable"], 10_000 - 577);
+    let history = farthing(wallet.clone(), &["history"]).await;
+    let rows = answer(&history);
+    assert_eq!(rows.as_array().unwrap().len(), 2);
+    assert_eq!((&rows[0]["url"], &rows[0]["status"]["state"]), (&json!(url), &json!("delivered")));
+    // What is shown is no money: neither keys nor the credential that was sent.
+    let text = String::from_utf8_lossy(&history.stdout).into_owned();
+    assert!(!text.contains("secret") && !text.contains("authorization") && !text.contains("Payment "));
+}

@@ -1,0 +1,5 @@
+//! The wallet against a real mint and real publishers.
+
+mod command;
+mod flows;
+mod stage;
