@@ -176,7 +176,7 @@ impl Wallet {
     /// [`WalletError`] if the store does not answer.
     pub fn history(&self) -> Result<Vec<PaymentRecord>, WalletError> {
         let mut payments = self.store.payments()?;
-        payments.sort_by_key(|payment| payment.created);
+        payments.sort_by_key(|payment| payment.sequence);
         Ok(payments)
     }
 

@@ -201,6 +201,7 @@ impl Wallet {
             change_taken: false,
             state: PaymentState::Sent,
             created,
+            sequence: self.store.change(|change| change.reserve_indices(1))?,
             access_until: created.saturating_add(offer.access),
             deposit_by: offer.deposit_by,
             statement: Bytes(statement.to_bytes()),

@@ -152,6 +152,8 @@ pub struct PaymentRecord {
     pub state: PaymentState,
     /// When it was made, Unix time in seconds.
     pub created: u64,
+    /// Ascends with every payment, also within one second.
+    pub sequence: u64,
     /// Until when it may be read again, Unix time in seconds.
     pub access_until: u64,
     /// The last second at which the publisher may deposit, Unix time in seconds.

@@ -41,9 +41,9 @@ async fn a_readers_day() {
     assert_eq!(error(&farthing(wallet.clone(), &["init", "--mint", &mint, "--mint-key=x"]).await)["code"], "bad-mint-key");
 
     let voucher = stage.voucher(10_000).await.expose_secret();
-    let mistyped = voucher.replace('0', "1").replace('a', "b");
-    let refused = error(&farthing(wallet.clone(), &["topup", &mistyped]).await);
-    assert!(["voucher-mistyped", "voucher-malformed"].contains(&refused["code"].as_str().unwrap()));
+    let mistyped = [&voucher[..voucher.len() - 1], if voucher.ends_with('7') { "8" } else { "7" }].concat();
+    assert_eq!(error(&farthing(wallet.clone(), &["topup", &mistyped]).await)["code"], "voucher-mistyped");
+    assert_eq!(error(&farthing(wallet.clone(), &["topup", "fv-123"]).await)["code"], "voucher-malformed");
     assert_eq!(answer(&farthing(wallet.clone(), &["topup", &voucher]).await), json!({ "added": 10_000, "currency": "eur/100000" }));
     assert_eq!(error(&farthing(wallet.clone(), &["topup", &voucher]).await)["code"], "voucher-empty");
 
