@@ -78,3 +78,8 @@ pub use offer::{MAX_EXTERNAL_ID, MAX_TITLE, Offer, Price, Resource};
 pub use payment_scheme::Challenge;
 pub use statistics::Statistics;
 pub use verifier::{Paid, Verifier};
+
+/// The README's snippet compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -45,7 +45,7 @@ impl Publisher {
         // What embedding takes: a secret, a store, a verifier, and a layer that knows the prices.
         let secret = ChallengeSecret::load_or_create(&self.data.join("challenge-secret"))?;
         let config = VerifierConfig::new(self.name, self.mint, self.root, secret);
-        let verifier = Verifier::open(config, RedbStore::open(&self.data.join("claims.redb"))?).await?;
+        let verifier = Verifier::open(config, RedbStore::open(self.data.join("claims.redb"))?).await?;
         let for_sale = Arc::clone(&articles);
         let layer = PaymentLayer::new(verifier.clone(), move |request: &Parts| offer(request, &for_sale));
 
