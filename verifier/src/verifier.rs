@@ -1,6 +1,6 @@
 //! The verifier itself: challenges, decisions, background work.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
@@ -11,6 +11,7 @@ use farthing_protocol::payment::Deposit;
 use farthing_protocol::proof::PaymentId;
 use farthing_protocol::wire::{DoubleSpendFrame, KeysetListFrame};
 use http::{Method, Uri};
+use tokio::task::JoinHandle;
 
 use crate::check::{Addressed, Answer, CheckedPayment, FreshReread, Stated};
 use crate::clock::{Clock, SteadyClock};
@@ -97,11 +98,17 @@ pub(crate) struct Inner<S> {
 }
 
 /// Stops the background work when the last verifier is dropped.
-struct Tasks(Vec<tokio::task::AbortHandle>);
+struct Tasks(Mutex<Vec<JoinHandle<()>>>);
+
+impl Tasks {
+    fn take(&self) -> Vec<JoinHandle<()>> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
 
 impl Drop for Tasks {
     fn drop(&mut self) {
-        for task in &self.0 {
+        for task in self.take() {
             task.abort();
         }
     }
@@ -156,12 +163,12 @@ impl<S: Store> Verifier<S> {
         let (first, last, interval) = (config.first_retry, config.last_retry, config.keyset_interval);
         let inner = Arc::new(Inner { config, clock, store, keysets: Arc::clone(&keysets), outbox: Arc::clone(&outbox), counters });
         let tasks = vec![
-            tokio::spawn(Arc::clone(&outbox).dispatch(queue)).abort_handle(),
-            tokio::spawn(outbox.work(first, last)).abort_handle(),
-            tokio::spawn(async move { keysets.follow(interval, first).await }).abort_handle(),
-            tokio::spawn(prune(Arc::clone(&inner))).abort_handle(),
+            tokio::spawn(Arc::clone(&outbox).dispatch(queue)),
+            tokio::spawn(outbox.work(first, last)),
+            tokio::spawn(async move { keysets.follow(interval, first).await }),
+            tokio::spawn(prune(Arc::clone(&inner))),
         ];
-        Ok(Self { inner, tasks: Arc::new(Tasks(tasks)) })
+        Ok(Self { inner, tasks: Arc::new(Tasks(Mutex::new(tasks))) })
     }
 
     pub(crate) fn inner(&self) -> &Inner<S> {
@@ -296,8 +303,10 @@ impl<S: Store> Verifier<S> {
 
     /// Stops the background work and waits for what is on its way. What is undecided waits in the store for the next start.
     pub async fn shutdown(&self) {
-        for task in &self.tasks.0 {
+        for task in self.tasks.take() {
             task.abort();
+            // Cancelled, or ended before: either way it has let go of the store.
+            let _ = task.await;
         }
         self.inner.outbox.idle().await;
     }

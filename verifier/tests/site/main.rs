@@ -1,0 +1,12 @@
+//! A publisher's site over real HTTP: what is served, what is refused, and what survives failures.
+
+mod bad_input;
+mod deferred;
+mod faulty;
+mod keysets;
+mod outages;
+mod paying;
+mod rereading;
+mod site;
+mod stand_in;
+mod world;

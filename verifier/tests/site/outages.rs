@@ -1,0 +1,224 @@
+//! Mints that fail and lie, stores that fail, processes that end: nothing is served undecided, nothing is lost, nothing booked twice.
+
+use std::time::Duration;
+
+use farthing_protocol::evidence::{DoubleSpend, SpendingSide};
+use farthing_protocol::payment::{Deposit, PaymentTerms};
+use farthing_protocol::settle::Refusal;
+use farthing_protocol::token::OwnedTokens;
+use farthing_verifier::store::MemoryStore;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::net::TcpListener;
+
+use crate::faulty::{Failing, Faulty, Switch};
+use crate::site::{Plan, Reader, loop_of, pay, reopen};
+use crate::stand_in::{Fault, StandIn};
+use crate::world::{World, copy};
+
+/// Waits for background work, with a limit.
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..200 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{what} did not happen");
+}
+
+#[tokio::test]
+async fn a_payment_waits_for_its_mint() {
+    let (mint, site, reader) = loop_of(50).await;
+    let mut rng = StdRng::seed_from_u64(50);
+    let one = site.url("/articles/one");
+    let faults = [Fault::Unavailable, Fault::Garbage, Fault::LostAnswer, Fault::BadSignature, Fault::WrongChange];
+    for fault in faults.into_iter().chain([Fault::Slow(Duration::from_secs(2))]) {
+        let before = (site.served(), mint.credited());
+        mint.fail_always(Some(fault));
+        let sent = pay(&reader.challenge(&one).await, mint.books().world.tokens(&[500]), None, &mut rng);
+        for _ in 0..2 {
+            let reply = reader.get_with(&one, &sent.header).await;
+            assert_eq!(reply.problem(), ("internal-payment-error".into(), "mint-unavailable".into()), "{fault:?}");
+        }
+        assert_eq!((site.served(), site.verifier.totals().await.unwrap().undecided), (before.0, 1), "{fault:?}");
+        mint.fail_always(None);
+        // Without the reader's help.
+        eventually("the deposit", async || site.verifier.totals().await.unwrap().undecided == 0).await;
+        assert_eq!(mint.credited(), before.1 + 1, "{fault:?}");
+        assert_eq!(reader.get_with(&one, &sent.header).await.status, 200, "{fault:?}");
+    }
+    assert!(site.verifier.statistics().mint_alarm > 0, "lies are counted");
+}
+
+#[tokio::test]
+async fn an_invented_double_spend_refuses_nobody() {
+    let (mint, site, reader) = loop_of(51).await;
+    let mut rng = StdRng::seed_from_u64(51);
+    let one = site.url("/articles/one");
+    // A true proof, against somebody else.
+    let tokens = mint.books().world.tokens(&[500]);
+    let copied = vec![copy(&tokens[0])];
+    let spend = |tokens, name: &str| {
+        let amount = farthing_protocol::amount::Amount::from_units(500);
+        let terms = PaymentTerms { recipient: name, amount, deposit_by: 1, subject: [5; 32] };
+        let (payment, _) = OwnedTokens::new(tokens).unwrap().pay(&terms, &mut StdRng::seed_from_u64(1)).unwrap();
+        Deposit::new(name, [5; 32], payment).unwrap().spending()
+    };
+    let (first, second) = (spend(tokens, "a.example"), spend(copied, "b.example"));
+    mint.books().foreign = Some(DoubleSpend::new(SpendingSide::of(&first), &second).unwrap());
+    for fault in [Fault::ForeignDoubleSpend, Fault::InventedDoubleSpend] {
+        mint.fail_always(Some(fault));
+        let alarms = site.verifier.statistics().mint_alarm;
+        let sent = pay(&reader.challenge(&one).await, mint.books().world.tokens(&[500]), None, &mut rng);
+        assert_eq!(reader.get_with(&one, &sent.header).await.code(), "mint-unavailable", "{fault:?}");
+        assert!(site.verifier.statistics().mint_alarm > alarms, "{fault:?}");
+        assert_eq!(site.verifier.double_spend_proofs().await.unwrap(), vec![], "{fault:?}");
+        mint.fail_always(None);
+        assert_eq!(reader.get_with(&one, &sent.header).await.status, 200, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_mint_refuses_stays_refused() {
+    let (mint, site, reader) = loop_of(52).await;
+    let mut rng = StdRng::seed_from_u64(52);
+    let one = site.url("/articles/one");
+    for (fault, code) in [
+        (Fault::Refuse(Refusal::Late), "refused-late"),
+        (Fault::Refuse(Refusal::UnknownPublisher), "refused-unknown-publisher"),
+        (Fault::Refuse(Refusal::Other(4_242)), "refused-other"),
+        (Fault::Refunded, "refused-refunded"),
+    ] {
+        mint.fail_always(Some(fault));
+        let sent = pay(&reader.challenge(&one).await, mint.books().world.tokens(&[500]), None, &mut rng);
+        let handed_in = mint.handed_in();
+        for _ in 0..3 {
+            // Also when the mint has changed its mind.
+            assert_eq!(reader.get_with(&one, &sent.header).await.problem(), ("verification-failed".into(), code.into()));
+            mint.fail_always(None);
+        }
+        assert_eq!(mint.handed_in(), handed_in + 1);
+    }
+    assert_eq!((site.served(), mint.credited()), (0, 0));
+}
+
+#[tokio::test]
+async fn a_mint_that_is_gone_comes_back() {
+    let world = World::new(53);
+    let root = world.root();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let url = format!("http://{address}").parse().unwrap();
+    drop(listener);
+    // The site starts before its mint: nothing can be sold, nothing breaks.
+    let site = Plan::new(&url, root).await.open(MemoryStore::new()).await;
+    let reader = Reader::new();
+    let one = site.url("/articles/one");
+    let reply = reader.get(&one).await;
+    assert_eq!(reply.problem(), ("internal-payment-error".into(), "mint-unavailable".into()));
+    assert_eq!(reader.get(&site.url("/")).await.status, 200);
+    let mint = StandIn::start_on(world, TcpListener::bind(address).await.unwrap());
+    eventually("the keyset list", async || reader.get(&one).await.status == 402).await;
+    let sent = pay(&reader.challenge(&one).await, mint.books().world.tokens(&[500]), None, &mut StdRng::seed_from_u64(53));
+    assert_eq!(reader.get_with(&one, &sent.header).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_store_that_fails_serves_nothing_and_loses_nothing() {
+    let (mint, url) = StandIn::start(World::new(54)).await;
+    let root = mint.books().world.root();
+    let switch = Switch::default();
+    let site = Plan::new(&url, root).await.open(Faulty { store: MemoryStore::new(), switch: switch.clone() }).await;
+    let (reader, mut rng) = (Reader::new(), StdRng::seed_from_u64(54));
+    let one = site.url("/articles/one");
+    let down = ("internal-payment-error".to_owned(), "store-unavailable".to_owned());
+
+    for failing in [Failing::NotStored, Failing::ButStored] {
+        let credited = mint.credited();
+        let sent = pay(&reader.challenge(&one).await, mint.books().world.tokens(&[500]), None, &mut rng);
+        switch.claims(failing);
+        for _ in 0..2 {
+            let reply = reader.get_with(&one, &sent.header).await;
+            // Stored after all: the second time finds it, and the mint decides.
+            if failing == Failing::ButStored && reply.status == 200 {
+                continue;
+            }
+            assert_eq!(reply.problem(), down, "{failing:?}");
+        }
+        switch.claims(Failing::Not);
+        assert_eq!(reader.get_with(&one, &sent.header).await.status, 200, "{failing:?}");
+        assert_eq!(mint.credited(), credited + 1, "{failing:?}");
+    }
+
+    for failing in [Failing::NotStored, Failing::ButStored] {
+        let credited = mint.credited();
+        let sent = pay(&reader.challenge(&one).await, mint.books().world.tokens(&[500]), None, &mut rng);
+        switch.decisions(failing);
+        assert_eq!(reader.get_with(&one, &sent.header).await.problem(), down, "{failing:?}: the mint has booked, the decision is not kept");
+        switch.decisions(Failing::Not);
+        assert_eq!(reader.get_with(&one, &sent.header).await.status, 200, "{failing:?}");
+        assert_eq!(mint.credited(), credited + 1, "{failing:?}");
+    }
+
+    // A replay while the store cannot be read is not served from anywhere else.
+    let sent = pay(&reader.challenge(&one).await, mint.books().world.tokens(&[500]), None, &mut rng);
+    assert_eq!(reader.get_with(&one, &sent.header).await.status, 200);
+    let served = site.served();
+    switch.reads(Failing::NotStored);
+    assert_eq!(reader.get_with(&one, &sent.header).await.problem(), down);
+    assert_eq!(site.served(), served);
+    assert!(site.verifier.statistics().store_failure > 0);
+}
+
+#[tokio::test]
+async fn a_restart_continues_where_the_store_is() {
+    let (mint, url) = StandIn::start(World::new(55)).await;
+    let root = mint.books().world.root();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("store");
+    let plan = Plan::new(&url, root).await;
+    let address = plan.listener.local_addr().unwrap();
+    let site = plan.open(reopen(&file).await).await;
+    let (reader, mut rng) = (Reader::new(), StdRng::seed_from_u64(55));
+    let one = site.url("/articles/one");
+
+    // Claimed, booked by the mint, and the answer lost; then the process ends.
+    mint.fail_always(Some(Fault::LostAnswer));
+    let sent = pay(&reader.challenge(&one).await, mint.books().world.tokens(&[500]), None, &mut rng);
+    assert_eq!(reader.get_with(&one, &sent.header).await.status, 503);
+    site.close().await;
+
+    // The mint is down: the stored keyset list is enough to go on, and the payment still waits.
+    mint.fail_always(Some(Fault::Unavailable));
+    mint.books().closed = true;
+    let site = Plan::on(TcpListener::bind(address).await.unwrap(), &url, root).open(reopen(&file).await).await;
+    assert_eq!(reader.get_with(&one, &sent.header).await.code(), "mint-unavailable");
+    assert_eq!(site.verifier.totals().await.unwrap().undecided, 1);
+    assert!(site.verifier.flush_outbox().await.is_err());
+    let copied = site.url("/articles/two");
+    assert_eq!(reader.get(&copied).await.status, 402);
+    site.close().await;
+
+    mint.fail_always(None);
+    let site = Plan::on(TcpListener::bind(address).await.unwrap(), &url, root).open(reopen(&file).await).await;
+    eventually("the deposit", async || site.verifier.totals().await.unwrap().undecided == 0).await;
+    assert_eq!((mint.credited(), site.verifier.flush_outbox().await.unwrap()), (1, 0));
+    let reply = reader.get_with(&one, &sent.header).await;
+    assert_eq!((reply.status.as_u16(), reply.receipt().extensions["state"].as_str()), (200, Some("settled")));
+    let seen = mint.books().seen.clone();
+    assert!(seen.first().unwrap().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_who_hangs_up_changes_nothing() {
+    let (mint, site, reader) = loop_of(56).await;
+    let one = site.url("/articles/one");
+    let sent = pay(&reader.challenge(&one).await, mint.books().world.tokens(&[500]), None, &mut StdRng::seed_from_u64(56));
+    mint.fail_once(Fault::Slow(Duration::from_millis(300)));
+    let hung_up = tokio::time::timeout(Duration::from_millis(100), reader.get_with(&one, &sent.header)).await;
+    assert!(hung_up.is_err());
+    eventually("the deposit", async || site.verifier.statistics().settled == 1).await;
+    assert_eq!(reader.get_with(&one, &sent.header).await.status, 200);
+    assert_eq!(mint.handed_in(), 1);
+}

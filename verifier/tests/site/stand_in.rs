@@ -1,0 +1,201 @@
+//! A stand-in for the mint that fails on command. It keeps its books in memory and answers with true signatures; the real mint is
+//! tried elsewhere.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use farthing_protocol::amount::Amount;
+use farthing_protocol::evidence::{DoubleSpend, SpendingSide};
+use farthing_protocol::keyset::KeysetList;
+use farthing_protocol::payment::Deposit;
+use farthing_protocol::proof::{PaymentId, SpentKey};
+use farthing_protocol::settle::{Outcome, Refusal, sign_answer};
+use farthing_protocol::spending::Spending;
+use farthing_protocol::wire::{DepositRequestFrame, Frame, LedgerMark};
+use tokio::net::TcpListener;
+
+use crate::world::World;
+
+/// What goes wrong with a deposit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The mint says it cannot.
+    Unavailable,
+    /// The mint books and takes its time to say so.
+    Slow(Duration),
+    /// The answer is no frame.
+    Garbage,
+    /// The mint books, and the answer is lost.
+    LostAnswer,
+    /// The answer's signature is wrong.
+    BadSignature,
+    /// The mint refuses.
+    Refuse(Refusal),
+    /// The mint says that the payment was given back.
+    Refunded,
+    /// The mint claims a double-spend between other payments, with a proof that holds.
+    ForeignDoubleSpend,
+    /// The mint claims a double-spend, with a proof that does not hold.
+    InventedDoubleSpend,
+    /// The mint names another change.
+    WrongChange,
+}
+
+pub struct Books {
+    pub world: World,
+    pub list: KeysetList,
+    booked: HashMap<PaymentId, Amount>,
+    spent: HashMap<SpentKey, Spending>,
+    pub sequence: u64,
+    /// For the next requests, in order; then all is well.
+    pub faults: VecDeque<Fault>,
+    /// For every request.
+    pub always: Option<Fault>,
+    /// Whether the keyset list is given out.
+    pub closed: bool,
+    /// Payments in each request so far.
+    pub requests: Vec<usize>,
+    /// The marks the verifiers sent.
+    pub seen: Vec<Option<LedgerMark>>,
+    /// A proof between two payments of somebody else.
+    pub foreign: Option<DoubleSpend>,
+}
+
+#[derive(Clone)]
+pub struct StandIn(Arc<Mutex<Books>>);
+
+impl StandIn {
+    /// Starts on a free port.
+    pub async fn start(world: World) -> (Self, url::Url) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        (Self::start_on(world, listener), url)
+    }
+
+    pub fn start_on(world: World, listener: TcpListener) -> Self {
+        let list = world.list.clone();
+        let books = Books {
+            world,
+            list,
+            booked: HashMap::new(),
+            spent: HashMap::new(),
+            sequence: 0,
+            faults: VecDeque::new(),
+            always: None,
+            closed: false,
+            requests: Vec::new(),
+            seen: Vec::new(),
+            foreign: None,
+        };
+        let stand_in = Self(Arc::new(Mutex::new(books)));
+        let app = axum::Router::new().route("/v1/keysets", get(keysets)).route("/v1/deposits", post(deposits)).with_state(stand_in.clone());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        stand_in
+    }
+
+    pub fn books(&self) -> MutexGuard<'_, Books> {
+        self.0.lock().unwrap()
+    }
+
+    pub fn fail_once(&self, fault: Fault) {
+        self.books().faults.push_back(fault);
+    }
+
+    pub fn fail_always(&self, fault: Option<Fault>) {
+        self.books().always = fault;
+    }
+
+    pub fn credited(&self) -> usize {
+        self.books().booked.len()
+    }
+
+    /// How many payments were handed in, counting every time.
+    pub fn handed_in(&self) -> usize {
+        self.books().requests.iter().sum()
+    }
+}
+
+impl Books {
+    fn book(&mut self, deposit: &Deposit) -> Outcome {
+        let change = deposit.payment().change();
+        let spending = match deposit.spending().verify(&self.list.key_table(), &mut self.world.rng) {
+            Ok(checked) => checked.into_inner(),
+            Err(_) => return Outcome::Refused(Refusal::InvalidProof),
+        };
+        let id = spending.payment_id();
+        if let Some(change) = self.booked.get(&id) {
+            return Outcome::AlreadyCredited { change: *change };
+        }
+        if let Some(earlier) = spending.list().iter().find_map(|key| self.spent.get(key)) {
+            return Outcome::DoubleSpent(Box::new(DoubleSpend::new(SpendingSide::of(earlier), &spending).unwrap()));
+        }
+        for key in spending.list() {
+            self.spent.insert(*key, spending.clone());
+        }
+        self.booked.insert(id, change);
+        Outcome::Credited { change }
+    }
+}
+
+async fn keysets(State(mint): State<StandIn>) -> Response {
+    let books = mint.books();
+    if books.closed { StatusCode::SERVICE_UNAVAILABLE.into_response() } else { books.list.to_frame().to_bytes().into_response() }
+}
+
+async fn deposits(State(mint): State<StandIn>, body: Bytes) -> Response {
+    let frame = DepositRequestFrame::from_bytes(&body).unwrap();
+    let (response, delay) = {
+        let mut books = mint.books();
+        books.requests.push(frame.payments.len());
+        books.seen.push(frame.seen);
+        let fault = books.faults.pop_front().or(books.always);
+        if fault == Some(Fault::Unavailable) {
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+        let payments: Vec<Deposit> = frame.payments.iter().map(|body| Deposit::from_body(body).unwrap()).collect();
+        let ids: Vec<_> = payments.iter().map(|deposit| Some(deposit.spending().payment_id())).collect();
+        let mut outcomes = Vec::new();
+        for deposit in &payments {
+            let change = deposit.payment().change();
+            outcomes.push(match fault {
+                Some(Fault::Refuse(refusal)) => Outcome::Refused(refusal),
+                Some(Fault::Refunded) => Outcome::Refunded,
+                Some(Fault::ForeignDoubleSpend) => Outcome::DoubleSpent(Box::new(books.foreign.clone().unwrap())),
+                Some(Fault::InventedDoubleSpend) => {
+                    // The same tokens under a statement nobody has signed.
+                    let spending = deposit.spending();
+                    let mut side = SpendingSide::of(&spending).to_body();
+                    side.statement.0[0] ^= 1;
+                    Outcome::DoubleSpent(Box::new(DoubleSpend::new(SpendingSide::from_body(&side).unwrap(), &spending).unwrap()))
+                }
+                Some(Fault::WrongChange) => Outcome::Credited { change: change.checked_add(Amount::from_units(1)).unwrap() },
+                _ => books.book(deposit),
+            });
+        }
+        books.sequence += 1;
+        let mark = LedgerMark { ledger: [1; 16].into(), sequence: books.sequence };
+        let Books { world, .. } = &mut *books;
+        let root = world.root();
+        let World { receipt, rng, .. } = world;
+        let mut answer = sign_answer(&root, mark, &ids, &outcomes, receipt, rng).unwrap();
+        if fault == Some(Fault::BadSignature) {
+            answer.mark.sequence += 1_000;
+        }
+        match fault {
+            Some(Fault::Garbage) => (b"nonsense".to_vec().into_response(), None),
+            Some(Fault::LostAnswer) => (StatusCode::BAD_GATEWAY.into_response(), None),
+            Some(Fault::Slow(delay)) => (answer.to_bytes().into_response(), Some(delay)),
+            _ => (answer.to_bytes().into_response(), None),
+        }
+    };
+    if let Some(delay) = delay {
+        tokio::time::sleep(delay).await;
+    }
+    response
+}
