@@ -80,6 +80,7 @@ def snowblind_cases(mint):
             "key": public(x), "a_point": commitment["a"], "b_point": commitment["b"], "row": snowblind.commitment_row(commitment),
             "r_point": r_point, "c_prime": ristretto.encode_scalar(
                 snowblind.challenge_hash(keyset, denomination, public(x), message, r_point)),
+            "r": ristretto.encode_scalar(r), "alpha": ristretto.encode_scalar(alpha), "beta": ristretto.encode_scalar(beta),
             "challenge": ristretto.encode_scalar(c), "b": ristretto.encode_scalar(response[0]),
             "y": ristretto.encode_scalar(response[1]), "z": ristretto.encode_scalar(response[2]),
             "s": signature["s"], "t": signature["t"]}))

@@ -5,6 +5,7 @@ import hashlib
 import keccak
 import labels
 import ristretto
+import snowblind
 from errors import Refused
 from merlin import Transcript
 
@@ -118,4 +119,29 @@ def tests():
     yield "ristretto: the identity is no point", refused(ristretto.decode_point, bytes(32)) == "identity-point"
     yield "ristretto: sqrt(ad - 1)", pow(ristretto.SQRT_AD_MINUS_ONE, 2, ristretto.P) == (-ristretto.D - 1) % ristretto.P
     yield "scalars: y^5 is a permutation", __import__("math").gcd(5, ristretto.L - 1) == 1
+    yield from blindness()
     yield "labels: all different", len(set(labels.ALL)) == len(labels.ALL) == 19
+
+
+def blindness():
+    """Any session fits any signature, with exactly one blinding each: security.md, section 1."""
+    inverse, order = ristretto.inverse, ristretto.L
+    keyset, x = bytes(32), 5
+    key, sessions, signatures = (x * ristretto.G).encode(), [], []
+    for n in (1, 2):
+        a, b, y, r, alpha, beta = (n * 1000 + i for i in range(6))
+        commitment = snowblind.commit(a, b, y)
+        message = ((n + 7) * ristretto.G).encode()
+        r_point, c = snowblind.blind(keyset, 1, key, commitment, message, r, alpha, beta)
+        response = snowblind.respond(x, a, b, y, c)
+        sessions.append((commitment, c, response))
+        signatures.append((message, snowblind.unblind(key, commitment, r, alpha, r_point, c, response)))
+    for i, (commitment, c, (b, y, z)) in enumerate(sessions):
+        for j, (message, signature) in enumerate(signatures):
+            s, t = (int.from_bytes(signature[part], "little") for part in "st")
+            c_prime = snowblind.challenge_hash(keyset, 1, key, message, signature["r"])
+            alpha = t * inverse(y) % order
+            beta = (c - c_prime * inverse(pow(alpha, 5, order))) % order
+            r = (s - pow(alpha, 5, order) * z - alpha * b) % order
+            fits = snowblind.blind(keyset, 1, key, commitment, message, r, alpha, beta) == (signature["r"], c)
+            yield f"blindness: session {i} fits signature {j}", fits
