@@ -45,9 +45,6 @@ pub enum MintError {
     /// The mint would have sold more than 2^62 units.
     #[error("the mint cannot count that much money")]
     SoldTooMuch,
-    /// The clock has jumped.
-    #[error("the clock is behind what the ledger has recorded, or has jumped")]
-    Clock,
     /// Connections cannot be taken.
     #[error("serving: {0}")]
     Serve(io::ErrorKind),

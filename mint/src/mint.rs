@@ -107,9 +107,16 @@ impl Mint {
     /// [`MintError::NotInitialised`], [`MintError::File`], [`MintError::Exposed`], [`MintError::Damaged`] or [`MintError::Ledger`].
     pub async fn open(dir: &Path, options: MintOptions) -> Result<Self, MintError> {
         let data = DataDirectory::new(dir);
+        // Before the ledger, so that a directory without a mint is not taken for a broken one.
+        data.description()?;
+        let ledger = Arc::new(SqliteLedger::open(&data.ledger()).await?);
+        Self::on(data, ledger, options).await
+    }
+
+    /// Opens a mint on a ledger.
+    async fn on(data: DataDirectory, ledger: Arc<dyn Ledger>, options: MintOptions) -> Result<Self, MintError> {
         let (unit, root) = data.description()?;
         let keys = data.keys()?;
-        let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(&data.ledger()).await?);
         let frame = KeysetListFrame::from_bytes(&ledger.keysets().await?).map_err(|_| MintError::Damaged("the ledger's keyset list"))?;
         let list = KeysetList::verify(&frame, &root)?;
         let recorded = ledger.position().await?.time;
@@ -209,3 +216,7 @@ impl Mint {
         self.0.operations.status().await.map_err(|_| MintError::Ledger(LedgerError::Unavailable))
     }
 }
+
+#[cfg(test)]
+#[path = "mint_faults.rs"]
+mod faults;

@@ -69,15 +69,15 @@ async fn overlapping_payments_of_one_batch_are_resolved_one_by_one() {
     proven(&world, &outcomes[4]);
     let status = world.balanced().await;
     assert_eq!((status.credits.units(), status.outstanding.units()), (30, 150), "c and d are still whole");
+}
 
-    fn copy_of(deposit: &Deposit) -> OwnedToken {
-        // A stranger who saw a token in a payment and has a key of his own.
-        let token = *deposit.payment().tokens().last().unwrap();
-        let key = farthing_protocol::proof::SpendKey::generate(&mut rand::rng());
-        let spent = farthing_protocol::proof::SpentKey { key: key.public().to_bytes(), ..*token.spent_key() };
-        let forged = farthing_protocol::token::Token::new(spent, *token.signature());
-        OwnedToken::new(forged, key).unwrap()
-    }
+fn copy_of(deposit: &Deposit) -> OwnedToken {
+    // A stranger who saw a token in a payment and has a key of his own.
+    let token = *deposit.payment().tokens().last().unwrap();
+    let key = farthing_protocol::proof::SpendKey::generate(&mut rand::rng());
+    let spent = farthing_protocol::proof::SpentKey { key: key.public().to_bytes(), ..*token.spent_key() };
+    let forged = farthing_protocol::token::Token::new(spent, *token.signature());
+    OwnedToken::new(forged, key).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

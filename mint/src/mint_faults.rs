@@ -1,0 +1,216 @@
+//! A ledger that fails, with and without having stored, under the real operations and signer.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use farthing_protocol::issue::{FundingKeys, PendingTokens, SessionPlan};
+use farthing_protocol::payment::{Deposit, PaymentTerms};
+use farthing_protocol::proof::PaymentId;
+use farthing_protocol::seed::WalletSeed;
+use farthing_protocol::settle::{Outcome, verify_answer};
+use farthing_protocol::token::OwnedTokens;
+use farthing_protocol::wire::{DepositRequestFrame, IssueRequestFrame};
+
+use super::*;
+use crate::operations::OperationError;
+use crate::store::{
+    Answer, Debit, DepositBooked, FundingState, IssueBooked, IssueBooking, PaymentBooking, Position, SessionId, SessionRow, Sheet,
+};
+
+const SOUND: u8 = 0;
+const NOT_STORED: u8 = 1;
+const STORED: u8 = 2;
+
+/// Passes everything on, and fails the next change as it was told.
+struct Faulty {
+    sound: SqliteLedger,
+    fault: AtomicU8,
+}
+
+impl Faulty {
+    fn change<'a, T: Send + 'a>(&'a self, change: impl FnOnce() -> Answer<'a, T> + Send + 'a) -> Answer<'a, T> {
+        Box::pin(async move {
+            match self.fault.swap(SOUND, Ordering::SeqCst) {
+                NOT_STORED => Err(LedgerError::Unavailable),
+                STORED => {
+                    change().await?;
+                    Err(LedgerError::Unavailable)
+                }
+                _ => change().await,
+            }
+        })
+    }
+}
+
+impl Ledger for Faulty {
+    fn issue(&self, booking: IssueBooking) -> Answer<'_, IssueBooked> {
+        self.change(move || self.sound.issue(booking))
+    }
+    fn cancel_session(&self, session: SessionId, now: u64) -> Answer<'_, SessionRow> {
+        self.change(move || self.sound.cancel_session(session, now))
+    }
+    fn session(&self, session: SessionId) -> Answer<'_, Option<SessionRow>> {
+        self.sound.session(session)
+    }
+    fn funding(&self, debit: Debit, amount: Amount) -> Answer<'_, FundingState> {
+        self.sound.funding(debit, amount)
+    }
+    fn deposit(&self, payments: Vec<PaymentBooking>, now: u64) -> Answer<'_, DepositBooked> {
+        self.change(move || self.sound.deposit(payments, now))
+    }
+    fn create_vouchers(&self, keys: Vec<[u8; 32]>, amount: Amount, now: u64) -> Answer<'_, bool> {
+        self.change(move || self.sound.create_vouchers(keys, amount, now))
+    }
+    fn voucher_balance(&self, key: [u8; 32]) -> Answer<'_, Option<Amount>> {
+        self.sound.voucher_balance(key)
+    }
+    fn add_publisher(&self, name: String) -> Answer<'_, ()> {
+        self.change(move || self.sound.add_publisher(name))
+    }
+    fn publisher_balance(&self, name: String) -> Answer<'_, Option<Amount>> {
+        self.sound.publisher_balance(name)
+    }
+    fn announce(&self, announcement: Announcement) -> Answer<'_, bool> {
+        self.change(move || self.sound.announce(announcement))
+    }
+    fn keysets(&self) -> Answer<'_, Vec<u8>> {
+        self.sound.keysets()
+    }
+    fn sheet(&self) -> Answer<'_, Sheet> {
+        self.sound.sheet()
+    }
+    fn position(&self) -> Answer<'_, Position> {
+        self.sound.position()
+    }
+}
+
+struct World {
+    dir: tempfile::TempDir,
+    mint: Mint,
+    ledger: Arc<Faulty>,
+    voucher: LoneKey,
+}
+
+impl World {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Mint::init(dir.path(), InitOptions::default()).await.unwrap();
+        let data = DataDirectory::new(dir.path());
+        let ledger = Arc::new(Faulty { sound: SqliteLedger::open(&data.ledger()).await.unwrap(), fault: AtomicU8::new(SOUND) });
+        let mint = Mint::on(data, ledger.clone(), MintOptions::default()).await.unwrap();
+        let voucher = mint.create_vouchers(Amount::from_units(1_000), 1).await.unwrap()[0].key().unwrap();
+        mint.add_publisher("news.example").await.unwrap();
+        Self { dir, mint, ledger, voucher }
+    }
+
+    fn fail_next(&self, how: u8) {
+        self.ledger.fault.store(how, Ordering::SeqCst);
+    }
+
+    fn operations(&self) -> &Arc<Operations> {
+        &self.mint.0.operations
+    }
+
+    fn list(&self) -> KeysetList {
+        KeysetList::verify(self.operations().keysets(), &self.mint.root()).unwrap()
+    }
+
+    async fn session(&self) -> (PendingTokens, IssueRequestFrame) {
+        let (mut rng, list, root) = (rand::rng(), self.list(), self.mint.root());
+        let keyset = &list.keysets()[0];
+        let plan = SessionPlan { keyset: keyset.id(), denominations: vec![Amount::from_units(100); 2], recovery: [0; 32] };
+        let funding = FundingKeys::Voucher(&self.voucher);
+        let open = plan.open(&root, &funding, &mut rng).unwrap();
+        let opened = self.operations().open(&open).await.unwrap();
+        let pending = plan.blind(&WalletSeed::generate(&mut rng), &root, keyset, 0, &opened).unwrap();
+        let request = plan.request(&root, &pending, &funding, &mut rng).unwrap();
+        (pending, request)
+    }
+
+    async fn left(&self) -> u64 {
+        let status = self.mint.status().await.unwrap();
+        assert!(status.balanced);
+        status.vouchers.units()
+    }
+
+    async fn deposit(&self, deposit: &Deposit) -> Result<Outcome, OperationError> {
+        let request = DepositRequestFrame { seen: None, payments: vec![deposit.to_body()] };
+        let frame = self.operations().deposit(request).await?;
+        let expected: [(PaymentId, Amount); 1] = [(deposit.spending().payment_id(), deposit.payment().change())];
+        Ok(verify_answer(&frame, &expected, &self.list()).unwrap().remove(0))
+    }
+}
+
+#[tokio::test]
+async fn an_issue_that_failed_unstored_is_gone_and_cost_nothing() {
+    let world = World::new().await;
+    let (_, request) = world.session().await;
+    world.fail_next(NOT_STORED);
+    assert_eq!(world.operations().issue(&request).await.err(), Some(OperationError::Unavailable));
+    // Not even "gone" is said while the ledger cannot be told.
+    world.fail_next(NOT_STORED);
+    assert_eq!(world.operations().issue(&request).await.err(), Some(OperationError::Unavailable));
+    assert_eq!(world.operations().issue(&request).await.err(), Some(OperationError::SessionGone));
+    assert_eq!(world.left().await, 1_000);
+    let (pending, request) = world.session().await;
+    assert!(pending.unblind(&world.operations().issue(&request).await.unwrap()).is_ok());
+}
+
+#[tokio::test]
+async fn an_issue_that_failed_but_was_stored_is_answered_on_repeat() {
+    let world = World::new().await;
+    let (pending, request) = world.session().await;
+    world.fail_next(STORED);
+    assert_eq!(world.operations().issue(&request).await.err(), Some(OperationError::Unavailable));
+    let first = world.operations().issue(&request).await.unwrap();
+    let other = Mint::open(world.dir.path(), MintOptions::default()).await.unwrap();
+    assert!(first == other.0.operations.issue(&request).await.unwrap(), "from any process");
+    assert_eq!(pending.unblind(&first).unwrap().len(), 2);
+    assert_eq!(world.left().await, 800);
+}
+
+#[tokio::test]
+async fn a_cancellation_that_failed_but_was_stored_stands() {
+    let world = World::new().await;
+    let (_, request) = world.session().await;
+    let other = Mint::open(world.dir.path(), MintOptions::default()).await.unwrap();
+    assert_eq!(other.0.operations.issue(&request).await.err(), Some(OperationError::SessionGone));
+    // This process still holds the nonces, and loses.
+    assert_eq!(world.operations().issue(&request).await.err(), Some(OperationError::SessionGone));
+    assert_eq!(world.left().await, 1_000);
+}
+
+#[tokio::test]
+async fn deposits_that_failed_are_told_apart_on_repeat() {
+    let world = World::new().await;
+    let (pending, request) = world.session().await;
+    let tokens = pending.unblind(&world.operations().issue(&request).await.unwrap()).unwrap();
+    for (token, how) in tokens.into_iter().zip([NOT_STORED, STORED]) {
+        let terms = PaymentTerms { recipient: "news.example", amount: Amount::from_units(60), deposit_by: u64::MAX, subject: [1; 32] };
+        let (payment, _) = OwnedTokens::new(vec![token]).unwrap().pay(&terms, &mut rand::rng()).unwrap();
+        let deposit = Deposit::new("news.example", [1; 32], payment).unwrap();
+        world.fail_next(how);
+        assert_eq!(world.deposit(&deposit).await.err(), Some(OperationError::Unavailable));
+        let change = Amount::from_units(40);
+        let expected = if how == STORED { Outcome::AlreadyCredited { change } } else { Outcome::Credited { change } };
+        assert!(world.deposit(&deposit).await.unwrap() == expected);
+    }
+    assert_eq!(world.mint.publisher_balance("news.example").await.unwrap(), Some(Amount::from_units(120)));
+    world.left().await;
+}
+
+#[tokio::test]
+async fn marks_grow_and_cannot_be_invented() {
+    let world = World::new().await;
+    let data = DataDirectory::new(world.dir.path());
+    let signer = Signer::new(world.mint.root(), data.keys().unwrap(), Arc::new(SystemClock::new()), 0);
+    let (one, two) = (signer.mark([1; 16], 41), signer.mark([1; 16], 42));
+    assert!(one.sequence < two.sequence);
+    assert_eq!(signer.sequence_of(&two), Some(42));
+    let ahead = (two.sequence + 1..two.sequence + 1_000).map(|sequence| farthing_protocol::wire::LedgerMark { sequence, ..two });
+    assert!(ahead.into_iter().all(|mark| signer.sequence_of(&mark).is_none()));
+    let id = signer.session_id();
+    assert!(signer.made_session(&id) && signer.session_id() != id);
+    let mut other = id;
+    other[15] ^= 1;
+    assert!(!signer.made_session(&other));
+}
