@@ -1,3 +1,172 @@
-//! Placeholder until the numbers are measured.
+//! What a payment costs a verifier: from the `Authorization` value to a durable claim in redb, without the mint.
+//!
+//! The mint behind it takes connections and never answers, so that what is measured is parse, HMAC, look-up, curve work, one durable
+//! commit. `one` is a lone reader's latency; `64 at once` are 64 readers whose claims share commits.
 
-fn main() {}
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use criterion::{Criterion, Throughput};
+use farthing_protocol::amount::Amount;
+use farthing_protocol::http::{Credential, EchoedChallenge};
+use farthing_protocol::payment::PaymentTerms;
+use farthing_protocol::token::{OwnedToken, OwnedTokens};
+use farthing_protocol::wire::Frame;
+use farthing_verifier::store::RedbStore;
+use farthing_verifier::{ChallengeSecret, Clock, DeferredLimits, Mode, Offer, PaymentLayer, Price, Resource, Verifier, VerifierConfig};
+use http::Method;
+use mpp::PaymentCredential;
+use tokio::runtime::Runtime;
+use tower::{Layer, Service, ServiceExt, service_fn};
+
+#[allow(dead_code, reason = "shared with the tests, which use more of it")]
+#[path = "../tests/site/world.rs"]
+mod world;
+
+use world::{NOW, World};
+
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> u64 {
+        NOW
+    }
+}
+
+struct Bench {
+    runtime: Runtime,
+    verifier: Verifier<RedbStore>,
+    resource: Resource,
+    offer: Offer,
+    world: World,
+    _directory: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let world = World::new(1);
+        let directory = tempfile::tempdir().unwrap();
+        let list = world.list.to_frame().to_bytes();
+        let verifier = runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+            let app = axum::Router::new()
+                .route("/v1/keysets", axum::routing::get(async move || list))
+                .route("/v1/deposits", axum::routing::post(std::future::pending::<()>));
+            tokio::spawn(async move { axum::serve(listener, app).await });
+            let limit = Amount::from_units(u64::MAX);
+            let limits = DeferredLimits { outstanding: limit, per_window: limit, window: Duration::from_hours(1) };
+            let config = VerifierConfig::new("news.example", mint, world.root(), ChallengeSecret::generate())
+                .mode(Mode::Deferred(limits))
+                .mint_timeout(Duration::from_hours(1))
+                .clock(Still);
+            Verifier::open(config, RedbStore::open(directory.path().join("claims.redb")).unwrap()).await.unwrap()
+        });
+        let resource = verifier.resource(&Method::GET, &"/articles/one".parse().unwrap());
+        let price = Price::Fixed(Amount::from_units(5));
+        let offer = Offer { price, title: "One".into(), external_id: "one".into(), access: Duration::from_hours(24) };
+        Self { runtime, verifier, resource, offer, world, _directory: directory }
+    }
+
+    fn credentials(&mut self, count: usize) -> Vec<String> {
+        let mut credentials = Vec::with_capacity(count);
+        for chunk in vec![5; count].chunks(256) {
+            for token in self.world.tokens(chunk) {
+                credentials.push(self.credential(token));
+            }
+        }
+        credentials
+    }
+
+    fn credential(&mut self, token: OwnedToken) -> String {
+        let challenge = self.verifier.challenge(&self.offer, &self.resource, NOW).unwrap();
+        let challenge = mpp::parse_www_authenticate(challenge.header().to_str().unwrap()).unwrap();
+        let request: farthing_protocol::http::ChargeRequest = challenge.request.decode().unwrap();
+        let echoed = EchoedChallenge {
+            id: &challenge.id,
+            realm: &challenge.realm,
+            method: challenge.method.as_str(),
+            intent: challenge.intent.as_str(),
+            request: challenge.request.raw(),
+            expires: challenge.expires.as_deref(),
+            digest: None,
+            opaque: challenge.opaque.as_ref().map(mpp::Base64UrlJson::raw),
+            description: None,
+            header: None,
+        };
+        let salt = [1; 32];
+        let deposit_by = request.method_details.deposit_by;
+        let terms = PaymentTerms { recipient: "news.example", amount: Amount::from_units(5), deposit_by, subject: echoed.subject(&salt) };
+        let (payment, _) = OwnedTokens::new(vec![token]).unwrap().pay(&terms, &mut self.world.rng).unwrap();
+        let payload = Credential::Payment {
+            payment: Base64UrlUnpadded::encode_string(&payment.to_frame().to_bytes()),
+            salt: Base64UrlUnpadded::encode_string(&salt),
+        };
+        mpp::format_authorization(&PaymentCredential::new(challenge.to_echo(), payload)).unwrap()
+    }
+
+    /// The time `count` groups of `size` concurrent payments take.
+    fn pay(&mut self, count: u64, size: usize) -> Duration {
+        let mut spent = Duration::ZERO;
+        for _ in 0..count {
+            let credentials: Vec<Arc<str>> = self.credentials(size).into_iter().map(Arc::from).collect();
+            let start = Instant::now();
+            self.runtime.block_on(async {
+                let running: Vec<_> = credentials
+                    .into_iter()
+                    .map(|credential| {
+                        let (verifier, resource, offer) = (self.verifier.clone(), self.resource.clone(), self.offer.clone());
+                        tokio::spawn(async move { verifier.authorize(&credential, &resource, &offer).await.unwrap() })
+                    })
+                    .collect();
+                for paid in running {
+                    black_box(paid.await.unwrap());
+                }
+            });
+            spent += start.elapsed();
+        }
+        spent
+    }
+}
+
+fn claims(criterion: &mut Criterion) {
+    let mut bench = Bench::new();
+    let mut group = criterion.benchmark_group("check and claim, redb");
+    group.sample_size(20);
+    for (name, size) in [("one", 1), ("8 at once", 8), ("64 at once", 64)] {
+        group.throughput(Throughput::Elements(size as u64));
+        group.bench_function(name, |bencher| bencher.iter_custom(|count| bench.pay(count, size)));
+    }
+    group.finish();
+}
+
+/// What the layer adds to a request that needs no payment.
+fn free(criterion: &mut Criterion) {
+    let bench = Bench::new();
+    let service = || {
+        service_fn(|_: http::Request<()>| std::future::ready(Ok::<_, std::convert::Infallible>(http::Response::new(bytes::Bytes::new()))))
+    };
+    let layer = PaymentLayer::new(bench.verifier.clone(), |request: &http::request::Parts| {
+        request.uri.path().starts_with("/articles/").then(|| unreachable!("nothing here has a price"))
+    });
+    let request = || http::Request::get("/about").header("accept", "text/html").body(()).unwrap();
+    let mut group = criterion.benchmark_group("free request");
+    let (mut bare, mut layered) = (service(), layer.layer(service()));
+    group.bench_function("bare", |bencher| {
+        bencher.iter(|| bench.runtime.block_on(async { bare.ready().await.unwrap().call(request()).await.unwrap() }));
+    });
+    group.bench_function("layered", |bencher| {
+        bencher.iter(|| bench.runtime.block_on(async { layered.ready().await.unwrap().call(request()).await.unwrap() }));
+    });
+    group.finish();
+}
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    claims(&mut criterion);
+    free(&mut criterion);
+    criterion.final_summary();
+}
