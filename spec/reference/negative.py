@@ -51,6 +51,10 @@ def run_frame(given):
     wire.BY_KIND[given["kind"]].decode(data + bytes(max(0, given.get("pad_to", 0) - len(data))))
 
 
+def run_frame_json(given):
+    wire.BY_KIND[given["kind"]].decode_json(given["json"])
+
+
 def run_group(given):
     decode = {"point": ristretto.decode_point, "scalar": ristretto.decode_scalar, "non-zero-scalar": ristretto.decode_non_zero_scalar}
     decode[given["type"]](raw(given["bytes"]))
@@ -136,7 +140,7 @@ def run_http_reread(given):
 
 
 OPERATIONS = {
-    "frame": run_frame, "group": run_group, "payment": run_payment, "deposit": run_deposit, "spend": run_spend, "batch": run_batch,
+    "frame": run_frame, "frame-json": run_frame_json, "group": run_group, "payment": run_payment, "deposit": run_deposit, "spend": run_spend, "batch": run_batch,
     "keysets": run_keysets, "evidence": run_evidence, "open": run_open, "issue": run_issue, "blind": run_blind,
     "unblind": run_unblind, "answer": run_answer, "http-payment": run_http_payment, "http-reread": run_http_reread,
     "http-payload": lambda given: http_scheme.parse_payload(given["json"]),
@@ -215,6 +219,39 @@ def frames(files):
     at = 2 + 24 + 32 + 8
     add("outcome-unknown-variant", "frame-malformed", "an unknown outcome is taken for a booking", 8,
         answer[:at] + b"\5\0\0\0" + answer[at + 4:])
+    return cases + json_frames(files)
+
+
+def json_frames(files):
+    """Defects of the JSON encoding."""
+    value = {case["input"]["kind"]: case["output"]["json"] for case in files["frames.json"]["cases"]}
+    again, opened, answer = value[2], value[3], value[8]
+    cases = []
+
+    def add(name, harm, kind, text):
+        text = text if isinstance(text, str) else json.dumps(text)
+        cases.append(vector("frame", f"json-{name}", "frame-json", "frame-malformed", harm, {"kind": kind, "json": text}))
+
+    one_text = "one value has many texts"
+    proof = again["proof"]
+    add("bytes-padded", one_text, 2, {**again, "payment": again["payment"] + "="})
+    add("bytes-of-the-other-alphabet", one_text, 2, {**again, "payment": "+/" + again["payment"][2:]})
+    # 32 bytes end in a digit with two spare bits.
+    digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    last = digits[digits.index(again["payment"][-1]) + 1]
+    add("bytes-with-trailing-bits", one_text, 2, {**again, "payment": again["payment"][:-1] + last})
+    add("bytes-too-short", "a key is filled up with zeros", 2, {**again, "payment": wire.base64url(bytes(31))})
+    add("bytes-too-long", "a key is cut off", 2, {**again, "payment": wire.base64url(bytes(33))})
+    add("bytes-as-numbers", "types are guessed", 2, {**again, "payment": [0] * 31 + ["0"]})
+    add("field-missing", "a proof is read as zeros", 2, {**again, "proof": {"t": proof["t"]}})
+    add("field-twice", "first or last wins: implementations disagree", 2,
+        '{"payment":"%s",' % again["payment"] + json.dumps(again)[1:])
+    add("number-negative", "a price below nothing", 3, {**opened, "denominations": [-1]})
+    add("number-fractional", "amounts in floating point", 3, {**opened, "denominations": [1.5]})
+    add("number-above-64-bits", "a sum that wraps", 3, {**opened, "denominations": [2**64]})
+    add("number-as-text", "types are guessed", 3, {**opened, "denominations": ["1"]})
+    add("unknown-choice", "an unknown outcome is taken for a booking", 8, {**answer, "outcomes": ["Paid"]})
+    add("two-choices", "an outcome is two things", 8, {**answer, "outcomes": [{"Credited": {"change": 1}, "Refused": 4}]})
     return cases
 
 

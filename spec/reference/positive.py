@@ -1,5 +1,7 @@
 """The positive vectors: whole traces, with every intermediate value worth comparing."""
 
+import json
+
 import evidence
 import http_scheme
 import issue
@@ -348,7 +350,7 @@ def frame_cases(files):
     for number, data in enumerate(chosen):
         frame = wire.BY_KIND[data[1]]
         value = frame.decode(data)
-        assert frame.encode(value) == data
+        assert frame.encode(value) == data and frame.decode_json(json.dumps(frame.to_json(value))) == value
         cases.append(case(f"{number:02}-{frame.name}", "frame", {"kind": frame.kind, "limit": frame.limit, "frame": data},
                           {"size": len(data), "json": frame.to_json(value)}))
     return file("wire.md", "Every kind of frame in both encodings.", cases)

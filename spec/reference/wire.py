@@ -1,6 +1,8 @@
 """The frame codec (spec/wire.md): fixed-width little-endian integers, bare arrays, lengths as u64, strict."""
 
 import base64
+import binascii
+import json
 
 from errors import Refused
 
@@ -19,9 +21,18 @@ class Reader:
         return self.data[self.at - count:self.at]
 
 
+def malformed():
+    return Refused("frame-malformed")
+
+
 class Int:
     def __init__(self, size):
         self.size = size
+
+    def from_json(self, value):
+        if type(value) is not int or not 0 <= value < 256**self.size:
+            raise malformed()
+        return value
 
     def encode(self, value):
         return value.to_bytes(self.size, "little")
@@ -49,9 +60,24 @@ class Bytes:
     def to_json(self, value):
         return base64url(value)
 
+    def from_json(self, value):
+        try:
+            data = base64.b64decode(value.encode("ascii") + b"=" * (-len(value) % 4), altchars=b"-_", validate=True)
+        except (AttributeError, UnicodeEncodeError, binascii.Error, ValueError):
+            raise malformed() from None
+        # Padding, the other alphabet and non-zero trailing bits give another text.
+        if len(data) != self.size or base64url(data) != value:
+            raise malformed()
+        return data
+
 
 class Text:
     """UTF-8 behind its length."""
+
+    def from_json(self, value):
+        if not isinstance(value, str):
+            raise malformed()
+        return value
 
     def encode(self, value):
         data = value.encode()
@@ -75,6 +101,11 @@ class List:
     def __init__(self, item):
         self.item = item
 
+    def from_json(self, value):
+        if not isinstance(value, list):
+            raise malformed()
+        return [self.item.from_json(item) for item in value]
+
     def encode(self, value):
         return len(value).to_bytes(8, "little") + b"".join(self.item.encode(item) for item in value)
 
@@ -96,6 +127,11 @@ class Tuple:
     def __init__(self, *items):
         self.items = items
 
+    def from_json(self, value):
+        if not isinstance(value, list) or len(value) != len(self.items):
+            raise malformed()
+        return [item.from_json(part) for item, part in zip(self.items, value)]
+
     def encode(self, value):
         assert len(value) == len(self.items)
         return b"".join(item.encode(part) for item, part in zip(self.items, value))
@@ -110,6 +146,9 @@ class Tuple:
 class Option:
     def __init__(self, item):
         self.item = item
+
+    def from_json(self, value):
+        return None if value is None else self.item.from_json(value)
 
     def encode(self, value):
         return b"\0" if value is None else b"\1" + self.item.encode(value)
@@ -128,6 +167,14 @@ class Struct:
     def __init__(self, **fields):
         self.fields = fields
 
+    def from_json(self, value):
+        """Every field must be there, but for optional ones; unknown fields are ignored."""
+        if not isinstance(value, dict):
+            raise malformed()
+        if any(name not in value for name, kind in self.fields.items() if not isinstance(kind, Option)):
+            raise malformed()
+        return {name: kind.from_json(value.get(name)) for name, kind in self.fields.items()}
+
     def encode(self, value):
         assert list(value) == list(self.fields), (list(value), list(self.fields))
         return b"".join(kind.encode(value[name]) for name, kind in self.fields.items())
@@ -144,6 +191,19 @@ class Choice:
 
     def __init__(self, **variants):
         self.variants = variants
+
+    def from_json(self, value):
+        if isinstance(value, str):
+            value = {value: None}
+        if not isinstance(value, dict) or len(value) != 1:
+            raise malformed()
+        (name, content), = value.items()
+        if name not in self.variants:
+            raise malformed()
+        kind = self.variants[name]
+        if kind is None and content is not None:
+            raise malformed()
+        return {name: kind.from_json(content) if kind else None}
 
     def encode(self, value):
         (name, content), = value.items()
@@ -208,6 +268,18 @@ class Frame:
 
     def to_json(self, value):
         return self.body.to_json(value)
+
+    def decode_json(self, text):
+        def no_duplicates(pairs):
+            if len({name for name, _ in pairs}) != len(pairs):
+                raise malformed()
+            return dict(pairs)
+
+        try:
+            value = json.loads(text, object_pairs_hook=no_duplicates)
+        except ValueError:
+            raise malformed() from None
+        return self.body.from_json(value)
 
 
 PAYMENT_BODY = Struct(amount=U64, deposit_by=U64, tokens=TOKENS, proof=PROOF)

@@ -31,6 +31,7 @@ use super::reading::{Fields, spent_key};
 pub fn run(operation: &str, input: &Value) -> Option<&'static str> {
     match operation {
         "frame" => frame(input),
+        "frame-json" => frame_json(input),
         "group" => group(input),
         "payment" => Payment::from_frame(&input.frame::<PaymentFrame>("frame")).err().map(PaymentError::code),
         "deposit" => {
@@ -103,6 +104,17 @@ fn frame(input: &Value) -> Option<&'static str> {
         other => panic!("unknown kind {other}"),
     };
     error.map(FrameError::code)
+}
+
+fn frame_json(input: &Value) -> Option<&'static str> {
+    let text = input.text("json");
+    let refused = match input.number("kind") {
+        2 => serde_json::from_str::<RereadFrame>(text).is_err(),
+        3 => serde_json::from_str::<OpenRequestFrame>(text).is_err(),
+        8 => serde_json::from_str::<DepositResponseFrame>(text).is_err(),
+        other => panic!("no vector has JSON of kind {other}"),
+    };
+    refused.then_some(FrameError::Malformed.code())
 }
 
 fn group(input: &Value) -> Option<&'static str> {
