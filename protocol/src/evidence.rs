@@ -124,6 +124,9 @@ impl DoubleSpend {
     /// # Security
     /// Success proves that whoever knew the token's key made two different payments with it. It does not say who that is, what was
     /// bought, or which payment came first.
+    ///
+    /// # Timing
+    /// Variable time: all inputs are public.
     pub fn verify(self, keys: &KeyTable) -> Result<ProvenDoubleSpend, EvidenceError> {
         for side in &self.sides {
             if side.list.binary_search(self.token.spent_key()).is_err() {

@@ -182,6 +182,9 @@ impl SessionPlan {
     ///
     /// # Errors
     /// [`IssueError`] if the plan itself is not valid; [`IssueError::InvalidFunding`] if the keys cannot prove.
+    ///
+    /// # Timing
+    /// Constant time in the funding keys.
     pub fn open<R: CryptoRng + ?Sized>(&self, root: &Point, keys: &FundingKeys<'_>, rng: &mut R) -> Result<OpenRequestFrame, IssueError> {
         let funding = keys.public();
         let statement = self.statement(root, &self.open_digest(funding.number()))?;
@@ -202,6 +205,9 @@ impl SessionPlan {
     ///
     /// # Errors
     /// [`IssueError`], one variant per defect of the mint's answer; [`IssueError::UnusableBlinding`] if the indices run past 2^64 - 1.
+    ///
+    /// # Timing
+    /// Constant time in the seed; variable in the mint's public answer.
     pub fn blind(
         &self,
         seed: &WalletSeed,
@@ -236,6 +242,9 @@ impl SessionPlan {
     ///
     /// # Errors
     /// [`IssueError::InvalidFunding`] if the keys cannot prove.
+    ///
+    /// # Timing
+    /// Constant time in the funding keys.
     pub fn request<R: CryptoRng + ?Sized>(
         &self,
         root: &Point,
@@ -280,14 +289,17 @@ impl PendingTokens {
     /// # Errors
     /// [`IssueError::CountMismatch`], [`IssueError::InvalidEncoding`] or [`IssueError::InvalidResponse`]: the mint's fault, and the
     /// session's inputs are the evidence to keep.
+    ///
+    /// # Timing
+    /// Constant time in everything but validity.
     pub fn unblind(self, responses: &IssueResponseFrame) -> Result<Vec<OwnedToken>, IssueError> {
         if responses.responses.len() != self.outputs.len() {
             return Err(IssueError::CountMismatch);
         }
-        let keyset = self.keyset;
+        let (keyset, h) = (self.keyset, Point::second_generator());
         let finish = |(output, body): (PendingToken, &ResponseBody)| {
             let response = Response::from_body(body).map_err(|_| IssueError::InvalidEncoding)?;
-            let signature = output.pending.unblind(&response)?;
+            let signature = output.pending.unblind_with(&h, &response)?;
             let spent_key = SpentKey { keyset, denomination: output.denomination, key: output.key.public().to_bytes() };
             OwnedToken::new(Token::new(spent_key, signature), output.key).map_err(|_| IssueError::InvalidResponse)
         };
@@ -342,6 +354,9 @@ impl Open {
     ///
     /// # Security
     /// Success does not say that the funding is still unspent: the ledger does, in the issuing transaction.
+    ///
+    /// # Timing
+    /// Variable time: all inputs are public.
     pub fn verify<R: CryptoRng + ?Sized>(self, root: &Point, keys: &KeyTable, rng: &mut R) -> Result<CheckedOpen, ProofError> {
         let digest = self.plan.open_digest(self.funding.number());
         let statement = Statement::new(root.as_bytes(), self.amount, 0, &digest);
@@ -426,6 +441,9 @@ impl Issue {
     ///
     /// # Errors
     /// [`IssueError::CountMismatch`] if there is not one challenge for each output, [`IssueError::InvalidProof`].
+    ///
+    /// # Timing
+    /// Variable time: all inputs are public.
     pub fn verify(self, root: &Point, open: &CheckedOpen) -> Result<CheckedIssue, IssueError> {
         if self.challenges.len() != open.plan.denominations.len() {
             return Err(IssueError::CountMismatch);

@@ -170,6 +170,9 @@ impl KeysetList {
     /// # Security
     /// A verified list may still be one of two the mint has signed: compare its head with the one a 402 names, and use
     /// [`KeysetList::follow`] to take a newer one.
+    ///
+    /// # Timing
+    /// Variable time: all inputs are public.
     pub fn verify(frame: &KeysetListFrame, root: &Point) -> Result<Self, KeysetError> {
         if frame.root.0 != *root.as_bytes() {
             return Err(KeysetError::WrongRoot);
@@ -210,6 +213,9 @@ impl KeysetList {
     ///
     /// # Errors
     /// [`KeysetError`] if the proposal breaks a rule; [`KeysetError::WrongRoot`] if `root` is not this list's key.
+    ///
+    /// # Timing
+    /// Constant time in the root key.
     pub fn announce<R: CryptoRng + ?Sized>(&mut self, proposal: Proposal, root: &LoneKey, rng: &mut R) -> Result<KeysetId, KeysetError> {
         if *root.public() != self.root {
             return Err(KeysetError::WrongRoot);

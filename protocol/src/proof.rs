@@ -374,6 +374,9 @@ impl LoneKey {
     ///
     /// # Errors
     /// [`UseError::InvalidKey`] with probability 2^-252.
+    ///
+    /// # Timing
+    /// Constant time in the key.
     pub fn prove<R: CryptoRng + ?Sized>(&self, purpose: Purpose, statement: &Statement, rng: &mut R) -> Result<KeyProof, UseError> {
         prove(purpose, statement, KeyList::Lone(self.public().as_bytes()), &[&self.0], rng)
     }

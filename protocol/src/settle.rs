@@ -145,6 +145,9 @@ fn statement(root: &Point, mark: LedgerMark, payments: &[Option<PaymentId>], out
 ///
 /// # Errors
 /// [`UseError::CountMismatch`] if there is not one outcome a payment, [`UseError::InvalidKey`] with probability 2^-252.
+///
+/// # Timing
+/// Constant time in the receipt key.
 pub fn sign_answer<R: CryptoRng + ?Sized>(
     root: &Point,
     mark: LedgerMark,
@@ -169,6 +172,9 @@ pub fn sign_answer<R: CryptoRng + ?Sized>(
 /// # Security
 /// A double-spend inside is about the payment it stands for, but still only the mint's word: verify it, and treat one that fails as a
 /// broken mint.
+///
+/// # Timing
+/// Variable time: all inputs are public.
 pub fn verify_answer(
     frame: &DepositResponseFrame,
     payments: &[(PaymentId, Amount)],

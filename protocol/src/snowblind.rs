@@ -317,7 +317,11 @@ impl PendingBlinding {
     /// }
     /// ```
     pub fn unblind(self, response: &Response) -> Result<Signature, IssueError> {
-        let second_generator = Point::second_generator();
+        self.unblind_with(&Point::second_generator(), response)
+    }
+
+    /// [`PendingBlinding::unblind`] for a caller with many, who computes H once.
+    pub(crate) fn unblind_with(self, second_generator: &Point, response: &Response) -> Result<Signature, IssueError> {
         let opened = RistrettoPoint::mul_base(&response.b) + response.y * second_generator.element();
         let factor = self.challenge + fifth_power(&response.y);
         let answered = self.commitment.a.element() + factor * self.key.element();

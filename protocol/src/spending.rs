@@ -122,6 +122,9 @@ impl Spending {
     ///
     /// # Errors
     /// [`ProofError`]: what is wrong with it.
+    ///
+    /// # Timing
+    /// Variable time: all inputs are public.
     pub fn verify<R: CryptoRng + ?Sized>(self, keys: &KeyTable, rng: &mut R) -> Result<Checked, ProofError> {
         verify_batch(alloc::vec![self], keys, rng)?.pop().ok_or(ProofError::EmptyBatch)?
     }

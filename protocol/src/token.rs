@@ -176,6 +176,9 @@ impl UsedTokens {
     ///
     /// # Errors
     /// [`UseError`] only for a broken caller.
+    ///
+    /// # Timing
+    /// Constant time in the keys.
     pub fn reread<R: CryptoRng + ?Sized>(&self, statement: &Statement, rng: &mut R) -> Result<KeyProof, UseError> {
         self.prove_any(Purpose::Reread, statement, rng)
     }
@@ -184,6 +187,9 @@ impl UsedTokens {
     ///
     /// # Errors
     /// [`UseError`] only for a broken caller.
+    ///
+    /// # Timing
+    /// Constant time in the keys.
     pub fn refresh<R: CryptoRng + ?Sized>(&self, statement: &Statement, rng: &mut R) -> Result<KeyProof, UseError> {
         self.prove_any(Purpose::Refresh, statement, rng)
     }
@@ -192,6 +198,9 @@ impl UsedTokens {
     ///
     /// # Errors
     /// [`UseError`] only for a broken caller.
+    ///
+    /// # Timing
+    /// Constant time in the keys.
     pub fn change<R: CryptoRng + ?Sized>(&self, statement: &Statement, rng: &mut R) -> Result<KeyProof, UseError> {
         self.prove_any(Purpose::Change, statement, rng)
     }

@@ -42,6 +42,9 @@ impl VoucherCode {
     ///
     /// # Errors
     /// [`VoucherError::Malformed`] if it is no code, [`VoucherError::Checksum`] if it was mistyped.
+    ///
+    /// # Timing
+    /// Variable time in the text: a code is typed in by its owner and read on the owner's machine.
     pub fn parse(text: &str) -> Result<Self, VoucherError> {
         let mut digits = Zeroizing::new([0_u8; CODE_DIGITS + CHECK_DIGITS]);
         let mut count = 0;
