@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks spec/requirements.md: every rule has code and a test, and both exist in the tree.
+"""Checks spec/requirements.md: every rule has code and a test, and both exist in the tree; so do those security.md names.
 
     | R-AREA-01 | the rule | `path::item`, .. | `path::test`, `spec/vectors/negative/x.json#case`, .. |
 
@@ -74,6 +74,10 @@ def main():
             errors.append(f"{id_}: no test")
         errors += [f"{id_}: no {reference} in the tree" for reference in references(code) if not item_exists(reference)]
         errors += [f"{id_}: no test {reference}" for reference in references(tests) if not test_exists(reference)]
+    page = (ROOT / "spec/security.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:protocol|mint|verifier|wallet)/[\w./]+\.rs::[\w:]+)`", page))
+    errors += [f"security.md: no {reference} in the tree" for reference in sorted(named)
+               if not (test_exists(reference) if "/tests/" in reference else item_exists(reference))]
     for path in sorted(ROOT.rglob("*")):
         parts = path.relative_to(ROOT).parts
         if path.suffix not in SOURCES or "target" in parts or any(part.startswith(".") for part in parts) or not path.is_file():

@@ -122,15 +122,32 @@ def voucher():
     return file("issue.md", "Voucher codes: text, ways of typing it, and the key.", cases)
 
 
+def announced(name, mint):
+    """The announcements that made a mint's list."""
+    proposals = [{field: value for field, value in body.items() if field != "proof"} for body in mint.list.bodies]
+    fresh = [rand(f"{mint.name} announce {number}", 32) for number in range(len(proposals))]
+    return case(name, "announce", {"root_secret": ristretto.encode_scalar(mint.root_secret), "proposals": proposals, "fresh": fresh}, {
+        "root": mint.root, "ids": mint.list.ids, "heads": mint.list.heads, "frame": wire.KEYSET_LIST.encode(mint.list.frame())})
+
+
+def mint_at_the_limits():
+    """32 denominations, seven days of issuing, windows that end together, published exactly a day ahead, two issuing at once."""
+    mint = world.Mint("limits")
+    week = [START, START + 7 * DAY, START + 7 * DAY, START + 7 * DAY, START + 7 * DAY]
+    bodies = [dict(mint.proposal(START + DAY, START, list(range(1, 33)), 0), windows=week),
+              dict(mint.proposal(START + DAY, START + 2 * DAY, [2**64 - 1], 1), currency="usd", decimals=0),
+              dict(mint.proposal(START + DAY, START + 2 * DAY, [1], 2), decimals=9),
+              mint.proposal(START + DAY, START + 2 * DAY, [1], 3),
+              mint.proposal(START + DAY, START + 32 * DAY, [1], 4)]
+    for number, body in enumerate(bodies):
+        mint.list.announce(body, mint.root_secret, rand(f"limits announce {number}", 32))
+    return mint
+
+
 def keyset_cases(mint):
-    proposals, fresh = [], []
-    for number, body in enumerate(mint.list.bodies):
-        proposals.append({name: value for name, value in body.items() if name != "proof"})
-        fresh.append(rand(f"mint announce {number}", 32))
     first = dict(mint.list.frame(), keysets=mint.list.bodies[:1])
-    return file("keysets.md", "A list of two keysets, announced one after the other.", [
-        case("list", "announce", {"root_secret": ristretto.encode_scalar(mint.root_secret), "proposals": proposals, "fresh": fresh}, {
-            "root": mint.root, "ids": mint.list.ids, "heads": mint.list.heads, "frame": wire.KEYSET_LIST.encode(mint.list.frame())}),
+    return file("keysets.md", "A list of two keysets, announced one after the other; one that goes to every limit; following a list.", [
+        announced("list", mint), announced("limits", mint_at_the_limits()),
         case("follow", "follow", {"root": mint.root, "known": wire.KEYSET_LIST.encode(first),
                                   "frame": wire.KEYSET_LIST.encode(mint.list.frame())}, {"head": mint.list.head()}),
     ])
@@ -185,12 +202,16 @@ def payments(mint):
     return {"one-token": (one, "news.example", 500), "mixed-keysets": (many, "blog.example:8443", 700)}
 
 
+def largest_payment(mint):
+    """As many tokens as a payment may hold, to a recipient as long as it may be, without change."""
+    tokens = [mint.token(n % 2, world.DENOMINATIONS[n % 16], f"largest {n}") for n in range(24)]
+    return tokens, "n" * 252 + ".example", sum(token[0][1] for token in tokens)
+
+
 def payment_cases(mint):
     cases = []
-    frames = {}
-    for name, (tokens, recipient, amount) in payments(mint).items():
+    for name, (tokens, recipient, amount) in (payments(mint) | {"twenty-four-tokens": largest_payment(mint)}).items():
         frame, s, id_ = payment_of(mint, tokens, recipient, amount, SUBJECT, name)
-        frames[name] = frame
         list_ = proofs.Tokens(spent_of(tokens))
         e = proofs.coefficients(proofs.transcript_of("pay", s, list_), frame["proof"]["t"], len(tokens))
         value = sum(token[0][1] for token in tokens)
@@ -210,7 +231,7 @@ def payment_cases(mint):
     cases.append(case("reread", "reread", {
         "tokens": [token_json(t) for t in tokens], "payment": id_, "recipient": recipient, "subject": subject,
         "fresh": rand("reread fresh", 32)}, {"statement": again, "frame": wire.REREAD.encode({"payment": id_, "proof": proof})}))
-    return file("payment.md", "Payments with one token and with four of two keysets, and reading again.", cases)
+    return file("payment.md", "Payments with one token, with four of two keysets and with as many as there may be, and reading again.", cases)
 
 
 def deposits(mint):

@@ -105,9 +105,38 @@ def check_tables(tally):
     rows = re.findall(r"^\| (\d+) \| `(\w+)` \| ([\d,]+) \|", text, re.M)
     tally("wire.md: frames", [(int(kind), name, int(limit.replace(",", ""))) for kind, name, limit in rows]
           == [(frame.kind, frame.name, frame.limit) for frame in wire.FRAMES])
+    sizes(tally, text)
     text = (SPEC / "errors.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| `([a-z0-9-]+)` \|", text, re.M)
     tally("errors.md: codes", sorted(listed) == sorted(set(errors.ALL) | {"refused-other"}))
+
+
+def sizes(tally, text):
+    """The formulas of wire.md against the codec."""
+    zero, proof = bytes(32), {"t": bytes(32), "u": bytes(32)}
+    signature = {"r": zero, "s": zero, "t": zero}
+    spent = {"keyset": zero, "denomination": 1, "key": zero}
+    for n, m, k in [(1, 1, 1), (3, 2, 5), (24, 24, 32)]:
+        token = {"keyset": 0, "denomination": 1, "key": zero, "signature": signature}
+        pay = {"amount": 1, "deposit_by": 1, "tokens": {"keysets": [zero] * m, "tokens": [token] * n}, "proof": proof}
+        side = {"statement": zero, "list": [spent] * n, "proof": proof}
+        body = {"published": 1, "currency": "eur", "decimals": 5, "windows": [1] * 5, "receipt_key": zero, "keys": [[1, zero]] * k, "proof": proof}
+        for formula, expected, size in [
+            ("98 + 32 m + 137 n", 98 + 32 * m + 137 * n, len(wire.PAYMENT.encode(pay))),
+            ("16 + 32 m + 137 n", 16 + 32 * m + 137 * n, len(wire.TOKENS.encode(pay["tokens"]))),
+            ("34 + 64 n", 34 + 64 * n, len(wire.OPEN_RESPONSE.encode(
+                {"session": bytes(16), "expires": 1, "commitments": [{"a": zero, "b": zero}] * n}))),
+            ("90 + 32 n", 90 + 32 * n, len(wire.ISSUE_REQUEST.encode({"session": bytes(16), "challenges": [zero] * n, "proof": proof}))),
+            ("10 + 96 n", 10 + 96 * n, len(wire.ISSUE_RESPONSE.encode({"responses": [{"b": zero, "y": zero, "z": zero}] * n}))),
+            ("170 + 2 (104 + 72 n)", 170 + 2 * (104 + 72 * n), len(wire.DOUBLE_SPEND.encode(
+                {"token": spent, "signature": signature, "sides": [side, side]}))),
+            ("104 + 72 n", 104 + 72 * n, len(wire.SIDE.encode(side))),
+            ("164 + 40 k", 164 + 40 * k, len(wire.KEYSET.encode(body))),
+        ]:
+            tally(f"wire.md: {formula} with n = {n}, m = {m}, k = {k}", formula in text and expected == size)
+    largest = {"recipient": "n" * 260, "subject": zero, "payment": pay}
+    size = len(wire.DEPOSIT_REQUEST.encode({"seen": {"ledger": bytes(16), "sequence": 1}, "payments": [largest] * 256}))
+    tally(f"wire.md: the largest deposit has {size:,} bytes", f"{size:,} bytes" in text)
 
 
 def main(arguments):
