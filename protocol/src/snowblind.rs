@@ -411,6 +411,14 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_fifth_power_is_a_permutation_of_the_scalars() {
+        // gcd(5, l - 1) = 1; for the cube it would be 3.
+        let modulo = |small: u32| (-Scalar::ONE).to_bytes().iter().rev().fold(0, |rest, byte| (256 * rest + u32::from(*byte)) % small);
+        assert_ne!(modulo(5), 0);
+        assert_eq!(modulo(3), 0);
+    }
+
+    #[test]
     fn two_answers_to_one_commitment_reveal_the_key() {
         // Why `respond` consumes the nonces: z1 - z2 = (c1 - c2) x.
         let mut rng = StdRng::seed_from_u64(3);
