@@ -27,6 +27,14 @@ impl Encoding {
         }
     }
 
+    /// JSON says the same as a frame in at most about twice its bytes.
+    pub(super) const fn limit<F: Frame>(self) -> usize {
+        match self {
+            Self::Binary => F::LIMIT,
+            Self::Json => 2 * F::LIMIT,
+        }
+    }
+
     fn from_type(text: &str) -> Option<Self> {
         // Parameters such as charset or q change nothing here.
         let plain = text.split(';').next().unwrap_or_default().trim();
@@ -56,12 +64,17 @@ impl<F: Frame, S: Send + Sync> FromRequest<S> for Framed<F> {
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let encoding = Encoding::of_body(request.headers()).ok_or(Problem::UNSUPPORTED_MEDIA_TYPE)?;
         let answer = Encoding::accepted(request.headers()).unwrap_or(encoding);
+        // Said before the body is sent, so that the client hears it.
+        let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+        if announced.is_some_and(|length| length > encoding.limit::<F>()) {
+            return Err(Problem::BODY_TOO_LARGE);
+        }
         let body = Bytes::from_request(request, state).await.map_err(|rejection| {
             let too_large = rejection.into_response().status() == StatusCode::PAYLOAD_TOO_LARGE;
             if too_large { Problem::BODY_TOO_LARGE } else { Problem::BODY_INCOMPLETE }
         })?;
         let frame = match encoding {
-            Encoding::Binary if body.len() > F::LIMIT => return Err(Problem::BODY_TOO_LARGE),
+            _ if body.len() > encoding.limit::<F>() => return Err(Problem::BODY_TOO_LARGE),
             Encoding::Binary => F::from_bytes(&body)?,
             // The text of a parser's error may quote the input, so it goes nowhere.
             Encoding::Json => {

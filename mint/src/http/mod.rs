@@ -25,9 +25,6 @@ pub(crate) use server::serve;
 
 type Shared = State<Arc<Operations>>;
 
-/// JSON says the same as a frame in at most about twice its bytes.
-const JSON_FACTOR: usize = 2;
-
 /// All routes.
 pub(crate) fn router(operations: Arc<Operations>, limits: &Limits) -> Router {
     let time = limits.request_time;
@@ -46,7 +43,7 @@ pub(crate) fn router(operations: Arc<Operations>, limits: &Limits) -> Router {
 }
 
 fn body_limit<F: Frame>() -> DefaultBodyLimit {
-    DefaultBodyLimit::max(F::LIMIT * JSON_FACTOR)
+    DefaultBodyLimit::max(Encoding::Json.limit::<F>())
 }
 
 async fn timed(time: Duration, request: Request<Body>, next: Next) -> Response {
