@@ -49,6 +49,16 @@ def structures(mint):
     add("keysets-swapped", "payment-not-sorted", "one payment has many encodings", body(lambda t: t["keysets"].reverse()))
     add("keyset-twice", "payment-not-sorted", "one token is two different ones by its index",
         body(lambda t: t["keysets"].insert(1, t["keysets"][0])))
+    def remapped(table, index_of):
+        def change(tokens):
+            tokens["keysets"] = [tokens["keysets"][n] for n in table]
+            for number, token in enumerate(tokens["tokens"]):
+                token["keyset"] = index_of(number, token["keyset"])
+        return body(change)
+
+    add("keyset-table-not-sorted", "payment-not-sorted", "one payment has many encodings", remapped([1, 0], lambda _, index: 1 - index))
+    add("keyset-twice-and-used-twice", "payment-not-sorted", "one payment has many encodings", remapped(
+        [0, 0, 1], lambda number, index: 1 + index if number else 0))
     add("keyset-unused", "payment-not-sorted", "one payment has many encodings; a mark that traces it", body(
         lambda t: t["keysets"].append(b"\xff" * 32)))
     add("keyset-index-outside", "payment-keyset-index", "reading beyond the table", body(lambda t: t["tokens"][-1].update(keyset=2)))
