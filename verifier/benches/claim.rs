@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use criterion::{Criterion, Throughput};
+use criterion::{Criterion, SamplingMode, Throughput};
 use farthing_protocol::amount::Amount;
 use farthing_protocol::http::{Credential, EchoedChallenge};
 use farthing_protocol::payment::PaymentTerms;
@@ -135,7 +135,12 @@ impl Bench {
 fn claims(criterion: &mut Criterion) {
     let mut bench = Bench::new();
     let mut group = criterion.benchmark_group("check and claim, redb");
-    group.sample_size(20);
+    // Every payment needs tokens of its own, which take longer to make than to check.
+    group
+        .sample_size(10)
+        .sampling_mode(SamplingMode::Flat)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(2));
     for (name, size) in [("one", 1), ("8 at once", 8), ("64 at once", 64)] {
         group.throughput(Throughput::Elements(size as u64));
         group.bench_function(name, |bencher| bencher.iter_custom(|count| bench.pay(count, size)));

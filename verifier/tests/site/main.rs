@@ -6,6 +6,7 @@ mod faulty;
 mod keysets;
 mod outages;
 mod paying;
+mod real_mint;
 mod rereading;
 mod site;
 mod stand_in;
