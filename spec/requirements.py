@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Checks spec/requirements.md: every rule has code and a test, and both exist in the tree; so do those security.md names.
+Every code the services answer is described.
 
     | R-AREA-01 | the rule | `path::item`, .. | `path::test`, `spec/vectors/negative/x.json#case`, .. |
 
@@ -74,6 +75,11 @@ def main():
             errors.append(f"{id_}: no test")
         errors += [f"{id_}: no {reference} in the tree" for reference in references(code) if not item_exists(reference)]
         errors += [f"{id_}: no test {reference}" for reference in references(tests) if not test_exists(reference)]
+    described = (ROOT / "spec/http.md").read_text(encoding="utf-8") + (ROOT / "spec/errors.md").read_text(encoding="utf-8")
+    for path in ("mint/src/http/problem.rs", "verifier/src/check.rs", "verifier/src/error.rs", "verifier/src/verifier.rs"):
+        for code in set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', text_of(path) or "")):
+            if f"`{code}`" not in described:
+                errors.append(f"{path} answers {code}, which neither http.md nor errors.md describes")
     page = (ROOT / "spec/security.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`((?:protocol|mint|verifier|wallet)/[\w./]+\.rs::[\w:]+)`", page))
     errors += [f"security.md: no {reference} in the tree" for reference in sorted(named)

@@ -65,6 +65,25 @@ def check_fields(value, required, optional):
         raise Refused("malformed-credential")
 
 
+def parse_authorization(header):
+    """The value of an `Authorization` header: (echoed challenge, payload, the frame's bytes, salt)."""
+    if not header.startswith("Payment "):
+        raise Refused("malformed-credential")
+    try:
+        value = parse_json(decode_base64url(header.removeprefix("Payment ")).decode())
+    except UnicodeDecodeError:
+        raise Refused("malformed-credential") from None
+    if not isinstance(value, dict) or set(value) != {"challenge", "payload"} or not isinstance(value["challenge"], dict):
+        raise Refused("malformed-credential")
+    payload = parse_payload(json.dumps(value["payload"]))
+    if "reread" in payload:
+        return value["challenge"], payload, decode_base64url(payload["reread"]), b""
+    salt = decode_base64url(payload["salt"])
+    if len(salt) != 32:
+        raise Refused("malformed-credential")
+    return value["challenge"], payload, decode_base64url(payload["payment"]), salt
+
+
 def parse_request(text):
     """The JSON of a challenge's `request`."""
     request = parse_json(text)

@@ -18,6 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
 import accept
 import errors
+import http_scheme
 import labels
 import negative
 import pages
@@ -88,6 +89,11 @@ def check():
                 code = negative.run(case)
                 tally(f"{name} {case['name']}: refused as {code}, not {case['error']}", code == case["error"])
                 tally(f"{name} {case['name']}: a known code", case["error"] in errors.ALL)
+    for case in files["http.json"]["cases"]:
+        if "authorization" in case["output"]:
+            challenge, _, frame, salt = http_scheme.parse_authorization(case["output"]["authorization"])
+            good = challenge == case["input"]["challenge"] and frame.hex() == case["output"]["frame"]
+            tally(f"http.json {case['name']}: header", good and http_scheme.subject(challenge, salt).hex() == case["output"]["subject"])
     refused = [case for name, content in files.items() if name.startswith("negative/") for case in content["cases"]]
     tally("at least 80 negative vectors", len(refused) >= 80)
     for page in pages.all_pages():
