@@ -222,3 +222,36 @@ async fn a_reader_who_hangs_up_changes_nothing() {
     assert_eq!(reader.get_with(&one, &sent.header).await.status, 200);
     assert_eq!(mint.handed_in(), 1);
 }
+
+#[tokio::test]
+async fn a_token_spent_elsewhere_while_undecided_is_refused_when_the_mint_decides() {
+    let (mint, url) = StandIn::start(World::new(57)).await;
+    let root = mint.books().world.root();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("store");
+    let (reader, mut rng) = (Reader::new(), StdRng::seed_from_u64(57));
+    let plan = Plan::new(&url, root).await;
+    let address = plan.listener.local_addr().unwrap();
+    let news = plan.open(reopen(&file).await).await;
+    let at_news = news.url("/articles/one");
+    let tokens = mint.books().world.tokens(&[500]);
+    let copied = vec![copy(&tokens[0])];
+    mint.fail_always(Some(Fault::Unavailable));
+    let first = pay(&reader.challenge(&at_news).await, tokens, None, &mut rng);
+    assert_eq!(reader.get_with(&at_news, &first.header).await.status, 503);
+    news.close().await;
+
+    // The publisher has refused for now; the reader spends the token elsewhere.
+    mint.fail_always(None);
+    let blog = Plan::new(&url, root).await.open(MemoryStore::new()).await;
+    let at_blog = blog.url("/articles/one");
+    let second = pay(&reader.challenge(&at_blog).await, copied, None, &mut rng);
+    assert_eq!(reader.get_with(&at_blog, &second.header).await.status, 200);
+
+    // Then the publisher deposits after all.
+    let news = Plan::on(TcpListener::bind(address).await.unwrap(), &url, root).open(reopen(&file).await).await;
+    eventually("the refusal", async || news.verifier.totals().await.unwrap().undecided == 0).await;
+    assert_eq!(reader.get_with(&at_news, &first.header).await.code(), "double-spend");
+    assert_eq!((news.served(), mint.credited()), (0, 1));
+    assert_eq!(news.verifier.double_spend_proofs().await.unwrap().len(), 1);
+}

@@ -257,3 +257,13 @@ async fn a_server_of_any_kind_can_ask_without_the_layer() {
     let refused = verifier.authorize(&sent.header, &resource, &other).await.unwrap_err();
     assert_eq!(refused.code(), "wrong-amount", "the price has changed since the challenge");
 }
+
+#[tokio::test]
+async fn the_largest_payment_fits_in_a_header() {
+    let (mint, site, reader) = loop_of(11).await;
+    let url = site.url("/articles/one");
+    let sent = pay(&reader.challenge(&url).await, mint.books().world.tokens(&[50; 24]), None, &mut rand::SeedableRng::seed_from_u64(12));
+    assert!(sent.header.len() > 6_000 && sent.header.len() < 16_384, "{}", sent.header.len());
+    let reply = reader.get_with(&url, &sent.header).await;
+    assert_eq!((reply.status.as_u16(), reply.receipt().extensions["change"].as_str()), (200, Some("700")));
+}
