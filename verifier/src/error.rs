@@ -99,7 +99,7 @@ impl Problem {
 
 /// Why a request is not served: a problem, a stable code, and for a double-spend the proof.
 ///
-/// Made in [`Refused::new`] and the constructors beside it only, so that problem, code and status fit in one place.
+/// Made by constructors in one place only, so that problem, code and status fit each other.
 #[derive(Clone)]
 pub struct Refused {
     problem: Problem,
