@@ -34,7 +34,7 @@ pub struct Publisher {
 }
 
 /// A day to read again what was paid for.
-const ACCESS: Duration = Duration::from_secs(86_400);
+const ACCESS: Duration = Duration::from_hours(24);
 
 impl Publisher {
     /// Serves until the program ends; returns the verifier, whose books the caller may look at.
