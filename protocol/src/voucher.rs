@@ -3,7 +3,7 @@
 //! ```text
 //! code  = "fv" + 26 base-32 characters (128 random bits) + 4 characters of checksum, shown in groups of four
 //! key   = Hash(the 16 bytes), reduced modulo l; the mint keeps only its public half and a balance
-//! check = the first 20 bits of Hash(the 16 bytes) under another label
+//! check = the low five bits of each of 4 bytes of Hash(the 16 bytes) under another label
 //! ```
 //!
 //! The alphabet has no i, l, o or u; reading is lenient in case, spaces and hyphens, and takes i and l for 1, o for 0. The checksum
