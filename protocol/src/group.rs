@@ -3,6 +3,8 @@
 //! This is the only module that turns bytes into points or scalars. A [`Point`] is canonical and never the identity, by construction:
 //! the identity as a key would let anybody sign, and two encodings of one point would let a token be spent twice.
 
+use alloc::vec::Vec;
+
 use curve25519_dalek::constants::{RISTRETTO_BASEPOINT_COMPRESSED, RISTRETTO_BASEPOINT_POINT};
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
@@ -68,6 +70,18 @@ impl Point {
             return Err(GroupError::IdentityPoint);
         }
         Ok(Self { point, encoded: point.compress().0 })
+    }
+
+    /// Doubles and encodes computed elements together, at the cost of one inversion.
+    ///
+    /// # Errors
+    /// [`GroupError::IdentityPoint`] if one of them is the identity, which honest parties meet with probability 2^-252.
+    pub(crate) fn from_halves(halves: &[RistrettoPoint]) -> Result<Vec<Self>, GroupError> {
+        if halves.iter().any(IsIdentity::is_identity) {
+            return Err(GroupError::IdentityPoint);
+        }
+        let encoded = RistrettoPoint::double_and_compress_batch(halves);
+        Ok(halves.iter().zip(encoded).map(|(half, encoded)| Self { point: half + half, encoded: encoded.0 }).collect())
     }
 
     pub(crate) const fn element(&self) -> &RistrettoPoint {

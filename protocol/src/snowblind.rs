@@ -15,7 +15,9 @@
 //! A commitment answers one challenge, ever: two answers reveal x. [`Nonces::respond`] therefore takes the nonces by value, and they can
 //! be neither copied nor stored. The blinding is one-time too: [`Blinding::challenge`] and [`PendingBlinding::unblind`] consume it.
 
-use curve25519_dalek::ristretto::RistrettoPoint;
+use alloc::vec::Vec;
+
+use curve25519_dalek::ristretto::{RistrettoBasepointTable, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::MultiscalarMul;
 use rand_core::CryptoRng;
@@ -155,6 +157,55 @@ pub fn commit<R: CryptoRng + ?Sized>(second_generator: &Point, rng: &mut R) -> R
         b: Point::from_element(RistrettoPoint::mul_base(&b) + *y * second_generator.element())?,
     };
     Ok((Nonces { a: *a, b: *b, y: *y, commitment }, commitment))
+}
+
+/// Commits many times: a table of multiples of H (30 KiB), and encodings made together.
+///
+/// Cost: about 33 us a commitment in batches of 16, against 55 us with [`commit`].
+pub struct Committer {
+    second_generator: RistrettoBasepointTable,
+}
+
+impl Committer {
+    /// Computes the table (about 0.1 ms).
+    pub fn new() -> Self {
+        Self { second_generator: RistrettoBasepointTable::create(Point::second_generator().element()) }
+    }
+
+    /// Draws `count` nonces and commits to each.
+    ///
+    /// A = 2((a/2) G) and B = 2((b/2) G + (y/2) H): halving first lets all points be doubled and encoded with one inversion.
+    ///
+    /// # Errors
+    /// [`GroupError::IdentityPoint`] with probability 2^-252: draw again.
+    ///
+    /// # Timing
+    /// Constant time in the nonces.
+    pub fn commit<R: CryptoRng + ?Sized>(&self, count: usize, rng: &mut R) -> Result<Vec<Nonces>, GroupError> {
+        let mut secrets = Zeroizing::new(Vec::with_capacity(3 * count));
+        let mut halves = Vec::with_capacity(2 * count);
+        for _ in 0..count {
+            let (a, b, y) = (random_scalar(rng), random_scalar(rng), random_non_zero_scalar(rng));
+            let (half_a, half_b) = (Zeroizing::new(a.div_by_2()), Zeroizing::new(b.div_by_2()));
+            let half_y = Zeroizing::new(y.div_by_2());
+            halves.push(RistrettoPoint::mul_base(&half_a));
+            halves.push(RistrettoPoint::mul_base(&half_b) + &*half_y * &self.second_generator);
+            secrets.extend([a, b, y]);
+        }
+        let points = Point::from_halves(&halves)?;
+        let drawn = secrets.as_chunks::<3>().0.iter().zip(points.as_chunks::<2>().0);
+        let join = |([a, b, y], [a_point, b_point]): (&[Scalar; 3], &[Point; 2])| {
+            let commitment = Commitment { a: *a_point, b: *b_point };
+            Nonces { a: *a, b: *b, y: *y, commitment }
+        };
+        Ok(drawn.map(join).collect())
+    }
+}
+
+impl Default for Committer {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Nonces {
@@ -392,6 +443,25 @@ pub(crate) mod tests {
         assert!(!verifies(&context, key.public(), &[2; 32], &signature));
         let other = SigningContext::new(&[7; 32], 501, key.public());
         assert!(!verifies(&other, key.public(), &[1; 32], &signature));
+    }
+
+    #[test]
+    fn commitments_made_together_are_what_they_should_be() {
+        let mut rng = StdRng::seed_from_u64(4);
+        let h = Point::second_generator();
+        let drawn = Committer::new().commit(5, &mut rng).unwrap();
+        assert_eq!(drawn.len(), 5);
+        for nonces in &drawn {
+            assert!(*nonces.commitment.a.element() == RistrettoPoint::mul_base(&nonces.a));
+            assert!(*nonces.commitment.b.element() == RistrettoPoint::mul_base(&nonces.b) + nonces.y * h.element());
+            // The encodings are those of the points, and decode.
+            assert!(Commitment::from_body(&nonces.commitment.to_body()).unwrap() == nonces.commitment);
+        }
+        let mut rows: Vec<_> = drawn.iter().map(|nonces| nonces.commitment.row()).collect();
+        rows.sort_unstable();
+        rows.dedup();
+        assert_eq!(rows.len(), 5, "each has nonces of its own");
+        assert!(Committer::new().commit(0, &mut rng).unwrap().is_empty());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use farthing_protocol::group::Point;
 use farthing_protocol::keyset::{KeysetList, Proposal, Windows};
 use farthing_protocol::payment::PaymentTerms;
 use farthing_protocol::proof::{KeysetId, LoneKey, SpendKey, SpentKey};
-use farthing_protocol::snowblind::{Blinding, SigningContext, SigningKey, commit};
+use farthing_protocol::snowblind::{Blinding, Committer, SigningContext, SigningKey, commit};
 use farthing_protocol::spending::{KeyTable, Spending, verify_batch};
 use farthing_protocol::token::{OwnedToken, OwnedTokens, Token};
 use farthing_protocol::wire::Frame;
@@ -29,6 +29,9 @@ const LARGE: usize = 1024;
 
 /// Rounds of the race.
 const ROUNDS: usize = 15;
+
+/// Commitments made together, as the mint does for its pool.
+const TOGETHER: usize = 16;
 
 /// Responses a round from pooled commitments.
 const POOLED: usize = 2_000;
@@ -101,6 +104,7 @@ fn floor((scalars, points): &(Vec<Scalar>, Vec<CompressedRistretto>)) -> Ristret
 fn main() {
     let mut world = World::new();
     let h = Point::second_generator();
+    let committer = Committer::new();
     let (three, size_of_three) = world.payment(3);
     let (_, size_of_one) = world.payment(1);
     let batch: Vec<Spending> = (0..LARGE).map(|_| world.payment(1).0).collect();
@@ -136,7 +140,10 @@ fn main() {
         pool.push(commit(&h, &mut pool_rng).expect("no identity").0);
     }
     let mut contenders = [
-        Contender::new("farthing: commit and respond", 1, || commit(&h, issue_rng).map(|(nonces, _)| nonces.respond(key, &challenge))),
+        Contender::new("farthing: commit and respond", TOGETHER, || {
+            let drawn = committer.commit(TOGETHER, issue_rng).expect("no identity");
+            drawn.into_iter().map(|nonces| nonces.respond(key, &challenge)).collect::<Vec<_>>()
+        }),
         Contender::new("farthing: respond, commitment pooled", POOLED, || {
             let rest = pool.split_off(pool.len() - POOLED);
             rest.into_iter().map(|nonces| nonces.respond(key, &challenge)).fold(0, |sum, response| sum ^ response.to_body().z.0[0])

@@ -143,8 +143,8 @@ impl Signer {
     /// [`SignerError::Random`].
     pub fn open(&self, count: usize) -> Result<SessionNonces, SignerError> {
         let mut nonces = self.pool.take(count);
-        while nonces.len() < count {
-            nonces.push(self.pool.draw().ok_or(SignerError::Random)?);
+        if nonces.len() < count {
+            nonces.extend(self.pool.draw(count - nonces.len()).ok_or(SignerError::Random)?);
         }
         let first = nonces.iter().map(|one| one.stamp.wall).min().unwrap_or_default();
         Ok(SessionNonces { nonces, expires: (first + NONCES_LIVE).as_secs() })

@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use farthing_protocol::group::Point;
-use farthing_protocol::snowblind::commit;
+use farthing_protocol::snowblind::Committer;
 
 use super::{Stamp, Stamped, system_rng};
 use crate::clock::Clock;
@@ -20,11 +19,14 @@ const FRESH: Duration = Duration::from_secs(20);
 /// How often the pool is looked after when nobody takes from it.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// How many are made at a time: enough to share the cost of encoding, few enough to leave the core soon.
+const TOGETHER: usize = 16;
+
 pub(super) struct Pool(Arc<Shared>);
 
 struct Shared {
     clock: Arc<dyn Clock>,
-    second_generator: Point,
+    committer: Committer,
     size: usize,
     entries: Mutex<VecDeque<Stamped>>,
     taken: Condvar,
@@ -36,7 +38,7 @@ impl Pool {
     pub(super) fn new(clock: Arc<dyn Clock>, size: usize) -> Self {
         Self(Arc::new(Shared {
             clock,
-            second_generator: Point::second_generator(),
+            committer: Committer::new(),
             size,
             entries: Mutex::new(VecDeque::with_capacity(size)),
             taken: Condvar::new(),
@@ -72,9 +74,9 @@ impl Pool {
         taken
     }
 
-    /// Draws one now.
-    pub(super) fn draw(&self) -> Option<Stamped> {
-        self.0.draw()
+    /// Draws so many now.
+    pub(super) fn draw(&self, count: usize) -> Option<Vec<Stamped>> {
+        self.0.draw(count)
     }
 }
 
@@ -86,11 +88,11 @@ impl Drop for Pool {
 }
 
 impl Shared {
-    fn draw(&self) -> Option<Stamped> {
+    fn draw(&self, count: usize) -> Option<Vec<Stamped>> {
         let stamp = Stamp::now(&*self.clock);
         // A draw fails with probability 2^-252; twice in a row is a broken generator.
-        let drawn = commit(&self.second_generator, &mut system_rng()).or_else(|_| commit(&self.second_generator, &mut system_rng()));
-        drawn.ok().map(|(nonces, _)| Stamped { nonces, stamp })
+        let drawn = self.committer.commit(count, &mut system_rng()).or_else(|_| self.committer.commit(count, &mut system_rng()));
+        Some(drawn.ok()?.into_iter().map(|nonces| Stamped { nonces, stamp }).collect())
     }
 
     fn fill(&self) {
@@ -107,10 +109,8 @@ impl Shared {
                 }
                 self.size - entries.len()
             };
-            for _ in 0..room.min(16) {
-                let Some(entry) = self.draw() else { return };
-                self.entries.lock().unwrap_or_else(PoisonError::into_inner).push_back(entry);
-            }
+            let Some(drawn) = self.draw(room.min(TOGETHER)) else { return };
+            self.entries.lock().unwrap_or_else(PoisonError::into_inner).extend(drawn);
         }
     }
 }
