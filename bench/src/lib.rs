@@ -1,5 +1,7 @@
 //! Measuring side by side: every contender runs in every round, so that a noisy minute hits all of them alike.
 
+pub mod peers;
+
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 

@@ -4,12 +4,10 @@
 
 use std::time::Duration;
 
-use cashu::dhke;
-use cashu::nuts::{BlindSignature, Id, SecretKey};
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::VartimeMultiscalarMul;
-use farthing_bench::{Contender, race};
+use farthing_bench::{Contender, peers, race};
 use farthing_protocol::amount::{Amount, Unit};
 use farthing_protocol::group::Point;
 use farthing_protocol::keyset::{KeysetList, Proposal, Windows};
@@ -19,13 +17,34 @@ use farthing_protocol::snowblind::{Blinding, Committer, SigningContext, SigningK
 use farthing_protocol::spending::{KeyTable, Spending, verify_batch};
 use farthing_protocol::token::{OwnedToken, OwnedTokens, Token};
 use farthing_protocol::wire::Frame;
+use plotters::prelude::*;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use serde_json::json;
-use voprf::{Ristretto255, VoprfClient, VoprfServer};
+use serde_json::{Value, json};
 
 /// Largest batch measured.
 const LARGE: usize = 1024;
+
+/// The batches of the curve: name and number of one-token payments.
+const BATCHES: [(&str, usize); 7] = [
+    ("farthing: verify, 1 token alone", 1),
+    ("farthing: verify, batch of 4", 4),
+    ("farthing: verify, batch of 16", 16),
+    ("farthing: verify, batch of 64", 64),
+    ("farthing: verify, batch of 128", 128),
+    ("farthing: verify, batch of 256", 256),
+    ("farthing: verify, batch of 1,024", LARGE),
+];
+
+/// The peers' verification in the plot.
+const PLOTTED: [(&str, &str); 6] = [
+    ("cashu: verify (secret key)", "Cashu (secret key)"),
+    ("voprf: verify (secret key)", "VOPRF (secret key)"),
+    ("challenge-bypass: redeem (secret key)", "challenge-bypass (secret key)"),
+    ("anonymous credit tokens: verify (secret key)", "Anonymous Credit Tokens (secret key)"),
+    ("RSA-2048: verify", "RSA-2048"),
+    ("BLS12-381: two pairings", "BLS12-381, two pairings"),
+];
 
 /// Rounds of the race.
 const ROUNDS: usize = 15;
@@ -110,36 +129,23 @@ fn main() {
     let batch: Vec<Spending> = (0..LARGE).map(|_| world.payment(1).0).collect();
     let (floor_64, floor_large) = (floor_inputs(&mut world.rng, 64), floor_inputs(&mut world.rng, LARGE));
 
-    // Cashu's mint signs B' with a proof of equal logarithms, and verifies with its secret key.
-    let cashu_key = SecretKey::generate();
-    let (blinded, blinding) = dhke::blind_message(b"a secret of a token, 32 bytes...", None).expect("a point");
-    let signed = dhke::sign_message(&cashu_key, &blinded).expect("a point");
-    let unblinded = dhke::unblind_message(&signed, &blinding, &cashu_key.public_key()).expect("a point");
-    let cashu_id: Id = "009a1f293253e41e".parse().expect("an id");
-
-    // A Privacy Pass issuer evaluates with a proof; its verifier evaluates again, with the secret key.
-    let mut old_rng = <rand_08::rngs::StdRng as rand_08::SeedableRng>::seed_from_u64(1);
-    let server = VoprfServer::<Ristretto255>::new(&mut old_rng).expect("a key");
-    let client = VoprfClient::<Ristretto255>::blind(b"a token's nonce, 32 bytes.......", &mut old_rng).expect("a point");
-
-    let alone = batch[..1].to_vec();
-    let small = batch[..64].to_vec();
     let table = &world.table;
     let key = &world.key;
-    let mut rngs: [StdRng; 5] = [2, 3, 4, 5, 6].map(StdRng::seed_from_u64);
-    let [issue_rng, alone_rng, three_rng, small_rng, large_rng] = &mut rngs;
+    let mut rngs: [StdRng; 3] = [2, 3, 4].map(StdRng::seed_from_u64);
+    let [issue_rng, three_rng, wallet_rng] = &mut rngs;
+    let mut batch_rngs = BATCHES.map(|(_, size)| StdRng::seed_from_u64(size as u64));
+    let context = SigningContext::new(&world.keyset.0, 500, key.public());
     let mut pool = Vec::new();
     let mut pool_rng = StdRng::seed_from_u64(7);
     let challenge = {
         let (_, commitment) = commit(&h, &mut pool_rng).expect("no identity");
-        let context = SigningContext::new(&world.keyset.0, 500, key.public());
         Blinding::generate(&mut pool_rng).challenge(&context, key.public(), &commitment, &[1; 32]).expect("usable").1
     };
     // The pool is filled outside the clock: enough for every round below.
     for _ in 0..ROUNDS * POOLED {
         pool.push(commit(&h, &mut pool_rng).expect("no identity").0);
     }
-    let mut contenders = [
+    let mut contenders = vec![
         Contender::new("farthing: commit and respond", TOGETHER, || {
             let drawn = committer.commit(TOGETHER, issue_rng).expect("no identity");
             drawn.into_iter().map(|nonces| nonces.respond(key, &challenge)).collect::<Vec<_>>()
@@ -149,57 +155,79 @@ fn main() {
             rest.into_iter().map(|nonces| nonces.respond(key, &challenge)).fold(0, |sum, response| sum ^ response.to_body().z.0[0])
         })
         .once_a_round(),
-        Contender::new("farthing: verify, 1 token alone", 1, || verify_batch(alone.clone(), table, alone_rng)),
-        Contender::new("farthing: verify, 3 tokens alone", 3, || verify_batch(vec![three.clone()], table, three_rng)),
-        Contender::new("farthing: verify, batch of 64", 64, || verify_batch(small.clone(), table, small_rng)),
-        Contender::new("farthing: verify, batch of 1,024", LARGE, || verify_batch(batch.clone(), table, large_rng)),
+        Contender::new("farthing: wallet, blind and unblind", 1, || {
+            let (nonces, commitment) = commit(&h, wallet_rng).expect("no identity");
+            let blinding = Blinding::generate(wallet_rng);
+            let (pending, challenge) = blinding.challenge(&context, key.public(), &commitment, &[1; 32]).expect("usable");
+            pending.unblind(&nonces.respond(key, &challenge))
+        }),
+        Contender::new("farthing: verify, 3 tokens alone", 1, || verify_batch(vec![three.clone()], table, three_rng)),
         Contender::new("floor of 64: decompress, multiply", 64, || floor(&floor_64)),
         Contender::new("floor of 1,024: decompress, multiply", LARGE, || floor(&floor_large)),
         Contender::new("one variable-base multiplication", 1, || floor_64.0[2] * h_element(&h)),
-        Contender::new("cashu: sign with DLEQ", 1, || {
-            let signed = dhke::sign_message(&cashu_key, &blinded).expect("a point");
-            BlindSignature::new(1_u64.into(), signed, cashu_id, &blinded, &cashu_key)
-        }),
-        Contender::new("cashu: verify (secret key)", 1, || {
-            dhke::verify_message(&cashu_key, unblinded, b"a secret of a token, 32 bytes...")
-        }),
-        Contender::new("voprf: evaluate with proof", 1, || server.blind_evaluate(&mut old_rng, &client.message)),
-        Contender::new("voprf: verify (secret key)", 1, || server.evaluate(b"a token's nonce, 32 bytes.......")),
     ];
-    race(&mut contenders, ROUNDS, Duration::from_millis(60));
-
-    let [
-        commit_respond,
-        pooled,
-        one,
-        three,
-        batch_64,
-        batch_large,
-        floor_64,
-        floor_large,
-        mult,
-        cashu_sign,
-        cashu_verify,
-        voprf_issue,
-        voprf_verify,
-    ] = contenders.each_ref().map(Contender::median);
-    println!("{:<40} {:>12}", "microseconds a token", "median");
-    for contender in &contenders {
-        println!("{:<40} {:>12.2}", contender.name(), contender.median());
+    for (name, rng) in BATCHES.iter().zip(&mut batch_rngs) {
+        let payments = batch[..name.1].to_vec();
+        contenders.push(Contender::new(name.0, name.1, move || verify_batch(payments.clone(), table, rng)));
     }
-    println!("payment frame: {size_of_one} bytes with one token, {size_of_three} with three");
+    contenders.extend(peers::cashu());
+    contenders.extend(peers::voprf());
+    contenders.extend(peers::challenge_bypass());
+    contenders.extend(peers::anonymous_credit_tokens());
+    contenders.extend(peers::rsa());
+    contenders.extend(peers::bls());
+    race(&mut contenders, ROUNDS, Duration::from_millis(40));
+
+    println!("{:<46} {:>12}", "microseconds a token, median", "");
+    for contender in &contenders {
+        println!("{:<46} {:>12.2}", contender.name(), contender.median());
+    }
+    println!("payment frame: {size_of_one} bytes with one token, {size_of_three} with three; a token's signature 96, its key 32");
     let avx512 = cfg!(curve25519_dalek_backend = "avx512");
     println!("curve25519-dalek backend: {}", if avx512 { "avx512 where the machine has it, else avx2 or serial" } else { "default" });
+
+    let median = |name: &str| contenders.iter().find(|contender| contender.name() == name).map_or(f64::NAN, Contender::median);
+    let curve: Vec<(usize, f64)> = BATCHES.iter().map(|(name, size)| (*size, median(name))).collect();
+    plot(&curve, &PLOTTED.map(|(name, label)| (label, median(name)))).expect("bench/ is writable");
+    let (issue, cashu_sign, cashu_verify) =
+        (median("farthing: commit and respond"), median("cashu: sign with DLEQ"), median("cashu: verify (secret key)"));
+    let (batch_64, batch_large) = (median("farthing: verify, batch of 64"), median("farthing: verify, batch of 1,024"));
+    let raw: serde_json::Map<String, Value> =
+        contenders.iter().map(|contender| (contender.name().to_owned(), json!(contender.median()))).collect();
     let summary = json!({
-        "issue_us": commit_respond, "issue_pooled_us": pooled, "verify_one_us": one, "verify_three_us": 3.0 * three,
-        "batch_64_us": batch_64, "batch_1024_us": batch_large, "cashu_sign_us": cashu_sign, "cashu_verify_us": cashu_verify,
-        "voprf_issue_us": voprf_issue, "voprf_verify_us": voprf_verify,
-        "issue_vs_cashu": commit_respond / cashu_sign, "issue_pooled_vs_cashu": pooled / cashu_sign,
-        "batch_vs_cashu": batch_large / cashu_verify, "batch_64_vs_floor": batch_64 / floor_64,
-        "batch_vs_floor": batch_large / floor_large, "three_token_vs_mult": 3.0 * three / mult,
-        "payment_bytes_one": size_of_one, "payment_bytes_three": size_of_three,
+        "issue_vs_cashu": issue / cashu_sign,
+        "issue_pooled_vs_cashu": median("farthing: respond, commitment pooled") / cashu_sign,
+        "batch_vs_cashu": batch_large / cashu_verify,
+        "batch_64_vs_floor": batch_64 / median("floor of 64: decompress, multiply"),
+        "batch_vs_floor": batch_large / median("floor of 1,024: decompress, multiply"),
+        "three_token_vs_mult": median("farthing: verify, 3 tokens alone") / median("one variable-base multiplication"),
+        "payment_bytes_one": size_of_one, "payment_bytes_three": size_of_three, "microseconds": raw,
     });
     println!("{summary}");
+}
+
+/// Draws cost a token against batch size: a curve for us, a level line for each peer, whose cost does not depend on it.
+fn plot(curve: &[(usize, f64)], peers: &[(&str, f64)]) -> Result<(), Box<dyn std::error::Error>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/cost-per-token.svg");
+    let root = SVGBackend::new(path, (900, 540)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let mut chart = ChartBuilder::on(&root)
+        .margin(16)
+        .x_label_area_size(44)
+        .y_label_area_size(64)
+        .build_cartesian_2d((1_u32..2_048).log_scale(), (10.0..6_000.0_f64).log_scale())?;
+    chart.configure_mesh().x_desc("tokens verified together").y_desc("microseconds a token").draw()?;
+    for (index, (label, cost)) in peers.iter().enumerate() {
+        let style = Palette99::pick(index + 1).stroke_width(2);
+        let series = chart.draw_series(LineSeries::new([(1, *cost), (1_024, *cost)], style))?;
+        series.label(format!("{label}: {cost:.0}")).legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+    }
+    let points = curve.iter().map(|(size, cost)| (u32::try_from(*size).unwrap_or(u32::MAX), *cost));
+    let series = chart.draw_series(LineSeries::new(points, BLACK.stroke_width(3)))?;
+    series.label("Farthing (public keys only)").legend(|(x, y)| PathElement::new([(x, y), (x + 18, y)], BLACK.stroke_width(3)));
+    chart.configure_series_labels().position(SeriesLabelPosition::Coordinate(330, 110)).label_font(("sans-serif", 15)).draw()?;
+    root.present()?;
+    Ok(())
 }
 
 fn h_element(h: &Point) -> RistrettoPoint {
