@@ -27,6 +27,25 @@ const MOST_SESSIONS: usize = 3;
 /// One session buys at most this many of the largest denomination, so that it stays below the protocol's limit of outputs.
 const LARGEST_PER_SESSION: u64 = 128;
 
+/// The mint's refusals of an issue request that say that it has booked nothing for it and never will. Any other answer, such as a
+/// gateway's in front of the mint, says nothing about that: what was paid may be booked, and the same request must be sent again.
+const NOTHING_BOOKED: [&str; 14] = [
+    "change-unavailable",
+    "denomination-frozen",
+    "issue-amount-mismatch",
+    "issue-count-mismatch",
+    "issue-invalid-denominations",
+    "issue-invalid-encoding",
+    "issue-invalid-funding",
+    "issue-invalid-proof",
+    "issue-output-count",
+    "keyset-not-issuing",
+    "token-spent",
+    "unknown-keyset",
+    "voucher-insufficient",
+    "voucher-unknown",
+];
+
 /// What a refresh has done, in smallest units.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RefreshReport {
@@ -256,15 +275,22 @@ impl Wallet {
         })
     }
 
+    fn session(&self, number: u64) -> Result<SessionRecord, WalletError> {
+        let sessions = self.store.sessions()?;
+        sessions.into_iter().find(|(known, _)| *known == number).map(|(_, record)| record).ok_or(WalletError::Damaged)
+    }
+
     /// Carries a recorded issue to its end; returns the value of the tokens.
     async fn run(&mut self, number: u64) -> Result<Amount, WalletError> {
         for _ in 0..MOST_SESSIONS {
-            let sessions = self.store.sessions()?;
-            let (_, record) = sessions.into_iter().find(|(known, _)| *known == number).ok_or(WalletError::Damaged)?;
+            let record = self.session(number)?;
             match self.run_once(number, &record).await {
                 Err(WalletError::MintRefuses { code }) if code == "session-gone" => self.renew(number, record).await?,
                 Err(WalletError::MintRefuses { code }) => {
-                    self.abandon(number, &record)?;
+                    // Before the issue request is stored nothing can be booked, whoever refuses.
+                    if self.session(number)?.exchange.is_none() || NOTHING_BOOKED.contains(&code.as_str()) {
+                        self.abandon(number, &record)?;
+                    }
                     return Err(WalletError::MintRefuses { code });
                 }
                 Err(other) => return Err(other),
