@@ -138,41 +138,54 @@ impl Wallet {
             })
             .collect();
         for group in stale.chunks(MAX_TOKENS) {
-            self.refresh_group(group, &mut report).await?;
+            match self.refresh_group(group, &mut report).await {
+                Err(error @ (WalletError::MintRefuses { .. } | WalletError::MintBroken(_))) => drop(failed.get_or_insert(error)),
+                other => other?,
+            }
         }
         let due: Vec<PaymentRecord> = self.store.payments()?.into_iter().filter(PaymentRecord::change_is_due).collect();
         for payment in due {
             let funding = FundingRecord::Change { payment: payment.id };
             let number = self.begin(funding.clone(), payment.change).await?;
-            self.run_into(number, &funding, &mut report).await?;
+            match self.run_into(number, &funding, &mut report).await {
+                Err(error @ (WalletError::MintRefuses { .. } | WalletError::MintBroken(_))) => drop(failed.get_or_insert(error)),
+                other => other?,
+            }
         }
         failed.map_or(Ok(report), Err)
     }
 
+    /// Refreshes tokens together; if the mint refuses that, each by itself, so that one it will not take costs the others nothing.
     async fn refresh_group(&mut self, group: &[(SpentKey, TokenRecord)], report: &mut RefreshReport) -> Result<(), WalletError> {
-        let refresh = |group: &[(SpentKey, TokenRecord)]| -> Result<(FundingRecord, Amount), WalletError> {
-            let value = Amount::checked_sum(group.iter().map(|(key, _)| key.denomination)).ok_or(WalletError::Damaged)?;
-            Ok((FundingRecord::Refresh { tokens: group.iter().map(|(key, record)| HeldToken::new(key, record)).collect() }, value))
-        };
-        let (funding, value) = refresh(group)?;
-        let number = self.begin(funding.clone(), value).await?;
-        match self.run_into(number, &funding, report).await {
-            // One of the group was spent before: the others go one by one.
-            Err(WalletError::MintRefuses { code }) if code == "token-spent" => {}
-            other => return other,
+        match self.refresh_together(group, report).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) => return Err(error),
         }
+        let mut failed = None;
         for single in group.chunks(1) {
-            let (funding, value) = refresh(single)?;
-            let number = self.begin(funding.clone(), value).await?;
-            match self.run_into(number, &funding, report).await {
-                Err(WalletError::MintRefuses { code }) if code == "token-spent" => {
-                    self.store.change(|change| change.remove_token(&single[0].0))?;
-                    report.lost = report.lost.checked_add(value).ok_or(WalletError::Damaged)?;
-                }
-                other => other?,
+            match self.refresh_together(single, report).await {
+                Err(error @ WalletError::MintRefuses { .. }) => drop(failed.get_or_insert(error)),
+                other => drop(other?),
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Whether it is done; `false` if several tokens were refused and none is waiting for an answer.
+    async fn refresh_together(&mut self, group: &[(SpentKey, TokenRecord)], report: &mut RefreshReport) -> Result<bool, WalletError> {
+        let value = Amount::checked_sum(group.iter().map(|(key, _)| key.denomination)).ok_or(WalletError::Damaged)?;
+        let funding = FundingRecord::Refresh { tokens: group.iter().map(|(key, record)| HeldToken::new(key, record)).collect() };
+        let number = self.begin(funding.clone(), value).await?;
+        match (self.run_into(number, &funding, report).await, group) {
+            (Err(WalletError::MintRefuses { code }), [(token, _)]) if code == "token-spent" => {
+                self.store.change(|change| change.remove_token(token))?;
+                report.lost = add(report.lost, value)?;
+                Ok(true)
+            }
+            (Err(WalletError::MintRefuses { .. }), [_, _, ..]) if self.session(number)?.is_none() => Ok(false),
+            (other, _) => other.map(|()| true),
+        }
     }
 
     /// Runs an issue and adds what came of it to the report. Change that is not booked yet is no error.
@@ -275,20 +288,20 @@ impl Wallet {
         })
     }
 
-    fn session(&self, number: u64) -> Result<SessionRecord, WalletError> {
-        let sessions = self.store.sessions()?;
-        sessions.into_iter().find(|(known, _)| *known == number).map(|(_, record)| record).ok_or(WalletError::Damaged)
+    fn session(&self, number: u64) -> Result<Option<SessionRecord>, WalletError> {
+        Ok(self.store.sessions()?.into_iter().find(|(known, _)| *known == number).map(|(_, record)| record))
     }
 
     /// Carries a recorded issue to its end; returns the value of the tokens.
     async fn run(&mut self, number: u64) -> Result<Amount, WalletError> {
         for _ in 0..MOST_SESSIONS {
-            let record = self.session(number)?;
+            let record = self.session(number)?.ok_or(WalletError::Damaged)?;
             match self.run_once(number, &record).await {
                 Err(WalletError::MintRefuses { code }) if code == "session-gone" => self.renew(number, record).await?,
                 Err(WalletError::MintRefuses { code }) => {
                     // Before the issue request is stored nothing can be booked, whoever refuses.
-                    if self.session(number)?.exchange.is_none() || NOTHING_BOOKED.contains(&code.as_str()) {
+                    let stored = self.session(number)?.ok_or(WalletError::Damaged)?;
+                    if stored.exchange.is_none() || NOTHING_BOOKED.contains(&code.as_str()) {
                         self.abandon(number, &record)?;
                     }
                     return Err(WalletError::MintRefuses { code });

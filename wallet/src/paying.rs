@@ -157,8 +157,12 @@ impl Wallet {
         if Amount::checked_sum(reserve).is_none_or(|sum| sum < amount) {
             return Err(WalletError::NotEnough);
         }
-        self.refresh(false).await?;
-        self.pick(newest, amount)?.ok_or(WalletError::NotEnough)
+        // What some tokens failed at may not matter to this payment.
+        let refreshed = self.refresh(false).await;
+        match self.pick(newest, amount)? {
+            Some(tokens) => Ok(tokens),
+            None => Err(refreshed.err().unwrap_or(WalletError::NotEnough)),
+        }
     }
 
     fn pick(&self, newest: u64, amount: Amount) -> Result<Option<Vec<(SpentKey, TokenRecord)>>, WalletError> {
