@@ -128,6 +128,7 @@ impl Wallet {
             }
         }
         self.give_up_late_payments()?;
+        self.take_change(true, &mut report, &mut failed).await?;
         let now = now();
         let tokens: Vec<(SpentKey, TokenRecord)> = self.store.tokens()?;
         let stale: Vec<(SpentKey, TokenRecord)> = tokens
@@ -143,16 +144,23 @@ impl Wallet {
                 other => other?,
             }
         }
-        let due: Vec<PaymentRecord> = self.store.payments()?.into_iter().filter(PaymentRecord::change_is_due).collect();
-        for payment in due {
+        self.take_change(false, &mut report, &mut failed).await?;
+        failed.map_or(Ok(report), Err)
+    }
+
+    /// Takes the change that is due; with `late`, only of payments that cannot be booked any more.
+    async fn take_change(&mut self, late: bool, report: &mut RefreshReport, failed: &mut Option<WalletError>) -> Result<(), WalletError> {
+        let now = now();
+        let due = |payment: &PaymentRecord| payment.change_is_due() && (!late || payment.deposit_by < now);
+        for payment in self.store.payments()?.into_iter().filter(due) {
             let funding = FundingRecord::Change { payment: payment.id };
             let number = self.begin(funding.clone(), payment.change).await?;
-            match self.run_into(number, &funding, &mut report).await {
+            match self.run_into(number, &funding, report).await {
                 Err(error @ (WalletError::MintRefuses { .. } | WalletError::MintBroken(_))) => drop(failed.get_or_insert(error)),
                 other => other?,
             }
         }
-        failed.map_or(Ok(report), Err)
+        Ok(())
     }
 
     /// Refreshes tokens together; if the mint refuses that, each by itself, so that one it will not take costs the others nothing.
@@ -179,8 +187,9 @@ impl Wallet {
         let number = self.begin(funding.clone(), value).await?;
         match (self.run_into(number, &funding, report).await, group) {
             (Err(WalletError::MintRefuses { code }), [(token, _)]) if code == "token-spent" => {
-                self.store.change(|change| change.remove_token(token))?;
-                report.lost = add(report.lost, value)?;
+                if !self.forget_spent(token)? {
+                    report.lost = add(report.lost, value)?;
+                }
                 Ok(true)
             }
             (Err(WalletError::MintRefuses { .. }), [_, _, ..]) if self.session(number)?.is_none() => Ok(false),
@@ -195,12 +204,33 @@ impl Wallet {
             (Ok(amount), FundingRecord::Change { .. }) => report.change = add(report.change, amount)?,
             (Ok(_), FundingRecord::Voucher { .. }) => {}
             (Err(WalletError::MintRefuses { code }), FundingRecord::Change { payment }) if code == "change-unavailable" => {
-                let payment = self.store.payment(&payment.0)?.ok_or(WalletError::Damaged)?;
-                report.change_waiting = add(report.change_waiting, payment.change)?;
+                let mut payment = self.store.payment(&payment.0)?.ok_or(WalletError::Damaged)?;
+                if payment.deposit_by < now() {
+                    // Delivered and never deposited, and too late for it now: there is no change, but all of the tokens.
+                    payment.change_taken = true;
+                    self.store.change(|change| Self::free_tokens(change, &payment))?;
+                } else {
+                    report.change_waiting = add(report.change_waiting, payment.change)?;
+                }
             }
             (Err(error), _) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Forgets a token that was spent before. If it had left in a payment, the publisher has deposited that, whatever it had answered, or
+    /// its answer was lost: then the payment stands, with its change. `false` if no payment explains it.
+    fn forget_spent(&self, token: &SpentKey) -> Result<bool, WalletError> {
+        let holds = |payment: &PaymentRecord| payment.tokens.iter().any(|held| held.spent_key() == *token);
+        let payment = self.store.payments()?.into_iter().find(holds);
+        self.store.change(|change| {
+            change.remove_token(token)?;
+            let Some(mut payment) = payment else { return Ok(false) };
+            payment.state = PaymentState::Delivered { settled: true };
+            payment.change_taken = false;
+            change.put_payment(&payment)?;
+            Ok(true)
+        })
     }
 
     /// A payment without an answer whose deadline has passed can no longer be booked: its tokens may be refreshed.

@@ -1,8 +1,16 @@
 //! Mints, publishers and go-betweens that lie: what they may cost the reader, and what never.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use crate::stage::{Fault, Stage, pay};
+use axum::response::{IntoResponse, Response};
+use base64ct::{Base64UrlUnpadded, Encoding};
 use farthing_protocol::amount::Amount;
-use farthing_wallet::WalletError;
+use farthing_protocol::http::{ChargeRequest, INTENT, METHOD, MethodDetails};
+use farthing_wallet::{DeliveryKind, PaymentState, Wallet, WalletError};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 fn units(units: u64) -> Amount {
     Amount::from_units(units)
@@ -48,4 +56,89 @@ async fn a_token_the_mint_will_not_take_back_keeps_no_other_from_being_refreshed
     assert!(!balance.spendable.is_zero() && !balance.to_refresh.is_zero(), "{balance:?}");
     assert_eq!(Amount::checked_sum([balance.spendable, balance.to_refresh]), Some(units(1_001)));
     stage.assert_conserved(&wallet).await;
+}
+
+/// Buys 1 + 2 + 2 and spends the one.
+async fn only_twos(stage: &Stage, wallet: &mut Wallet) {
+    wallet.topup(&stage.voucher(5).await).await.unwrap();
+    assert_eq!(pay(wallet, &stage.url("/articles/1")).await.unwrap().change, Amount::ZERO);
+}
+
+#[tokio::test]
+async fn a_publisher_that_refuses_a_payment_and_deposits_it_does_not_burn_the_change() {
+    let stage = Stage::set().await;
+    let mut wallet = stage.new_wallet().await;
+    only_twos(&stage, &mut wallet).await;
+    let mut confirm = |_: &farthing_wallet::Offer, _: Amount| {
+        stage.publisher_switch.arm("/articles", Fault::Answered(402, "challenge-unknown"));
+        true
+    };
+    let refused = wallet.pay(&stage.url("/articles/1?b"), farthing_wallet::PayOptions::default(), &mut confirm).await;
+    assert!(matches!(refused, Err(WalletError::PaymentRefused { .. })), "{refused:?}");
+    assert_eq!(stage.mint.publisher_balance(&stage.publisher).await.unwrap(), Some(units(2)));
+    assert!(matches!(wallet.history().unwrap()[1].state, PaymentState::Refused { .. }));
+    let report = wallet.refresh(false).await.unwrap();
+    assert_eq!((report.change, report.lost), (units(1), Amount::ZERO));
+    assert_eq!(wallet.balance().unwrap().spendable, units(3));
+    stage.assert_conserved(&wallet).await;
+    // What was paid for can be read.
+    assert_eq!(pay(&mut wallet, &stage.url("/articles/1?b")).await.unwrap().kind, DeliveryKind::ReadAgain);
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// A site that delivers to whoever sends anything, and never deposits.
+async fn generous_site(stage: &Stage, head: [u8; 32], deposit_by: u64) -> url::Url {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let name = listener.local_addr().unwrap().to_string();
+    let page = format!("http://{name}/page");
+    let encode = |bytes: &[u8]| Base64UrlUnpadded::encode_string(bytes);
+    let request = ChargeRequest {
+        amount: "1".into(),
+        currency: "eur/100000".into(),
+        recipient: name.clone(),
+        external_id: "page".into(),
+        method_details: MethodDetails {
+            mint: stage.mint_url.to_string(),
+            keysets: encode(&head),
+            title: "A page".into(),
+            access: 3_600,
+            resource: encode(&Sha256::digest(page.as_bytes())),
+            deposit_by,
+            minimum: None,
+            maximum: None,
+        },
+    };
+    let expires = OffsetDateTime::from_unix_timestamp(i64::try_from(unix_now() + 60).unwrap()).unwrap().format(&Rfc3339).unwrap();
+    let request = mpp::Base64UrlJson::from_typed(&request).unwrap();
+    let challenge =
+        mpp::PaymentChallenge::with_secret_key_full("secret", &name, METHOD, INTENT, request, Some(&expires), None, None, None, None);
+    let challenge = mpp::format_www_authenticate(&challenge).unwrap();
+    let serve = move |headers: http::HeaderMap| async move {
+        if headers.contains_key("authorization") {
+            return "the page".into_response();
+        }
+        (http::StatusCode::PAYMENT_REQUIRED, [("www-authenticate", challenge)], "pay").into_response() as Response
+    };
+    let app = axum::Router::new().route("/page", axum::routing::get(serve));
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    page.parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_publisher_that_delivers_and_never_deposits_does_not_burn_the_change() {
+    let stage = Stage::set().await;
+    let mut wallet = stage.new_wallet().await;
+    only_twos(&stage, &mut wallet).await;
+    let page = generous_site(&stage, wallet.keysets().head(), unix_now() + 2).await;
+    let paid = pay(&mut wallet, &page).await.unwrap();
+    assert_eq!((paid.kind, paid.change), (DeliveryKind::Paid, units(1)));
+    assert_eq!(wallet.refresh(false).await.unwrap().change_waiting, units(1));
+    tokio::time::sleep(Duration::from_millis(3_100)).await;
+    assert_eq!(wallet.refresh(false).await.unwrap().refreshed, units(2));
+    assert_eq!(wallet.balance().unwrap().spendable, units(4));
+    stage.assert_conserved(&wallet).await;
+    assert_eq!(wallet.history().unwrap()[1].state, PaymentState::Delivered { settled: false });
 }
