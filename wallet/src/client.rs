@@ -42,7 +42,11 @@ pub(crate) fn http_client(options: &ClientOptions) -> Result<Client, WalletError
     let mut builder =
         Client::builder().redirect(reqwest::redirect::Policy::none()).pool_max_idle_per_host(0).timeout(options.timeout).no_proxy();
     if let Some(proxy) = &options.proxy {
-        let proxy = reqwest::Proxy::all(proxy.as_str()).map_err(|_| WalletError::Internal("the proxy's address is not valid"))?;
+        // A scheme that the client does not know would silently mean no proxy at all.
+        if !["http", "https", "socks4", "socks4a", "socks5", "socks5h"].contains(&proxy.scheme()) {
+            return Err(WalletError::BadProxy);
+        }
+        let proxy = reqwest::Proxy::all(proxy.as_str()).map_err(|_| WalletError::BadProxy)?;
         builder = builder.proxy(proxy);
     }
     builder.build().map_err(|_| WalletError::Internal("the HTTP client cannot be built"))
