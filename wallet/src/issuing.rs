@@ -89,6 +89,7 @@ impl Wallet {
     /// # Errors
     /// [`WalletError`]; value asked for and not received yet stays recorded.
     pub async fn topup(&mut self, code: &VoucherCode) -> Result<Amount, WalletError> {
+        self.refuse_fork()?;
         let key = code.key()?;
         let secret = Bytes(*key.expose_secret());
         let mut total = Amount::ZERO;
@@ -257,6 +258,7 @@ impl Wallet {
 
     /// The newest keyset that issues; asks the mint for its list if none does.
     async fn issuing_keyset(&mut self) -> Result<Keyset, WalletError> {
+        self.refuse_fork()?;
         if self.keysets.issuing(&self.unit, now()).is_none() {
             self.update_keysets().await?;
         }

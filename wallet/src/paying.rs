@@ -82,6 +82,7 @@ impl Wallet {
         if let Some(delivery) = self.finish(url).await? {
             return Ok(delivery);
         }
+        self.refuse_fork()?;
         let page = get_freely(url, &self.options).await?;
         if (200..300).contains(&page.status) {
             return Ok(free(page));

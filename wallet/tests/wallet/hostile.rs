@@ -1,16 +1,23 @@
 //! Mints, publishers and go-betweens that lie: what they may cost the reader, and what never.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::stage::{Fault, Stage, pay};
+use crate::stage::{Fault, Stage, options, pay};
 use axum::response::{IntoResponse, Response};
 use base64ct::{Base64UrlUnpadded, Encoding};
-use farthing_protocol::amount::Amount;
+use farthing_protocol::amount::{Amount, Unit};
+use farthing_protocol::error::KeysetError;
 use farthing_protocol::http::{ChargeRequest, INTENT, METHOD, MethodDetails};
-use farthing_wallet::{DeliveryKind, PaymentState, Wallet, WalletError};
+use farthing_protocol::keyset::{KeysetList, Proposal, Windows};
+use farthing_protocol::proof::LoneKey;
+use farthing_protocol::voucher::VoucherCode;
+use farthing_protocol::wire::Frame;
+use farthing_wallet::{ClientOptions, DeliveryKind, PaymentState, Wallet, WalletError};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::io::AsyncReadExt;
 
 fn units(units: u64) -> Amount {
     Amount::from_units(units)
@@ -141,4 +148,104 @@ async fn a_publisher_that_delivers_and_never_deposits_does_not_burn_the_change()
     assert_eq!(wallet.balance().unwrap().spendable, units(4));
     stage.assert_conserved(&wallet).await;
     assert_eq!(wallet.history().unwrap()[1].state, PaymentState::Delivered { settled: false });
+}
+
+/// A mint that serves nothing but the keyset list it is told to.
+async fn list_server() -> (url::Url, Arc<Mutex<Vec<u8>>>) {
+    let list = Arc::new(Mutex::new(Vec::new()));
+    let shown = Arc::clone(&list);
+    let serve = axum::routing::get(move || async move { shown.lock().unwrap().clone() });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let app = axum::Router::new().route("/v1/keysets", serve);
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    (url, list)
+}
+
+fn announce(list: &mut KeysetList, currency: &str, root: &LoneKey) {
+    let mut rng = rand::rng();
+    let published = unix_now() - 2 * 86_400 + list.keysets().len() as u64;
+    let from = published + 86_400;
+    let proposal = Proposal {
+        published,
+        unit: Unit::new(currency, 5).unwrap(),
+        windows: Windows {
+            issue_from: from,
+            issue_until: from + 30 * 86_400,
+            spend_until: from + 60 * 86_400,
+            refresh_until: from + 90 * 86_400,
+            deposit_until: from + 90 * 86_400,
+        },
+        receipt_key: *LoneKey::generate(&mut rng).public(),
+        keys: vec![(units(1), *LoneKey::generate(&mut rng).public())],
+    };
+    list.announce(proposal, root, &mut rng).unwrap();
+}
+
+#[tokio::test]
+async fn a_forked_keyset_list_stops_the_wallet_for_good_and_its_evidence_stays() {
+    let (url, shown) = list_server().await;
+    let root = LoneKey::generate(&mut rand::rng());
+    let (mut one, mut two) = (KeysetList::new(*root.public()), KeysetList::new(*root.public()));
+    announce(&mut one, "eur", &root);
+    announce(&mut two, "eur", &root);
+    *shown.lock().unwrap() = one.to_frame().to_bytes();
+    let directory = tempfile::tempdir().unwrap();
+    let mut wallet = Wallet::init(&directory.path().join("wallet"), url, *root.public(), options()).await.unwrap();
+    wallet.update_keysets().await.unwrap();
+    assert!(wallet.forked_keysets().unwrap().is_none());
+    *shown.lock().unwrap() = two.to_frame().to_bytes();
+    let forked = wallet.update_keysets().await;
+    assert!(matches!(forked, Err(WalletError::Keysets(KeysetError::Forked))), "{forked:?}");
+    // The mint takes it back, and then shows something that is no list of its own.
+    for later in [one.to_frame(), KeysetList::new(*root.public()).to_frame()] {
+        *shown.lock().unwrap() = later.to_bytes();
+        assert!(matches!(wallet.update_keysets().await, Err(WalletError::Keysets(KeysetError::Forked))));
+    }
+    drop(wallet);
+    let mut wallet = Wallet::open(&directory.path().join("wallet"), options()).unwrap();
+    assert!(wallet.forked_keysets().unwrap().is_some_and(|[known, other]| known == one.to_frame() && other == two.to_frame()));
+    // No token is bought or paid any more.
+    let topup = wallet.topup(&VoucherCode::generate(&mut rand::rng())).await;
+    assert!(matches!(topup, Err(WalletError::Keysets(KeysetError::Forked))), "{topup:?}");
+    let paid = pay(&mut wallet, &"http://127.0.0.1:1/".parse().unwrap()).await;
+    assert!(matches!(paid, Err(WalletError::Keysets(KeysetError::Forked))), "{paid:?}");
+}
+
+#[tokio::test]
+async fn a_keyset_of_another_unit_does_not_change_what_the_wallet_counts_in() {
+    let (url, shown) = list_server().await;
+    let root = LoneKey::generate(&mut rand::rng());
+    let mut list = KeysetList::new(*root.public());
+    announce(&mut list, "eur", &root);
+    *shown.lock().unwrap() = list.to_frame().to_bytes();
+    let directory = tempfile::tempdir().unwrap();
+    let mut wallet = Wallet::init(&directory.path().join("wallet"), url, *root.public(), options()).await.unwrap();
+    announce(&mut list, "jpy", &root);
+    *shown.lock().unwrap() = list.to_frame().to_bytes();
+    wallet.update_keysets().await.unwrap();
+    drop(wallet);
+    let wallet = Wallet::open(&directory.path().join("wallet"), options()).unwrap();
+    assert_eq!(wallet.unit().name(), "eur/100000");
+}
+
+#[tokio::test]
+async fn a_proxy_that_cannot_be_used_is_never_gone_around() {
+    let stage = Stage::set().await;
+    for proxy in ["socks5h://127.0.0.1:1", "socks4://127.0.0.1:1", "http://127.0.0.1:1", "ftp://127.0.0.1:1"] {
+        let options = ClientOptions { proxy: Some(proxy.parse().unwrap()), ..options() };
+        let made = Wallet::init(&stage.directory.path().join("other"), stage.mint_url.clone(), stage.mint.root(), options).await;
+        assert!(made.is_err(), "{proxy}");
+    }
+    // A SOCKS proxy is spoken to in SOCKS, and asked for the name.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = format!("socks5h://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let greeted = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read_u8().await.unwrap()
+    });
+    let options = ClientOptions { proxy: Some(proxy), ..options() };
+    let made = Wallet::init(&stage.directory.path().join("other"), stage.mint_url.clone(), stage.mint.root(), options).await;
+    assert!(made.is_err());
+    assert_eq!(greeted.await.unwrap(), 5);
 }
