@@ -139,6 +139,11 @@ impl Wallet {
             return Ok(delivered(page, paid, DeliveryKind::ReadAgain, Amount::ZERO));
         }
         let Problem { code, .. } = Problem::read(&page.body);
+        if page.status == 402 && ["reread-unknown", "access-expired"].contains(&code.as_str()) {
+            // The publisher knows nothing of it any more: asking for it for ever would keep the reader from ever buying it again.
+            let over = PaymentRecord { access_until: now(), ..paid.clone() };
+            self.store.change(|change| change.put_payment(&over))?;
+        }
         Err(if page.status == 402 { WalletError::PaymentRefused { code, proof: None } } else { WalletError::PublisherBusy { code } })
     }
 

@@ -249,3 +249,18 @@ async fn a_proxy_that_cannot_be_used_is_never_gone_around() {
     assert!(made.is_err());
     assert_eq!(greeted.await.unwrap(), 5);
 }
+
+#[tokio::test]
+async fn a_publisher_that_has_forgotten_a_payment_can_be_paid_again() {
+    let stage = Stage::set().await;
+    let mut wallet = stage.new_wallet().await;
+    wallet.topup(&stage.voucher(100).await).await.unwrap();
+    let url = stage.url("/articles/5");
+    assert_eq!(pay(&mut wallet, &url).await.unwrap().kind, DeliveryKind::Paid);
+    for (code, then) in [("challenge-expired", DeliveryKind::ReadAgain), ("reread-unknown", DeliveryKind::Paid)] {
+        stage.publisher_switch.arm("/articles", Fault::Nothing);
+        stage.publisher_switch.then("/articles", Fault::Refused(402, code));
+        assert!(matches!(pay(&mut wallet, &url).await, Err(WalletError::PaymentRefused { .. })));
+        assert_eq!(pay(&mut wallet, &url).await.unwrap().kind, then, "{code}");
+    }
+}

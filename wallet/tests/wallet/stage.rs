@@ -31,6 +31,8 @@ pub enum Fault {
     AnswerLost,
     /// It is worked on in full, and something in between answers with this status and problem code instead.
     Answered(u16, &'static str),
+    /// All is well.
+    Nothing,
     /// It never arrives, and something in between answers so.
     Refused(u16, &'static str),
 }
