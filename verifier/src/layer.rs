@@ -27,6 +27,9 @@ use crate::verifier::{Paid, Verifier};
 /// The price function must say the same for every spelling of a path that the service behind it takes for the same article, and routers
 /// take many: axum decodes `/articles/%61` to `a`. So a handler of what is for sale asks for the [`Paid`] in the request's extensions, and
 /// serves nothing without it; what a spelling escapes is then a 404, not a free article.
+///
+/// The layer must see the whole path: around nested routers, never inside one, where `/cheap/1` and `/dear/1` are both `/1` and a payment
+/// for one would be shown again at the other.
 pub struct PaymentLayer<S, F> {
     verifier: Verifier<S>,
     price: Arc<F>,
