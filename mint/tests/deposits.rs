@@ -285,3 +285,23 @@ async fn a_restored_backup_stops_the_mint_and_an_invented_mark_does_not() {
     assert_eq!(world.http.get("/readyz", &[]).await.code(), "ledger-behind");
     server.abort();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn few_marks_can_be_guessed() {
+    let mut world = world().await;
+    let mut tokens = world.tokens(&[100]).await;
+    let (payment, _) = world.pay(vec![tokens.pop().unwrap()], "news.example", 100);
+    let mark = world.deposit_frame(&[&payment], None).await.frame::<DepositResponseFrame>().mark;
+    let mut looked_at = 0;
+    for round in 0..3_u64 {
+        for guess in 0..21 {
+            let mut invented = mark;
+            invented.sequence += (1 << 24) + round * 21 + guess;
+            let answer = world.deposit_frame(&[&payment], Some(invented)).await;
+            looked_at += u64::from(answer.status.as_u16() == 200);
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    }
+    // At most two minutes were touched.
+    assert!((10..=20).contains(&looked_at), "{looked_at}");
+}

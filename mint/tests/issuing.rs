@@ -238,3 +238,29 @@ async fn sessions_are_bounded() {
     let three = world.voucher(100).await;
     assert!(world.session(&[100], &FundingKeys::Voucher(&three)).await.is_ok(), "dead sessions make room");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_smallest_tokens_do_not_keep_everybody_out() {
+    let mut options = farthing_mint::MintOptions::default();
+    options.limits.sessions = 2;
+    let mut world = World::with(options).await;
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let voucher = world.voucher(1).await;
+        held.push(world.session(&[1], &FundingKeys::Voucher(&voucher)).await.unwrap());
+    }
+    let small = world.voucher(1).await;
+    assert_eq!(world.session(&[1], &FundingKeys::Voucher(&small)).await.err().unwrap(), "too-many-sessions");
+    let reader = world.voucher(100).await;
+    let (pending, request) = world.session(&[100], &FundingKeys::Voucher(&reader)).await.unwrap();
+    // One of the small ones is gone, durably, and nothing was booked for it; the other is answered.
+    let mut codes = Vec::new();
+    for (_, request) in &held {
+        codes.push(world.http.post("/v1/issue", request).await.status.as_u16());
+    }
+    codes.sort_unstable();
+    assert_eq!(codes, [200, 410]);
+    let answer = world.http.post("/v1/issue", &request).await;
+    assert!(pending.unblind(&IssueResponseFrame::from_bytes(&answer.body).unwrap()).is_ok());
+    assert_eq!(world.balanced().await.outstanding.units(), 101);
+}

@@ -23,7 +23,13 @@ use crate::verifier::{Paid, Verifier};
 /// The price function sees a request's head and says what is for sale there: `None` is free and passes untouched. A paid request reaches
 /// the service with a [`Paid`] in its extensions and without its credential; the answer carries a receipt and is marked private.
 ///
-/// The price function must say the same for every spelling of a path that the service behind it takes for the same article.
+/// # Security
+/// The price function must say the same for every spelling of a path that the service behind it takes for the same article, and routers
+/// take many: axum decodes `/articles/%61` to `a`. So a handler of what is for sale asks for the [`Paid`] in the request's extensions, and
+/// serves nothing without it; what a spelling escapes is then a 404, not a free article.
+///
+/// The layer must see the whole path: around nested routers, never inside one, where `/cheap/1` and `/dear/1` are both `/1` and a payment
+/// for one would be shown again at the other.
 pub struct PaymentLayer<S, F> {
     verifier: Verifier<S>,
     price: Arc<F>,

@@ -42,21 +42,29 @@ pub(crate) fn http_client(options: &ClientOptions) -> Result<Client, WalletError
     let mut builder =
         Client::builder().redirect(reqwest::redirect::Policy::none()).pool_max_idle_per_host(0).timeout(options.timeout).no_proxy();
     if let Some(proxy) = &options.proxy {
-        let proxy = reqwest::Proxy::all(proxy.as_str()).map_err(|_| WalletError::Internal("the proxy's address is not valid"))?;
+        // A scheme that the client does not know would silently mean no proxy at all.
+        if !["http", "https", "socks4", "socks4a", "socks5", "socks5h"].contains(&proxy.scheme()) {
+            return Err(WalletError::BadProxy);
+        }
+        let proxy = reqwest::Proxy::all(proxy.as_str()).map_err(|_| WalletError::BadProxy)?;
         builder = builder.proxy(proxy);
     }
     builder.build().map_err(|_| WalletError::Internal("the HTTP client cannot be built"))
 }
 
-/// https, or http to this very machine.
-pub(crate) fn require_secure(url: &Url) -> Result<(), WalletError> {
-    let local = match url.host() {
+/// Whether an address is this very machine.
+pub(crate) fn is_local(url: &Url) -> bool {
+    match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
-    };
-    if url.scheme() == "https" || (url.scheme() == "http" && local) { Ok(()) } else { Err(WalletError::InsecureAddress) }
+    }
+}
+
+/// https, or http to this very machine.
+pub(crate) fn require_secure(url: &Url) -> Result<(), WalletError> {
+    if url.scheme() == "https" || (url.scheme() == "http" && is_local(url)) { Ok(()) } else { Err(WalletError::InsecureAddress) }
 }
 
 /// Reads a body of at most `limit` bytes.
@@ -164,5 +172,20 @@ impl MintClient {
         let Problem { code, .. } = Problem::read(&read_body(response, SMALL_BODY, "the mint").await?);
         let again = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status) || status.is_server_error();
         Err(if again || code == "session-busy" { WalletError::MintBusy { code } } else { WalletError::MintRefuses { code } })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_local;
+
+    #[test]
+    fn every_spelling_of_this_machine_is_local() {
+        for local in ["http://localhost", "http://LOCALHOST", "http://a.localhost", "http://127.1", "http://2130706433", "http://[::1]"] {
+            assert!(is_local(&local.parse().unwrap()), "{local}");
+        }
+        for other in ["http://localhost.example", "http://127.0.0.1.example", "http://user:localhost@news.example", "http://[::2]"] {
+            assert!(!is_local(&other.parse().unwrap()), "{other}");
+        }
     }
 }

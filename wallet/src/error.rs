@@ -28,6 +28,9 @@ pub enum WalletError {
     /// The address is not one a wallet may talk to.
     #[error("the address must be https, or http on this machine")]
     InsecureAddress,
+    /// The proxy's address is not one that can be used.
+    #[error("the proxy must be an http, https, socks4, socks4a, socks5 or socks5h address")]
+    BadProxy,
     /// The other side could not be reached, or did not answer in time. What was begun is kept: repeat the command.
     #[error("{0} cannot be reached or does not answer; nothing is lost, repeat the command")]
     Unreachable(&'static str),
@@ -102,6 +105,7 @@ impl WalletError {
             Self::Damaged => "wallet-damaged",
             Self::Storage(_) => "wallet-storage",
             Self::NoRandomness => "no-randomness",
+            Self::BadProxy => "bad-proxy",
             Self::InsecureAddress => "insecure-address",
             Self::Unreachable(_) => "unreachable",
             Self::MintRefuses { .. } => "mint-refuses",

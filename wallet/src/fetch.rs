@@ -3,7 +3,7 @@
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, LOCATION};
 use url::Url;
 
-use crate::client::{ClientOptions, http_client, read_body, require_secure};
+use crate::client::{ClientOptions, http_client, is_local, read_body, require_secure};
 use crate::error::WalletError;
 
 /// The longest page the wallet takes: 64 MiB.
@@ -54,6 +54,10 @@ pub(crate) async fn get_freely(url: &Url, options: &ClientOptions) -> Result<Pag
         let target = page.headers.get(LOCATION).and_then(|value| value.to_str().ok());
         url = target.and_then(|target| page.url.join(target).ok()).ok_or(WalletError::PublisherStatus(page.status))?;
         url.set_fragment(None);
+        // What listens on the reader's own machine is none of a site's business.
+        if is_local(&url) && !is_local(&page.url) {
+            return Err(WalletError::InsecureAddress);
+        }
     }
     Err(WalletError::Offer("too many redirects"))
 }

@@ -27,6 +27,25 @@ const MOST_SESSIONS: usize = 3;
 /// One session buys at most this many of the largest denomination, so that it stays below the protocol's limit of outputs.
 const LARGEST_PER_SESSION: u64 = 128;
 
+/// The mint's refusals of an issue request that say that it has booked nothing for it and never will. Any other answer, such as a
+/// gateway's in front of the mint, says nothing about that: what was paid may be booked, and the same request must be sent again.
+const NOTHING_BOOKED: [&str; 14] = [
+    "change-unavailable",
+    "denomination-frozen",
+    "issue-amount-mismatch",
+    "issue-count-mismatch",
+    "issue-invalid-denominations",
+    "issue-invalid-encoding",
+    "issue-invalid-funding",
+    "issue-invalid-proof",
+    "issue-output-count",
+    "keyset-not-issuing",
+    "token-spent",
+    "unknown-keyset",
+    "voucher-insufficient",
+    "voucher-unknown",
+];
+
 /// What a refresh has done, in smallest units.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RefreshReport {
@@ -70,6 +89,7 @@ impl Wallet {
     /// # Errors
     /// [`WalletError`]; value asked for and not received yet stays recorded.
     pub async fn topup(&mut self, code: &VoucherCode) -> Result<Amount, WalletError> {
+        self.refuse_fork()?;
         let key = code.key()?;
         let secret = Bytes(*key.expose_secret());
         let mut total = Amount::ZERO;
@@ -109,6 +129,7 @@ impl Wallet {
             }
         }
         self.give_up_late_payments()?;
+        self.take_change(true, &mut report, &mut failed).await?;
         let now = now();
         let tokens: Vec<(SpentKey, TokenRecord)> = self.store.tokens()?;
         let stale: Vec<(SpentKey, TokenRecord)> = tokens
@@ -119,41 +140,62 @@ impl Wallet {
             })
             .collect();
         for group in stale.chunks(MAX_TOKENS) {
-            self.refresh_group(group, &mut report).await?;
+            match self.refresh_group(group, &mut report).await {
+                Err(error @ (WalletError::MintRefuses { .. } | WalletError::MintBroken(_))) => drop(failed.get_or_insert(error)),
+                other => other?,
+            }
         }
-        let due: Vec<PaymentRecord> = self.store.payments()?.into_iter().filter(PaymentRecord::change_is_due).collect();
-        for payment in due {
-            let funding = FundingRecord::Change { payment: payment.id };
-            let number = self.begin(funding.clone(), payment.change).await?;
-            self.run_into(number, &funding, &mut report).await?;
-        }
+        self.take_change(false, &mut report, &mut failed).await?;
         failed.map_or(Ok(report), Err)
     }
 
-    async fn refresh_group(&mut self, group: &[(SpentKey, TokenRecord)], report: &mut RefreshReport) -> Result<(), WalletError> {
-        let refresh = |group: &[(SpentKey, TokenRecord)]| -> Result<(FundingRecord, Amount), WalletError> {
-            let value = Amount::checked_sum(group.iter().map(|(key, _)| key.denomination)).ok_or(WalletError::Damaged)?;
-            Ok((FundingRecord::Refresh { tokens: group.iter().map(|(key, record)| HeldToken::new(key, record)).collect() }, value))
-        };
-        let (funding, value) = refresh(group)?;
-        let number = self.begin(funding.clone(), value).await?;
-        match self.run_into(number, &funding, report).await {
-            // One of the group was spent before: the others go one by one.
-            Err(WalletError::MintRefuses { code }) if code == "token-spent" => {}
-            other => return other,
-        }
-        for single in group.chunks(1) {
-            let (funding, value) = refresh(single)?;
-            let number = self.begin(funding.clone(), value).await?;
+    /// Takes the change that is due; with `late`, only of payments that cannot be booked any more.
+    async fn take_change(&mut self, late: bool, report: &mut RefreshReport, failed: &mut Option<WalletError>) -> Result<(), WalletError> {
+        let now = now();
+        let due = |payment: &PaymentRecord| payment.change_is_due() && (!late || payment.deposit_by < now);
+        for payment in self.store.payments()?.into_iter().filter(due) {
+            let funding = FundingRecord::Change { payment: payment.id };
+            let number = self.begin(funding.clone(), payment.change).await?;
             match self.run_into(number, &funding, report).await {
-                Err(WalletError::MintRefuses { code }) if code == "token-spent" => {
-                    self.store.change(|change| change.remove_token(&single[0].0))?;
-                    report.lost = report.lost.checked_add(value).ok_or(WalletError::Damaged)?;
-                }
+                Err(error @ (WalletError::MintRefuses { .. } | WalletError::MintBroken(_))) => drop(failed.get_or_insert(error)),
                 other => other?,
             }
         }
         Ok(())
+    }
+
+    /// Refreshes tokens together; if the mint refuses that, each by itself, so that one it will not take costs the others nothing.
+    async fn refresh_group(&mut self, group: &[(SpentKey, TokenRecord)], report: &mut RefreshReport) -> Result<(), WalletError> {
+        match self.refresh_together(group, report).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(error) => return Err(error),
+        }
+        let mut failed = None;
+        for single in group.chunks(1) {
+            match self.refresh_together(single, report).await {
+                Err(error @ WalletError::MintRefuses { .. }) => drop(failed.get_or_insert(error)),
+                other => drop(other?),
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Whether it is done; `false` if several tokens were refused and none is waiting for an answer.
+    async fn refresh_together(&mut self, group: &[(SpentKey, TokenRecord)], report: &mut RefreshReport) -> Result<bool, WalletError> {
+        let value = Amount::checked_sum(group.iter().map(|(key, _)| key.denomination)).ok_or(WalletError::Damaged)?;
+        let funding = FundingRecord::Refresh { tokens: group.iter().map(|(key, record)| HeldToken::new(key, record)).collect() };
+        let number = self.begin(funding.clone(), value).await?;
+        match (self.run_into(number, &funding, report).await, group) {
+            (Err(WalletError::MintRefuses { code }), [(token, _)]) if code == "token-spent" => {
+                if !self.forget_spent(token)? {
+                    report.lost = add(report.lost, value)?;
+                }
+                Ok(true)
+            }
+            (Err(WalletError::MintRefuses { .. }), [_, _, ..]) if self.session(number)?.is_none() => Ok(false),
+            (other, _) => other.map(|()| true),
+        }
     }
 
     /// Runs an issue and adds what came of it to the report. Change that is not booked yet is no error.
@@ -163,12 +205,33 @@ impl Wallet {
             (Ok(amount), FundingRecord::Change { .. }) => report.change = add(report.change, amount)?,
             (Ok(_), FundingRecord::Voucher { .. }) => {}
             (Err(WalletError::MintRefuses { code }), FundingRecord::Change { payment }) if code == "change-unavailable" => {
-                let payment = self.store.payment(&payment.0)?.ok_or(WalletError::Damaged)?;
-                report.change_waiting = add(report.change_waiting, payment.change)?;
+                let mut payment = self.store.payment(&payment.0)?.ok_or(WalletError::Damaged)?;
+                if payment.deposit_by < now() {
+                    // Delivered and never deposited, and too late for it now: there is no change, but all of the tokens.
+                    payment.change_taken = true;
+                    self.store.change(|change| Self::free_tokens(change, &payment))?;
+                } else {
+                    report.change_waiting = add(report.change_waiting, payment.change)?;
+                }
             }
             (Err(error), _) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Forgets a token that was spent before. If it had left in a payment, the publisher has deposited that, whatever it had answered, or
+    /// its answer was lost: then the payment stands, with its change. `false` if no payment explains it.
+    fn forget_spent(&self, token: &SpentKey) -> Result<bool, WalletError> {
+        let holds = |payment: &PaymentRecord| payment.tokens.iter().any(|held| held.spent_key() == *token);
+        let payment = self.store.payments()?.into_iter().find(holds);
+        self.store.change(|change| {
+            change.remove_token(token)?;
+            let Some(mut payment) = payment else { return Ok(false) };
+            payment.state = PaymentState::Delivered { settled: true };
+            payment.change_taken = false;
+            change.put_payment(&payment)?;
+            Ok(true)
+        })
     }
 
     /// A payment without an answer whose deadline has passed can no longer be booked: its tokens may be refreshed.
@@ -195,6 +258,7 @@ impl Wallet {
 
     /// The newest keyset that issues; asks the mint for its list if none does.
     async fn issuing_keyset(&mut self) -> Result<Keyset, WalletError> {
+        self.refuse_fork()?;
         if self.keysets.issuing(&self.unit, now()).is_none() {
             self.update_keysets().await?;
         }
@@ -256,15 +320,22 @@ impl Wallet {
         })
     }
 
+    fn session(&self, number: u64) -> Result<Option<SessionRecord>, WalletError> {
+        Ok(self.store.sessions()?.into_iter().find(|(known, _)| *known == number).map(|(_, record)| record))
+    }
+
     /// Carries a recorded issue to its end; returns the value of the tokens.
     async fn run(&mut self, number: u64) -> Result<Amount, WalletError> {
         for _ in 0..MOST_SESSIONS {
-            let sessions = self.store.sessions()?;
-            let (_, record) = sessions.into_iter().find(|(known, _)| *known == number).ok_or(WalletError::Damaged)?;
+            let record = self.session(number)?.ok_or(WalletError::Damaged)?;
             match self.run_once(number, &record).await {
                 Err(WalletError::MintRefuses { code }) if code == "session-gone" => self.renew(number, record).await?,
                 Err(WalletError::MintRefuses { code }) => {
-                    self.abandon(number, &record)?;
+                    // Before the issue request is stored nothing can be booked, whoever refuses.
+                    let stored = self.session(number)?.ok_or(WalletError::Damaged)?;
+                    if stored.exchange.is_none() || NOTHING_BOOKED.contains(&code.as_str()) {
+                        self.abandon(number, &record)?;
+                    }
                     return Err(WalletError::MintRefuses { code });
                 }
                 Err(other) => return Err(other),

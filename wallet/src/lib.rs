@@ -27,6 +27,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use farthing_protocol::amount::{Amount, Unit};
+use farthing_protocol::error::KeysetError;
 use farthing_protocol::group::Point;
 use farthing_protocol::keyset::KeysetList;
 use farthing_protocol::seed::WalletSeed;
@@ -106,7 +107,8 @@ impl Wallet {
         options: ClientOptions,
         rng: StdRng,
     ) -> Result<Self, WalletError> {
-        let unit = keysets.keysets().last().ok_or(WalletError::Damaged)?.unit().clone();
+        // The first keyset's, which no later one can change: a keyset of another unit must not turn what is held into something else.
+        let unit = keysets.keysets().first().ok_or(WalletError::Damaged)?.unit().clone();
         Ok(Self { store, mint: MintClient::new(mint, &options)?, options, root, seed, keysets, unit, rng })
     }
 
@@ -183,8 +185,10 @@ impl Wallet {
     /// Fetches the mint's keyset list and takes it if it continues the one known.
     ///
     /// # Errors
-    /// [`WalletError::Keysets`]: the mint has signed two lists, or this one is not signed; both are kept as evidence.
+    /// [`WalletError::Keysets`]: this list is not signed, or does not continue the one known. If the mint has signed two, both are kept as
+    /// evidence, and nothing is bought or paid any more.
     pub async fn update_keysets(&mut self) -> Result<(), WalletError> {
+        self.refuse_fork()?;
         let frame = self.mint.keysets().await?;
         match self.keysets.follow(&frame) {
             Ok(newer) => {
@@ -193,10 +197,27 @@ impl Wallet {
                 Ok(())
             }
             Err(error) => {
-                self.store.keep_refused_keysets(&frame)?;
+                if error == KeysetError::Forked {
+                    self.store.keep_fork(&frame)?;
+                }
                 Err(error.into())
             }
         }
+    }
+
+    /// Two lists the mint has signed that contradict each other, if it did: the one this wallet knows, and the other.
+    ///
+    /// # Errors
+    /// [`WalletError`] if the store does not answer.
+    pub fn forked_keysets(&self) -> Result<Option<[KeysetListFrame; 2]>, WalletError> {
+        let Some(other) = self.store.fork()? else { return Ok(None) };
+        let other = KeysetListFrame::from_bytes(&other).map_err(|_| WalletError::Damaged)?;
+        Ok(Some([self.keysets.to_frame(), other]))
+    }
+
+    /// A mint that has shown two lists may be telling readers apart by their keys: nothing new is begun with it.
+    fn refuse_fork(&self) -> Result<(), WalletError> {
+        if self.store.fork()?.is_some() { Err(KeysetError::Forked.into()) } else { Ok(()) }
     }
 }
 

@@ -260,9 +260,15 @@ async fn pay(wallet: &mut Wallet, url: &Url, options: PayOptions, yes: bool, out
     eprintln!("{}", summary(&delivery, &unit.display(delivery.amount)));
     if output.is_none() {
         let mut out = std::io::stdout();
-        out.write_all(&delivery.body).and_then(|()| out.flush()).map_err(|_| Failure::Output)?;
+        let body = if out.is_terminal() { harmless(&delivery.body).into_bytes() } else { delivery.body };
+        out.write_all(&body).and_then(|()| out.flush()).map_err(|_| Failure::Output)?;
     }
     Ok(())
+}
+
+/// A page as a terminal may show it: what a site sends must not steer the reader's terminal.
+fn harmless(page: &[u8]) -> String {
+    String::from_utf8_lossy(page).chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }
 
 fn summary(delivery: &Delivery, price: &str) -> String {
@@ -310,4 +316,15 @@ fn history(wallet: &Wallet, json: bool) -> Result<(), Failure> {
         };
         if payments.is_empty() { "Nothing was paid yet.".into() } else { payments.iter().map(line).collect::<Vec<_>>().join("\n") }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn no_page_steers_the_terminal() {
+        let page = b"\x1b]0;title\x07one\r\n\ttwo\x1b[2J\xc2\x9b31m\x9b\x08 \xc3\xa9";
+        assert_eq!(harmless(page), "]0;titleone\n\ttwo[2J31m\u{fffd} \u{e9}");
+    }
 }

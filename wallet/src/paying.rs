@@ -82,6 +82,7 @@ impl Wallet {
         if let Some(delivery) = self.finish(url).await? {
             return Ok(delivery);
         }
+        self.refuse_fork()?;
         let page = get_freely(url, &self.options).await?;
         if (200..300).contains(&page.status) {
             return Ok(free(page));
@@ -138,6 +139,11 @@ impl Wallet {
             return Ok(delivered(page, paid, DeliveryKind::ReadAgain, Amount::ZERO));
         }
         let Problem { code, .. } = Problem::read(&page.body);
+        if page.status == 402 && ["reread-unknown", "access-expired"].contains(&code.as_str()) {
+            // The publisher knows nothing of it any more: asking for it for ever would keep the reader from ever buying it again.
+            let over = PaymentRecord { access_until: now(), ..paid.clone() };
+            self.store.change(|change| change.put_payment(&over))?;
+        }
         Err(if page.status == 402 { WalletError::PaymentRefused { code, proof: None } } else { WalletError::PublisherBusy { code } })
     }
 
@@ -157,8 +163,12 @@ impl Wallet {
         if Amount::checked_sum(reserve).is_none_or(|sum| sum < amount) {
             return Err(WalletError::NotEnough);
         }
-        self.refresh(false).await?;
-        self.pick(newest, amount)?.ok_or(WalletError::NotEnough)
+        // What some tokens failed at may not matter to this payment.
+        let refreshed = self.refresh(false).await;
+        match self.pick(newest, amount)? {
+            Some(tokens) => Ok(tokens),
+            None => Err(refreshed.err().unwrap_or(WalletError::NotEnough)),
+        }
     }
 
     fn pick(&self, newest: u64, amount: Amount) -> Result<Option<Vec<(SpentKey, TokenRecord)>>, WalletError> {

@@ -21,6 +21,9 @@ use crate::records::{PaymentRecord, SessionRecord, TokenRecord};
 
 const FILE: &str = "wallet.redb";
 
+/// A keyset list that contradicts the one known.
+const FORK: &str = "forked keysets";
+
 const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
 const TOKENS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("tokens");
 const SESSIONS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("sessions");
@@ -206,9 +209,15 @@ impl Store {
         self.set_meta("keysets", &keysets.to_frame().to_bytes())
     }
 
-    /// Keeps a list that was refused: beside the one we have, it may prove that the mint signed two.
-    pub(crate) fn keep_refused_keysets(&self, frame: &KeysetListFrame) -> Result<(), WalletError> {
-        self.set_meta("refused keysets", &frame.to_bytes())
+    /// Keeps a list that contradicts the one we have: together they prove that the mint signed two. The first one stays.
+    pub(crate) fn keep_fork(&self, frame: &KeysetListFrame) -> Result<(), WalletError> {
+        if self.fork()?.is_some() { Ok(()) } else { self.set_meta(FORK, &frame.to_bytes()) }
+    }
+
+    pub(crate) fn fork(&self) -> Result<Option<Vec<u8>>, WalletError> {
+        let read = self.database.begin_read().map_err(storage)?;
+        let table = read.open_table(META).map_err(storage)?;
+        Ok(table.get(FORK).map_err(storage)?.map(|value| value.value().to_vec()))
     }
 
     /// All tokens, ascending by keyset and denomination.

@@ -16,8 +16,8 @@ use crate::side;
 use crate::signer::system_rng;
 use crate::store::{LedgerError, PaymentBooked, PaymentBooking};
 
-/// How many marks ahead of the ledger are looked at in one second; honest verifiers send one only after a restored backup.
-const MARKS_A_SECOND: u64 = 10;
+/// How many invented marks ahead of the ledger are looked at in one minute: guessing the 24 bits of a seal takes years.
+const GUESSES_A_MINUTE: u64 = 10;
 
 /// One payment on its way.
 enum Step {
@@ -135,7 +135,7 @@ impl Operations {
         if seen.sequence <= known.sequence {
             return Ok(());
         }
-        if !self.may_try_mark(now) {
+        if !self.count_guess(now) {
             return Err(OperationError::Overloaded);
         }
         let Some(sequence) = self.signer.sequence_of(&seen) else {
@@ -143,6 +143,7 @@ impl Operations {
             tracing::warn!("a deposit named a mark that this mint did not make");
             return Ok(());
         };
+        self.uncount_guess(now);
         // Another process may have taken the ledger further than this one knows.
         let own = self.ledger.position().await?.sequence;
         self.sequence.fetch_max(own, Ordering::SeqCst);
@@ -154,13 +155,21 @@ impl Operations {
         Ok(())
     }
 
-    /// Whoever guesses at marks gets few tries a second.
-    fn may_try_mark(&self, now: u64) -> bool {
+    /// Whoever guesses at marks gets few tries; `false` if there are none left.
+    fn count_guess(&self, now: u64) -> bool {
+        let minute = now / 60;
         let update = |packed: u64| {
-            let count = if packed >> 16 == now { packed & 0xffff } else { 0 };
-            (count < MARKS_A_SECOND).then_some((now << 16) | (count + 1))
+            let count = if packed >> 16 == minute { packed & 0xffff } else { 0 };
+            (count < GUESSES_A_MINUTE).then_some((minute << 16) | (count + 1))
         };
-        self.marks_tried.fetch_update(Ordering::SeqCst, Ordering::SeqCst, update).is_ok()
+        self.marks_guessed.fetch_update(Ordering::SeqCst, Ordering::SeqCst, update).is_ok()
+    }
+
+    /// It was no guess.
+    fn uncount_guess(&self, now: u64) {
+        let update = |packed: u64| (packed >> 16 == now / 60 && packed & 0xffff > 0).then(|| packed - 1);
+        // Another minute has begun: there is nothing to give back.
+        let _ = self.marks_guessed.fetch_update(Ordering::SeqCst, Ordering::SeqCst, update);
     }
 }
 

@@ -40,7 +40,7 @@ impl Operations {
         }
         self.check_funding_keysets(open.funding(), now)?;
         let outputs = open.plan().denominations.len();
-        if !self.sessions.has_room(outputs, now) {
+        if !self.sessions.has_room(outputs, open.plan().amount()?, now) {
             return Err(OperationError::TooManySessions);
         }
         let (root, table) = (*self.root(), self.table.clone());

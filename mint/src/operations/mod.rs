@@ -38,8 +38,8 @@ pub struct Operations {
     sequence: AtomicU64,
     /// Set for good once a verifier has shown that the ledger lost something.
     behind: AtomicBool,
-    /// Marks ahead of the ledger that were looked at in this second: second * 2^16 + count.
-    marks_tried: AtomicU64,
+    /// Invented marks ahead of the ledger that were looked at in this minute: minute * 2^16 + count.
+    marks_guessed: AtomicU64,
     clock: ServiceClock,
     sessions: Sessions,
     admitted: Arc<Semaphore>,
@@ -70,7 +70,7 @@ impl Operations {
             ledger_id: position.ledger,
             sequence: AtomicU64::new(position.sequence),
             behind: AtomicBool::new(false),
-            marks_tried: AtomicU64::new(0),
+            marks_guessed: AtomicU64::new(0),
             clock,
             sessions: Sessions::new(limits.sessions, limits.session_outputs),
             admitted: Arc::new(Semaphore::new(limits.requests)),

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use farthing_protocol::amount::Amount;
 use farthing_protocol::issue::CheckedOpen;
 use farthing_protocol::wire::OpenResponseFrame;
 
@@ -54,13 +55,13 @@ impl Sessions {
         Some(session)
     }
 
-    /// Whether there is room for a session of so many outputs.
-    pub(super) fn has_room(&self, outputs: usize, now: u64) -> bool {
+    /// Whether there is room for a session of so many outputs, or could be made for one of this amount.
+    pub(super) fn has_room(&self, outputs: usize, amount: Amount, now: u64) -> bool {
         let mut table = self.table();
         if table.full(self, outputs) {
             table.sweep(now);
         }
-        !table.full(self, outputs)
+        !table.full(self, outputs) || table.smallest(amount).is_some()
     }
 
     /// The answer to an earlier open request that asked for the same, if its session is still open.
@@ -90,7 +91,7 @@ impl Sessions {
             return Err(OperationError::SessionBusy(other.expires.saturating_sub(now).max(1)));
         }
         let outputs = session.open.plan().denominations.len();
-        if table.full(self, outputs) || table.by_id.contains_key(&session.id) {
+        if table.by_id.contains_key(&session.id) || !table.make_room(self, outputs, session.open.amount(), now) {
             return Err(OperationError::TooManySessions);
         }
         table.outputs += outputs;
@@ -115,6 +116,26 @@ impl Sessions {
 impl Table {
     fn full(&self, limits: &Sessions, outputs: usize) -> bool {
         self.by_id.len() >= limits.most || self.outputs + outputs > limits.most_outputs
+    }
+
+    /// Makes room at the cost of smaller sessions, whose owners are told that they are gone and open others. Keeping all places taken
+    /// then takes as much money as those have who are kept out, not one smallest token a place.
+    fn make_room(&mut self, limits: &Sessions, outputs: usize, amount: Amount, now: u64) -> bool {
+        if self.full(limits, outputs) {
+            self.sweep(now);
+        }
+        while self.full(limits, outputs) {
+            let Some(id) = self.smallest(amount) else { return false };
+            self.remove(&id);
+        }
+        true
+    }
+
+    /// The smallest session below an amount, of those that are not being answered.
+    fn smallest(&self, below: Amount) -> Option<SessionId> {
+        let waits = |session: &&Arc<Session>| session.nonces.try_lock().is_ok_and(|nonces| nonces.is_some());
+        let smaller = self.by_id.values().filter(|session| session.open.amount() < below);
+        smaller.filter(waits).min_by_key(|session| session.open.amount()).map(|session| session.id)
     }
 
     /// The open session that one of these keys funds.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse, Response};
@@ -13,7 +13,7 @@ use axum::routing::get;
 use farthing_protocol::amount::{Amount, Unit};
 use farthing_protocol::group::Point;
 use farthing_verifier::store::RedbStore;
-use farthing_verifier::{ChallengeSecret, Offer, PaymentLayer, Price, Verifier, VerifierConfig};
+use farthing_verifier::{ChallengeSecret, Offer, Paid, PaymentLayer, Price, Verifier, VerifierConfig};
 use tokio::net::TcpListener;
 use url::Url;
 
@@ -81,10 +81,12 @@ async fn front_page(State(articles): State<Arc<Vec<Article>>>) -> Html<String> {
     Html(page("The newsstand", &format!("<ul>{items}</ul><p><a href=\"/tips\">The tip jar</a></p>")))
 }
 
-async fn article(State(articles): State<Arc<Vec<Article>>>, Path(slug): Path<String>) -> Response {
+/// The router decodes `/articles/%61` to `a`, and the prices do not: what is for sale is served to a request that was paid for, and to
+/// no other, however it is spelt.
+async fn article(State(articles): State<Arc<Vec<Article>>>, Path(slug): Path<String>, paid: Option<Extension<Paid>>) -> Response {
     match articles.iter().find(|article| article.slug == slug) {
-        Some(article) => Html(page(&article.title, &article.html)).into_response(),
-        None => StatusCode::NOT_FOUND.into_response(),
+        Some(article) if paid.is_some() => Html(page(&article.title, &article.html)).into_response(),
+        _ => StatusCode::NOT_FOUND.into_response(),
     }
 }
 

@@ -2,4 +2,5 @@
 
 mod command;
 mod flows;
+mod hostile;
 mod stage;

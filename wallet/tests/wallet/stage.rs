@@ -1,5 +1,6 @@
 //! A real mint and a real publisher on free ports, behind a switch that loses requests or answers.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -28,19 +29,30 @@ pub enum Fault {
     RequestLost,
     /// It is worked on in full, and the answer is lost.
     AnswerLost,
+    /// It is worked on in full, and something in between answers with this status and problem code instead.
+    Answered(u16, &'static str),
+    /// All is well.
+    Nothing,
+    /// It never arrives, and something in between answers so.
+    Refused(u16, &'static str),
 }
 
 /// Faults waiting to happen.
 #[derive(Default)]
 pub struct Switch {
-    next: Mutex<Option<(&'static str, Fault)>>,
+    next: Mutex<VecDeque<(&'static str, Fault)>>,
     replay: Mutex<Option<Vec<u8>>>,
 }
 
 impl Switch {
     /// The next request to this path suffers this.
     pub fn arm(&self, path: &'static str, fault: Fault) {
-        *self.next.lock().unwrap() = Some((path, fault));
+        *self.next.lock().unwrap() = VecDeque::from([(path, fault)]);
+    }
+
+    /// After what is armed already, one more.
+    pub fn then(&self, path: &'static str, fault: Fault) {
+        self.next.lock().unwrap().push_back((path, fault));
     }
 
     /// Every later session is opened with this answer: a mint that repeats its commitments.
@@ -65,16 +77,14 @@ fn broken() -> Response {
     Response::new(Body::new(Cut))
 }
 
+fn problem(status: u16, code: &str) -> Response {
+    Response::builder().status(status).body(Body::from(format!("{{\"code\":\"{code}\"}}"))).unwrap()
+}
+
 async fn suffer(State(switch): State<Arc<Switch>>, request: Request, next: Next) -> Response {
     let fault = {
         let mut armed = switch.next.lock().unwrap();
-        match *armed {
-            Some((path, fault)) if request.uri().path().starts_with(path) => {
-                *armed = None;
-                Some(fault)
-            }
-            _ => None,
-        }
+        armed.pop_front_if(|(path, _)| request.uri().path().starts_with(*path)).map(|(_, fault)| fault)
     };
     if fault == Some(Fault::RequestLost) {
         return broken();
@@ -84,8 +94,15 @@ async fn suffer(State(switch): State<Arc<Switch>>, request: Request, next: Next)
     if let Some(body) = replayed {
         return Response::builder().header("content-type", "application/vnd.farthing").body(Body::from(body)).unwrap();
     }
+    if let Some(Fault::Refused(status, code)) = fault {
+        return problem(status, code);
+    }
     let response = next.run(request).await;
-    if fault == Some(Fault::AnswerLost) { broken() } else { response }
+    match fault {
+        Some(Fault::AnswerLost) => broken(),
+        Some(Fault::Answered(status, code)) => problem(status, code),
+        _ => response,
+    }
 }
 
 /// Everything a reader deals with.

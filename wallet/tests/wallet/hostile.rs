@@ -1,0 +1,266 @@
+//! Mints, publishers and go-betweens that lie: what they may cost the reader, and what never.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::stage::{Fault, Stage, options, pay};
+use axum::response::{IntoResponse, Response};
+use base64ct::{Base64UrlUnpadded, Encoding};
+use farthing_protocol::amount::{Amount, Unit};
+use farthing_protocol::error::KeysetError;
+use farthing_protocol::http::{ChargeRequest, INTENT, METHOD, MethodDetails};
+use farthing_protocol::keyset::{KeysetList, Proposal, Windows};
+use farthing_protocol::proof::LoneKey;
+use farthing_protocol::voucher::VoucherCode;
+use farthing_protocol::wire::Frame;
+use farthing_wallet::{ClientOptions, DeliveryKind, PaymentState, Wallet, WalletError};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::io::AsyncReadExt;
+
+fn units(units: u64) -> Amount {
+    Amount::from_units(units)
+}
+
+#[tokio::test]
+async fn a_gateways_refusal_of_an_issue_that_was_booked_loses_nothing() {
+    for (status, code) in [(403, ""), (404, "not-found"), (302, ""), (413, "body-too-large")] {
+        let stage = Stage::set().await;
+        let mut wallet = stage.new_wallet().await;
+        let voucher = stage.voucher(1_000).await;
+        stage.mint_switch.arm("/v1/issue", Fault::Answered(status, code));
+        let refused = wallet.topup(&voucher).await;
+        assert!(matches!(refused, Err(WalletError::MintRefuses { .. })), "{refused:?}");
+        stage.assert_conserved(&wallet).await;
+        assert_eq!(wallet.topup(&voucher).await.unwrap(), units(1_000), "{status}");
+        stage.assert_conserved(&wallet).await;
+        // The same for tokens.
+        stage.mint_switch.arm("/v1/issue", Fault::Answered(status, code));
+        assert!(wallet.refresh(true).await.is_err());
+        wallet.refresh(false).await.unwrap();
+        assert_eq!(wallet.balance().unwrap().spendable, units(1_000));
+        stage.assert_conserved(&wallet).await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_the_mint_will_not_take_back_keeps_no_other_from_being_refreshed() {
+    let stage = Stage::set().await;
+    let mut wallet = stage.new_wallet().await;
+    wallet.topup(&stage.voucher(1_000).await).await.unwrap();
+    let tokens = wallet.balance().unwrap().tokens;
+    assert!(tokens > 3);
+    pay(&mut wallet, &stage.url("/articles/999")).await.unwrap();
+    wallet.topup(&stage.voucher(1_000).await).await.unwrap();
+    // The first token is past its keyset's refresh: it spoils its group, and it is refused again by itself.
+    let closed = Fault::Refused(409, "keyset-not-refreshing");
+    stage.mint_switch.arm("/v1/commitments", closed);
+    stage.mint_switch.then("/v1/commitments", closed);
+    let report = wallet.refresh(true).await;
+    assert!(matches!(&report, Err(WalletError::MintRefuses { code }) if code == "keyset-not-refreshing"), "{report:?}");
+    let balance = wallet.balance().unwrap();
+    assert!(!balance.spendable.is_zero() && !balance.to_refresh.is_zero(), "{balance:?}");
+    assert_eq!(Amount::checked_sum([balance.spendable, balance.to_refresh]), Some(units(1_001)));
+    stage.assert_conserved(&wallet).await;
+}
+
+/// Buys 1 + 2 + 2 and spends the one.
+async fn only_twos(stage: &Stage, wallet: &mut Wallet) {
+    wallet.topup(&stage.voucher(5).await).await.unwrap();
+    assert_eq!(pay(wallet, &stage.url("/articles/1")).await.unwrap().change, Amount::ZERO);
+}
+
+#[tokio::test]
+async fn a_publisher_that_refuses_a_payment_and_deposits_it_does_not_burn_the_change() {
+    let stage = Stage::set().await;
+    let mut wallet = stage.new_wallet().await;
+    only_twos(&stage, &mut wallet).await;
+    let mut confirm = |_: &farthing_wallet::Offer, _: Amount| {
+        stage.publisher_switch.arm("/articles", Fault::Answered(402, "challenge-unknown"));
+        true
+    };
+    let refused = wallet.pay(&stage.url("/articles/1?b"), farthing_wallet::PayOptions::default(), &mut confirm).await;
+    assert!(matches!(refused, Err(WalletError::PaymentRefused { .. })), "{refused:?}");
+    assert_eq!(stage.mint.publisher_balance(&stage.publisher).await.unwrap(), Some(units(2)));
+    assert!(matches!(wallet.history().unwrap()[1].state, PaymentState::Refused { .. }));
+    let report = wallet.refresh(false).await.unwrap();
+    assert_eq!((report.change, report.lost), (units(1), Amount::ZERO));
+    assert_eq!(wallet.balance().unwrap().spendable, units(3));
+    stage.assert_conserved(&wallet).await;
+    // What was paid for can be read.
+    assert_eq!(pay(&mut wallet, &stage.url("/articles/1?b")).await.unwrap().kind, DeliveryKind::ReadAgain);
+}
+
+fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// A site that delivers to whoever sends anything, and never deposits.
+async fn generous_site(stage: &Stage, head: [u8; 32], deposit_by: u64) -> url::Url {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let name = listener.local_addr().unwrap().to_string();
+    let page = format!("http://{name}/page");
+    let encode = |bytes: &[u8]| Base64UrlUnpadded::encode_string(bytes);
+    let request = ChargeRequest {
+        amount: "1".into(),
+        currency: "eur/100000".into(),
+        recipient: name.clone(),
+        external_id: "page".into(),
+        method_details: MethodDetails {
+            mint: stage.mint_url.to_string(),
+            keysets: encode(&head),
+            title: "A page".into(),
+            access: 3_600,
+            resource: encode(&Sha256::digest(page.as_bytes())),
+            deposit_by,
+            minimum: None,
+            maximum: None,
+        },
+    };
+    let expires = OffsetDateTime::from_unix_timestamp(i64::try_from(unix_now() + 60).unwrap()).unwrap().format(&Rfc3339).unwrap();
+    let request = mpp::Base64UrlJson::from_typed(&request).unwrap();
+    let challenge =
+        mpp::PaymentChallenge::with_secret_key_full("secret", &name, METHOD, INTENT, request, Some(&expires), None, None, None, None);
+    let challenge = mpp::format_www_authenticate(&challenge).unwrap();
+    let serve = move |headers: http::HeaderMap| async move {
+        if headers.contains_key("authorization") {
+            return "the page".into_response();
+        }
+        (http::StatusCode::PAYMENT_REQUIRED, [("www-authenticate", challenge)], "pay").into_response() as Response
+    };
+    let app = axum::Router::new().route("/page", axum::routing::get(serve));
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    page.parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_publisher_that_delivers_and_never_deposits_does_not_burn_the_change() {
+    let stage = Stage::set().await;
+    let mut wallet = stage.new_wallet().await;
+    only_twos(&stage, &mut wallet).await;
+    let page = generous_site(&stage, wallet.keysets().head(), unix_now() + 2).await;
+    let paid = pay(&mut wallet, &page).await.unwrap();
+    assert_eq!((paid.kind, paid.change), (DeliveryKind::Paid, units(1)));
+    assert_eq!(wallet.refresh(false).await.unwrap().change_waiting, units(1));
+    tokio::time::sleep(Duration::from_millis(3_100)).await;
+    assert_eq!(wallet.refresh(false).await.unwrap().refreshed, units(2));
+    assert_eq!(wallet.balance().unwrap().spendable, units(4));
+    stage.assert_conserved(&wallet).await;
+    assert_eq!(wallet.history().unwrap()[1].state, PaymentState::Delivered { settled: false });
+}
+
+/// A mint that serves nothing but the keyset list it is told to.
+async fn list_server() -> (url::Url, Arc<Mutex<Vec<u8>>>) {
+    let list = Arc::new(Mutex::new(Vec::new()));
+    let shown = Arc::clone(&list);
+    let serve = axum::routing::get(move || async move { shown.lock().unwrap().clone() });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let app = axum::Router::new().route("/v1/keysets", serve);
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    (url, list)
+}
+
+fn announce(list: &mut KeysetList, currency: &str, root: &LoneKey) {
+    let mut rng = rand::rng();
+    let published = unix_now() - 2 * 86_400 + list.keysets().len() as u64;
+    let from = published + 86_400;
+    let proposal = Proposal {
+        published,
+        unit: Unit::new(currency, 5).unwrap(),
+        windows: Windows {
+            issue_from: from,
+            issue_until: from + 30 * 86_400,
+            spend_until: from + 60 * 86_400,
+            refresh_until: from + 90 * 86_400,
+            deposit_until: from + 90 * 86_400,
+        },
+        receipt_key: *LoneKey::generate(&mut rng).public(),
+        keys: vec![(units(1), *LoneKey::generate(&mut rng).public())],
+    };
+    list.announce(proposal, root, &mut rng).unwrap();
+}
+
+#[tokio::test]
+async fn a_forked_keyset_list_stops_the_wallet_for_good_and_its_evidence_stays() {
+    let (url, shown) = list_server().await;
+    let root = LoneKey::generate(&mut rand::rng());
+    let (mut one, mut two) = (KeysetList::new(*root.public()), KeysetList::new(*root.public()));
+    announce(&mut one, "eur", &root);
+    announce(&mut two, "eur", &root);
+    *shown.lock().unwrap() = one.to_frame().to_bytes();
+    let directory = tempfile::tempdir().unwrap();
+    let mut wallet = Wallet::init(&directory.path().join("wallet"), url, *root.public(), options()).await.unwrap();
+    wallet.update_keysets().await.unwrap();
+    assert!(wallet.forked_keysets().unwrap().is_none());
+    *shown.lock().unwrap() = two.to_frame().to_bytes();
+    let forked = wallet.update_keysets().await;
+    assert!(matches!(forked, Err(WalletError::Keysets(KeysetError::Forked))), "{forked:?}");
+    // The mint takes it back, and then shows something that is no list of its own.
+    for later in [one.to_frame(), KeysetList::new(*root.public()).to_frame()] {
+        *shown.lock().unwrap() = later.to_bytes();
+        assert!(matches!(wallet.update_keysets().await, Err(WalletError::Keysets(KeysetError::Forked))));
+    }
+    drop(wallet);
+    let mut wallet = Wallet::open(&directory.path().join("wallet"), options()).unwrap();
+    assert!(wallet.forked_keysets().unwrap().is_some_and(|[known, other]| known == one.to_frame() && other == two.to_frame()));
+    // No token is bought or paid any more.
+    let topup = wallet.topup(&VoucherCode::generate(&mut rand::rng())).await;
+    assert!(matches!(topup, Err(WalletError::Keysets(KeysetError::Forked))), "{topup:?}");
+    let paid = pay(&mut wallet, &"http://127.0.0.1:1/".parse().unwrap()).await;
+    assert!(matches!(paid, Err(WalletError::Keysets(KeysetError::Forked))), "{paid:?}");
+}
+
+#[tokio::test]
+async fn a_keyset_of_another_unit_does_not_change_what_the_wallet_counts_in() {
+    let (url, shown) = list_server().await;
+    let root = LoneKey::generate(&mut rand::rng());
+    let mut list = KeysetList::new(*root.public());
+    announce(&mut list, "eur", &root);
+    *shown.lock().unwrap() = list.to_frame().to_bytes();
+    let directory = tempfile::tempdir().unwrap();
+    let mut wallet = Wallet::init(&directory.path().join("wallet"), url, *root.public(), options()).await.unwrap();
+    announce(&mut list, "jpy", &root);
+    *shown.lock().unwrap() = list.to_frame().to_bytes();
+    wallet.update_keysets().await.unwrap();
+    drop(wallet);
+    let wallet = Wallet::open(&directory.path().join("wallet"), options()).unwrap();
+    assert_eq!(wallet.unit().name(), "eur/100000");
+}
+
+#[tokio::test]
+async fn a_proxy_that_cannot_be_used_is_never_gone_around() {
+    let stage = Stage::set().await;
+    for proxy in ["socks5h://127.0.0.1:1", "socks4://127.0.0.1:1", "http://127.0.0.1:1", "ftp://127.0.0.1:1"] {
+        let options = ClientOptions { proxy: Some(proxy.parse().unwrap()), ..options() };
+        let made = Wallet::init(&stage.directory.path().join("other"), stage.mint_url.clone(), stage.mint.root(), options).await;
+        assert!(made.is_err(), "{proxy}");
+    }
+    // A SOCKS proxy is spoken to in SOCKS, and asked for the name.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = format!("socks5h://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let greeted = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read_u8().await.unwrap()
+    });
+    let options = ClientOptions { proxy: Some(proxy), ..options() };
+    let made = Wallet::init(&stage.directory.path().join("other"), stage.mint_url.clone(), stage.mint.root(), options).await;
+    assert!(made.is_err());
+    assert_eq!(greeted.await.unwrap(), 5);
+}
+
+#[tokio::test]
+async fn a_publisher_that_has_forgotten_a_payment_can_be_paid_again() {
+    let stage = Stage::set().await;
+    let mut wallet = stage.new_wallet().await;
+    wallet.topup(&stage.voucher(100).await).await.unwrap();
+    let url = stage.url("/articles/5");
+    assert_eq!(pay(&mut wallet, &url).await.unwrap().kind, DeliveryKind::Paid);
+    for (code, then) in [("challenge-expired", DeliveryKind::ReadAgain), ("reread-unknown", DeliveryKind::Paid)] {
+        stage.publisher_switch.arm("/articles", Fault::Nothing);
+        stage.publisher_switch.then("/articles", Fault::Refused(402, code));
+        assert!(matches!(pay(&mut wallet, &url).await, Err(WalletError::PaymentRefused { .. })));
+        assert_eq!(pay(&mut wallet, &url).await.unwrap().kind, then, "{code}");
+    }
+}
