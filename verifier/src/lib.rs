@@ -56,6 +56,7 @@
 //! A paid request is no identified person, and an *accepted* payment (deferred mode) is not yet money.
 
 mod check;
+mod checker;
 mod clock;
 mod config;
 mod error;
