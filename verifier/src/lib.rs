@@ -67,6 +67,8 @@ mod offer;
 mod outbox;
 mod page;
 mod payment_scheme;
+#[cfg(feature = "sidecar")]
+pub mod sidecar;
 mod statistics;
 pub mod store;
 mod verifier;

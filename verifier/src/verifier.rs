@@ -299,6 +299,15 @@ impl<S: Store> Verifier<S> {
         Ok(self.inner.store.totals().await?)
     }
 
+    /// Whether payments can be decided now: the store answers, and there are keysets to go by. The mint may be away.
+    ///
+    /// # Errors
+    /// [`VerifierError::Store`], or [`VerifierError::MintUnavailable`] without a keyset list to trust.
+    pub async fn ready(&self) -> Result<(), VerifierError> {
+        self.inner.store.totals().await?;
+        self.inner.keysets.trusted().map(|_| ()).map_err(|_| VerifierError::MintUnavailable)
+    }
+
     /// How often something happened since the start.
     pub fn statistics(&self) -> Statistics {
         self.inner.counters.read()
