@@ -1,10 +1,10 @@
 //! What a payment costs a verifier: from the `Authorization` value to a durable claim in redb, without the mint.
 //!
 //! The mint behind it takes connections and never answers, so that what is measured is parse, HMAC, look-up, curve work, one durable
-//! commit. `one` is a lone reader's latency; `64 at once` are 64 readers whose claims share commits.
+//! commit. `one` is a lone reader's latency; `64 at once` are 64 readers whose checks share batches and whose claims share commits; its
+//! last figure counts tokens, six a payment. `8 callers` pay one payment after the other, each: the median of a single payment is printed.
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
@@ -71,17 +71,18 @@ impl Bench {
         Self { runtime, verifier, resource, offer, world, _directory: directory }
     }
 
-    fn credentials(&mut self, count: usize) -> Vec<String> {
-        let mut credentials = Vec::with_capacity(count);
-        for chunk in vec![5; count].chunks(256) {
-            for token in self.world.tokens(chunk) {
-                credentials.push(self.credential(token));
-            }
+    /// Payments of five units in so many tokens each.
+    fn credentials(&mut self, count: usize, tokens: usize) -> Vec<String> {
+        let denomination = if tokens == 1 { 5 } else { 1 };
+        let mut owned = Vec::with_capacity(count * tokens);
+        for chunk in vec![denomination; count * tokens].chunks(256) {
+            owned.extend(self.world.tokens(chunk));
         }
-        credentials
+        let mut owned = owned.into_iter();
+        (0..count).map(|_| owned.by_ref().take(tokens).collect()).map(|tokens| self.credential(tokens)).collect()
     }
 
-    fn credential(&mut self, token: OwnedToken) -> String {
+    fn credential(&mut self, tokens: Vec<OwnedToken>) -> String {
         let challenge = self.verifier.challenge(&self.offer, &self.resource, NOW).unwrap();
         let challenge = mpp::parse_www_authenticate(challenge.header().to_str().unwrap()).unwrap();
         let request: farthing_protocol::http::ChargeRequest = challenge.request.decode().unwrap();
@@ -100,7 +101,7 @@ impl Bench {
         let salt = [1; 32];
         let deposit_by = request.method_details.deposit_by;
         let terms = PaymentTerms { recipient: "news.example", amount: Amount::from_units(5), deposit_by, subject: echoed.subject(&salt) };
-        let (payment, _) = OwnedTokens::new(vec![token]).unwrap().pay(&terms, &mut self.world.rng).unwrap();
+        let (payment, _) = OwnedTokens::new(tokens).unwrap().pay(&terms, &mut self.world.rng).unwrap();
         let payload = Credential::Payment {
             payment: Base64UrlUnpadded::encode_string(&payment.to_frame().to_bytes()),
             salt: Base64UrlUnpadded::encode_string(&salt),
@@ -108,20 +109,14 @@ impl Bench {
         mpp::format_authorization(&PaymentCredential::new(challenge.to_echo(), payload)).unwrap()
     }
 
-    /// The time `count` groups of `size` concurrent payments take.
-    fn pay(&mut self, count: u64, size: usize) -> Duration {
+    /// The time `count` groups of `size` concurrent payments of `tokens` tokens take.
+    fn pay(&mut self, count: u64, size: usize, tokens: usize) -> Duration {
         let mut spent = Duration::ZERO;
         for _ in 0..count {
-            let credentials: Vec<Arc<str>> = self.credentials(size).into_iter().map(Arc::from).collect();
+            let credentials = self.credentials(size, tokens);
             let start = Instant::now();
             self.runtime.block_on(async {
-                let running: Vec<_> = credentials
-                    .into_iter()
-                    .map(|credential| {
-                        let (verifier, resource, offer) = (self.verifier.clone(), self.resource.clone(), self.offer.clone());
-                        tokio::spawn(async move { verifier.authorize(&credential, &resource, &offer).await.unwrap() })
-                    })
-                    .collect();
+                let running: Vec<_> = credentials.into_iter().map(|credential| tokio::spawn(self.caller(vec![credential]))).collect();
                 for paid in running {
                     black_box(paid.await.unwrap());
                 }
@@ -129,6 +124,20 @@ impl Bench {
             spent += start.elapsed();
         }
         spent
+    }
+
+    /// One caller who pays one payment after the other: the time each took.
+    fn caller(&self, credentials: Vec<String>) -> impl Future<Output = Vec<Duration>> + 'static {
+        let (verifier, resource, offer) = (self.verifier.clone(), self.resource.clone(), self.offer.clone());
+        async move {
+            let mut times = Vec::with_capacity(credentials.len());
+            for credential in credentials {
+                let start = Instant::now();
+                black_box(verifier.authorize(&credential, &resource, &offer).await.unwrap());
+                times.push(start.elapsed());
+            }
+            times
+        }
     }
 }
 
@@ -141,11 +150,33 @@ fn claims(criterion: &mut Criterion) {
         .sampling_mode(SamplingMode::Flat)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(2));
-    for (name, size) in [("one", 1), ("8 at once", 8), ("64 at once", 64)] {
-        group.throughput(Throughput::Elements(size as u64));
-        group.bench_function(name, |bencher| bencher.iter_custom(|count| bench.pay(count, size)));
+    let cases = [("one", 1, 1), ("8 at once", 8, 1), ("64 at once", 64, 1), ("64 at once, 6 tokens each", 64, 6)];
+    for (name, size, tokens) in cases {
+        group.throughput(Throughput::Elements((size * tokens) as u64));
+        group.bench_function(name, |bencher| bencher.iter_custom(|count| bench.pay(count, size, tokens)));
     }
     group.finish();
+    latency(&mut bench);
+}
+
+/// What one reader waits while seven others pay all the time.
+fn latency(bench: &mut Bench) {
+    const CALLERS: usize = 8;
+    const EACH: usize = 125;
+    let mut credentials = bench.credentials(CALLERS * EACH, 1);
+    let start = Instant::now();
+    let mut times: Vec<Duration> = bench.runtime.block_on(async {
+        let callers: Vec<_> = (0..CALLERS).map(|_| tokio::spawn(bench.caller(credentials.split_off(credentials.len() - EACH)))).collect();
+        let mut times = Vec::new();
+        for caller in callers {
+            times.extend(caller.await.unwrap());
+        }
+        times
+    });
+    let rate = f64::from(u32::try_from(times.len()).unwrap_or(u32::MAX)) / start.elapsed().as_secs_f64();
+    times.sort_unstable();
+    let at = |percent: usize| times[times.len() * percent / 100];
+    println!("8 callers, a payment each: median {:.0?}, 95 of 100 below {:.0?}; {rate:.0} payments a second\n", at(50), at(95));
 }
 
 /// What the layer adds to a request that needs no payment.

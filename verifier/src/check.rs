@@ -1,9 +1,9 @@
 //! From a credential to a claim, each step a type that only the step before can make. Cheap steps come first, curve arithmetic last.
 //!
 //! ```text
-//! Received --address--> Addressed --state--> Stated --first--> First --verify--> CheckedPayment --claim--> Claim
-//!   readable      realm, recipient,    frame, sums,     HMAC, price,    signatures,          spent keys, record,
-//!                 URL, method          duplicates, id   expiry          proof, keysets       deposit: one write
+//! Received --address--> Addressed --state--> Stated --first--> First --prepare--> Prepared --verify_all--> CheckedPayment --claim--> Claim
+//!   readable      realm, recipient,    frame, sums,     HMAC, price,    keysets,            signatures,            spent keys, record,
+//!                 URL, method          duplicates, id   expiry          windows, unit       proof, in batches      deposit: one write
 //!
 //!                                    \--reread--> StatedReread     HMAC, expiry; the proof needs the payment's record
 //! ```
@@ -18,7 +18,7 @@ use farthing_protocol::http::{ChargeRequest, Credential};
 use farthing_protocol::payment::{Deposit, Payment};
 use farthing_protocol::proof::{KeyList, KeyProof, PaymentId, Purpose, Statement};
 use farthing_protocol::settle::Refusal;
-use farthing_protocol::spending::{Checked, Spending};
+use farthing_protocol::spending::{Checked, Spending, verify_batch};
 use farthing_protocol::wire::{Frame, PaymentFrame, RereadFrame};
 use sha2::{Digest, Sha256};
 
@@ -185,11 +185,11 @@ impl First {
         self.0.spending.tokens().iter().all(|token| trusted.list.get(&token.keyset()).is_some())
     }
 
-    /// The curve work: every signature and the proof of spending.
-    pub(crate) fn verify(self, config: &VerifierConfig, trusted: &Trusted, now: u64) -> Result<CheckedPayment, Refused> {
-        let Stated { id, digest, deposit, spending, addressed } = self.0;
+    /// Checks what needs no curve arithmetic: the tokens' keysets, their unit and windows.
+    pub(crate) fn prepare(self, config: &VerifierConfig, trusted: &Trusted, now: u64) -> Result<Prepared, Refused> {
+        let First(stated) = self;
         let mut depositable = true;
-        for token in spending.tokens() {
+        for token in stated.spending.tokens() {
             let keyset = trusted.list.get(&token.keyset()).ok_or(ProofError::UnknownKeyset)?;
             if *keyset.unit() != config.unit {
                 return Err(Refused::refusal(Refusal::MixedUnits));
@@ -197,12 +197,41 @@ impl First {
             if !keyset.spendable_at(now) && !keyset.spendable_at(now.saturating_add(CLOCK_TOLERANCE)) {
                 return Err(Refused::refusal(Refusal::KeysetClosed));
             }
-            depositable &= keyset.depositable_at(deposit.payment().deposit_by());
+            depositable &= keyset.depositable_at(stated.deposit.payment().deposit_by());
         }
-        let checked = spending.verify(&trusted.table, &mut rand::rng())?;
-        let access = addressed.contents.request.method_details.access;
-        let (challenge, resource) = (addressed.contents.challenge, addressed.resource);
-        Ok(CheckedPayment { id, digest, deposit, checked, challenge, resource, access, depositable, now })
+        Ok(Prepared { stated, depositable, now })
+    }
+}
+
+/// A payment of which only signatures and proof are left to be checked.
+pub(crate) struct Prepared {
+    stated: Stated,
+    depositable: bool,
+    now: u64,
+}
+
+impl Prepared {
+    /// How many tokens it holds: what checking it costs.
+    pub(crate) fn tokens(&self) -> usize {
+        self.stated.spending.tokens().len()
+    }
+}
+
+/// The curve work: every signature and every proof of spending, in one batch. The answers come in the order of the payments.
+pub(crate) fn verify_all(payments: Vec<Prepared>, trusted: &Trusted) -> Vec<Result<CheckedPayment, Refused>> {
+    let count = payments.len();
+    let (spendings, rests): (Vec<_>, Vec<_>) = payments
+        .into_iter()
+        .map(|Prepared { stated: Stated { id, digest, deposit, spending, addressed }, depositable, now }| {
+            let access = addressed.contents.request.method_details.access;
+            let (challenge, resource) = (addressed.contents.challenge, addressed.resource);
+            let rest = move |checked| CheckedPayment { id, digest, deposit, checked, challenge, resource, access, depositable, now };
+            (spending, rest)
+        })
+        .unzip();
+    match verify_batch(spendings, &trusted.table, &mut rand::rng()) {
+        Ok(found) => found.into_iter().zip(rests).map(|(checked, rest)| Ok(rest(checked?))).collect(),
+        Err(error) => (0..count).map(|_| Err(error.into())).collect(),
     }
 }
 

@@ -145,7 +145,7 @@ where
 }
 
 /// Decides about a request by its head: paid, or the answer to give.
-async fn decide<S: Store>(
+pub(crate) async fn decide<S: Store>(
     verifier: &Verifier<S>,
     method: &http::Method,
     uri: &http::Uri,

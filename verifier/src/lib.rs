@@ -56,6 +56,7 @@
 //! A paid request is no identified person, and an *accepted* payment (deferred mode) is not yet money.
 
 mod check;
+mod checker;
 mod clock;
 mod config;
 mod error;
@@ -66,6 +67,8 @@ mod offer;
 mod outbox;
 mod page;
 mod payment_scheme;
+#[cfg(feature = "sidecar")]
+pub mod sidecar;
 mod statistics;
 pub mod store;
 mod verifier;

@@ -14,6 +14,7 @@ use http::{Method, Uri};
 use tokio::task::JoinHandle;
 
 use crate::check::{Addressed, Answer, CheckedPayment, FreshReread, Stated};
+use crate::checker::Checker;
 use crate::clock::{Clock, SteadyClock};
 use crate::config::{Mode, VerifierConfig};
 use crate::error::{Refused, VerifierError};
@@ -94,6 +95,7 @@ pub(crate) struct Inner<S> {
     store: Arc<S>,
     keysets: Arc<Keysets<S>>,
     outbox: Arc<Outbox<S>>,
+    checker: Arc<Checker>,
     counters: Arc<Counters>,
 }
 
@@ -161,7 +163,8 @@ impl<S: Store> Verifier<S> {
         let outbox = Arc::new(outbox);
         let clock = SteadyClock::new(Box::new(SharedClock(Arc::clone(&config.clock))), totals.latest_claim);
         let (first, last, interval) = (config.first_retry, config.last_retry, config.keyset_interval);
-        let inner = Arc::new(Inner { config, clock, store, keysets: Arc::clone(&keysets), outbox: Arc::clone(&outbox), counters });
+        let checker = Checker::new();
+        let inner = Arc::new(Inner { config, clock, store, keysets: Arc::clone(&keysets), outbox: Arc::clone(&outbox), checker, counters });
         let tasks = vec![
             tokio::spawn(Arc::clone(&outbox).dispatch(queue)),
             tokio::spawn(outbox.work(first, last)),
@@ -245,7 +248,7 @@ impl<S: Store> Verifier<S> {
             inner.keysets.refresh_for_unknown().await;
             trusted = inner.keysets.trusted()?;
         }
-        let checked = first.verify(&inner.config, &trusted, now)?;
+        let checked = inner.checker.check(first.prepare(&inner.config, &trusted, now)?, trusted).await?;
         // From the claim on, a reader who hangs up must not leave the payment half done.
         let inner = Arc::clone(inner);
         tokio::spawn(async move { inner.claim(checked).await }).await.unwrap_or_else(|_| Err(Refused::pending()))
@@ -294,6 +297,15 @@ impl<S: Store> Verifier<S> {
     /// [`VerifierError::Store`].
     pub async fn totals(&self) -> Result<Totals, VerifierError> {
         Ok(self.inner.store.totals().await?)
+    }
+
+    /// Whether payments can be decided now: the store answers, and there are keysets to go by. The mint may be away.
+    ///
+    /// # Errors
+    /// [`VerifierError::Store`], or [`VerifierError::MintUnavailable`] without a keyset list to trust.
+    pub async fn ready(&self) -> Result<(), VerifierError> {
+        self.inner.store.totals().await?;
+        self.inner.keysets.trusted().map(|_| ()).map_err(|_| VerifierError::MintUnavailable)
     }
 
     /// How often something happened since the start.

@@ -1,6 +1,7 @@
 //! A publisher's site over real HTTP: what is served, what is refused, and what survives failures.
 
 mod bad_input;
+mod batches;
 mod deferred;
 mod faulty;
 mod keysets;

@@ -1,0 +1,137 @@
+//! The command line.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use super::settings::root_key;
+use super::{Settings, SidecarError, evidence, serve};
+
+/// The verifier beside a reverse proxy: answers whether a request was paid for.
+#[derive(Parser)]
+#[command(name = "farthing-verifier", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Answers a reverse proxy until it is interrupted
+    Serve {
+        /// The configuration, in TOML
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// The configuration
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Double-spend proofs
+    Evidence {
+        #[command(subcommand)]
+        command: EvidenceCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Reads it, environment included, and says what does not fit; touches nothing and asks nobody
+    Check {
+        /// The configuration, in TOML
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum EvidenceCommand {
+    /// Checks a proof with the mint's public keys alone
+    Verify {
+        /// The proof: a frame, its base64url text, or the JSON of the refusal that carried it
+        file: PathBuf,
+        /// The mint's root key, as its operator publishes it
+        #[arg(long)]
+        mint_key: String,
+        /// The mint's keyset list, as `GET /v1/keysets` answers it
+        #[arg(long, value_name = "FILE", conflicts_with = "mint", required_unless_present = "mint")]
+        keysets: Option<PathBuf>,
+        /// The mint's address, to fetch the list from
+        #[arg(long)]
+        mint: Option<Url>,
+    },
+}
+
+/// Runs the command of the process's arguments.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
+        eprintln!("farthing-verifier: no threads to run on");
+        return ExitCode::FAILURE;
+    };
+    match runtime.block_on(execute(arguments.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("farthing-verifier: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn print(text: &str) -> Result<(), SidecarError> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|_| SidecarError::Output)
+}
+
+async fn execute(command: Command) -> Result<(), SidecarError> {
+    match command {
+        Command::Serve { config } => {
+            let settings = Settings::load(&config)?;
+            let filter = EnvFilter::try_new(&settings.log).map_err(|_| SidecarError::Setting("log", "not a filter such as info"))?;
+            tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+            serve(settings, stopped()).await
+        }
+        Command::Config { command: ConfigCommand::Check { config } } => {
+            let settings = Settings::load(&config)?;
+            EnvFilter::try_new(&settings.log).map_err(|_| SidecarError::Setting("log", "not a filter such as info"))?;
+            print("The configuration fits.")
+        }
+        Command::Evidence { command: EvidenceCommand::Verify { file, mint_key, keysets, mint } } => {
+            let root = root_key(&mint_key).ok_or(SidecarError::Evidence("the mint key is not a root key"))?;
+            let keysets = match (keysets, mint) {
+                (Some(list), _) => evidence::keysets_in(&list, &root)?,
+                (None, Some(mint)) => evidence::keysets_of(&mint, &root).await?,
+                (None, None) => return Err(SidecarError::Evidence("neither --keysets nor --mint is given")),
+            };
+            let proven = evidence::verify(&file, &keysets)?;
+            let text = |bytes: &[u8; 32]| Base64UrlUnpadded::encode_string(bytes);
+            let [first, second] = proven.proof().payment_ids();
+            print(&format!(
+                "The proof holds: the key of one token has signed two payments.\npayment  {}\npayment  {}\ntoken    {}",
+                text(&first.0),
+                text(&second.0),
+                text(&proven.token().key),
+            ))
+        }
+    }
+}
+
+/// Done at the first interrupt or termination signal.
+async fn stopped() {
+    let interrupt = tokio::signal::ctrl_c();
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        drop(interrupt.await);
+        return;
+    };
+    tokio::select! {
+        _ = interrupt => {}
+        _ = terminate.recv() => {}
+    }
+}

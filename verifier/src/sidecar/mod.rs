@@ -1,0 +1,194 @@
+//! The verifier beside a reverse proxy, for publishers whose backend is not written in Rust.
+//!
+//! ```text
+//! reader --> proxy -- may this request pass? --> farthing-verifier serve
+//!              |      200 with trust headers and receipt: it goes on to the backend
+//!              |      402 with the price, as it is, to the reader
+//!              |      anything else: nothing is decided, nothing is served
+//!              v
+//!            backend
+//! ```
+//!
+//! | path | answers |
+//! |---|---|
+//! | `/v1/auth` | 200, the canonical 402, 503 when it cannot decide, 400 or 403 when the question is none |
+//! | `/v1/envoy/..` | the same, for Envoy, which puts the prefix before the reader's path |
+//! | `/v1/paywall` | the same, but never 200: for nginx, which cannot pass a subrequest's 402 on |
+//! | `/livez`, `/readyz` | 200 or 503 |
+//!
+//! # Security
+//! Whoever is trusted as a peer decides what a request is. A request goes around the sidecar if the proxy lets it: the backend must be
+//! reachable through the proxy only, and the proxy must overwrite the headers it passes on.
+
+mod answers;
+mod command;
+mod evidence;
+mod original;
+mod rules;
+mod settings;
+
+use std::future::Future;
+use std::io::ErrorKind;
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::routing::{any, get};
+use http::request::Parts;
+use http::{Response, StatusCode};
+use thiserror::Error;
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+
+pub use command::run;
+pub use original::{Proxy, TrustedPeers};
+pub use rules::{RuleSettings, Rules, readable};
+pub use settings::{Listen, Settings};
+
+use crate::config::ChallengeSecret;
+use crate::error::{Refused, VerifierError};
+use crate::layer::decide;
+use crate::store::RedbStore;
+use crate::verifier::Verifier;
+use original::{Original, Peer, Undescribed};
+
+/// Why a command failed, in words for the operator.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SidecarError {
+    /// The configuration is not TOML of the right form.
+    #[error("the configuration cannot be read: {0}")]
+    Unreadable(String),
+    /// A setting does not fit.
+    #[error("{0}: {1}")]
+    Setting(&'static str, &'static str),
+    /// A rule, counted from one, does not fit.
+    #[error("rule {0}: {1}")]
+    Rule(usize, &'static str),
+    /// The verifier does not start.
+    #[error("{0}")]
+    Verifier(#[from] VerifierError),
+    /// A file or directory cannot be used.
+    #[error("a file cannot be used: {0}")]
+    File(ErrorKind),
+    /// The address or socket cannot be listened on.
+    #[error("cannot listen there: {0}")]
+    Listen(ErrorKind),
+    /// What is needed to check a proof is not there.
+    #[error("{0}")]
+    Evidence(&'static str),
+    /// The proof does not hold.
+    #[error("the double-spend is not proven: {0}")]
+    Unproven(&'static str),
+    /// Standard output is closed.
+    #[error("the output could not be written")]
+    Output,
+}
+
+struct Sidecar {
+    verifier: Verifier<RedbStore>,
+    settings: Settings,
+}
+
+/// Serves until `stop`, then finishes what has begun.
+///
+/// # Errors
+/// [`SidecarError`] if it does not start. A mint that cannot be reached is no error: it answers 503 until the mint is back.
+pub async fn serve(settings: Settings, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), SidecarError> {
+    std::fs::create_dir_all(&settings.data).map_err(|error| SidecarError::File(error.kind()))?;
+    let secret = |name: &str| ChallengeSecret::load_or_create(&settings.data.join(name)).map_err(|error| SidecarError::File(error.kind()));
+    let mut config = settings.verifier_config(secret("challenge-secret")?);
+    // Written by the operator who replaces a secret: its challenges live on for a while.
+    if settings.data.join("challenge-secret.previous").exists() {
+        config = config.previous_secret(secret("challenge-secret.previous")?);
+    }
+    let store = RedbStore::open(settings.data.join("claims.redb")).map_err(VerifierError::from)?;
+    let verifier = Verifier::open(config, store).await?;
+    let listen = settings.listen.clone();
+    let sidecar = Arc::new(Sidecar { verifier: verifier.clone(), settings });
+    let router = Router::new()
+        .route("/livez", get(async || answers::health(true)))
+        .route("/readyz", get(ready))
+        .route("/v1/auth", any(auth))
+        .route("/v1/paywall", any(paywall))
+        .route("/v1/envoy/{*path}", any(auth))
+        .route("/v1/envoy/", any(auth))
+        .with_state(sidecar);
+    let served = match &listen {
+        Listen::Tcp(address) => {
+            let listener = TcpListener::bind(address).await.map_err(|error| SidecarError::Listen(error.kind()))?;
+            let app = router.into_make_service_with_connect_info::<Peer>();
+            axum::serve(listener, app).with_graceful_shutdown(stop).await
+        }
+        Listen::Unix(path) => {
+            let listener = bind(path).await.map_err(|error| SidecarError::Listen(error.kind()))?;
+            let app = router.into_make_service_with_connect_info::<Peer>();
+            let served = axum::serve(listener, app).with_graceful_shutdown(stop).await;
+            // A stale file would be taken away at the next start as well.
+            let _ = std::fs::remove_file(path);
+            served
+        }
+    };
+    verifier.shutdown().await;
+    served.map_err(|error| SidecarError::Listen(error.kind()))
+}
+
+/// Binds a socket's file; one that nobody listens on any more is replaced.
+async fn bind(path: &Path) -> std::io::Result<UnixListener> {
+    match UnixListener::bind(path) {
+        Err(error) if error.kind() == ErrorKind::AddrInUse => {
+            let is_socket = std::fs::symlink_metadata(path)?.file_type().is_socket();
+            let refused = UnixStream::connect(path).await.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused);
+            if !is_socket || !refused {
+                return Err(error);
+            }
+            std::fs::remove_file(path)?;
+            UnixListener::bind(path)
+        }
+        bound => bound,
+    }
+}
+
+async fn ready(State(sidecar): State<Arc<Sidecar>>) -> Response<Body> {
+    answers::health(sidecar.verifier.ready().await.is_ok())
+}
+
+async fn auth(State(sidecar): State<Arc<Sidecar>>, ConnectInfo(peer): ConnectInfo<Peer>, request: Request) -> Response<Body> {
+    sidecar.answer(peer, &request.into_parts().0).await
+}
+
+/// For a proxy that has been told 402 and must now show it. A 200 here would be an empty page instead of the article: if the decision
+/// has changed since, the reader is asked to send the same request again.
+async fn paywall(State(sidecar): State<Arc<Sidecar>>, ConnectInfo(peer): ConnectInfo<Peer>, request: Request) -> Response<Body> {
+    let answer = sidecar.answer(peer, &request.into_parts().0).await;
+    if answer.status() == StatusCode::OK { answers::undecided(&Refused::pending()) } else { answer }
+}
+
+impl Sidecar {
+    async fn answer(&self, peer: Peer, request: &Parts) -> Response<Body> {
+        let original = match self.original(peer, request) {
+            Ok(original) => original,
+            Err(why) => {
+                tracing::warn!(code = why.code(), "a question that is not answered");
+                return answers::undescribed(why);
+            }
+        };
+        let Some(offer) = self.settings.rules.offer(&original.path) else {
+            return answers::pass(None, self.verifier.now());
+        };
+        match decide(&self.verifier, &original.method, &original.uri, &request.headers, &offer).await {
+            Ok(paid) => answers::pass(Some(&paid), self.verifier.now()),
+            Err(response) => response.map(Body::from),
+        }
+    }
+
+    fn original(&self, peer: Peer, request: &Parts) -> Result<Original, Undescribed> {
+        if !self.settings.trusted_peers.trust(peer) {
+            return Err(Undescribed::Untrusted);
+        }
+        let config = &self.verifier.inner().config;
+        Original::of(request, self.settings.proxy, config.scheme, &config.publisher)
+    }
+}

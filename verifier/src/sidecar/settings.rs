@@ -1,0 +1,164 @@
+//! What a sidecar is told: a TOML file, and environment variables that overrule it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use config::{Config, Environment, File, FileFormat};
+use farthing_protocol::amount::Unit;
+use farthing_protocol::group::Point;
+use serde::Deserialize;
+use url::Url;
+
+use super::SidecarError;
+use super::original::{Proxy, TrustedPeers};
+use super::rules::{RuleSettings, Rules};
+use crate::config::{ChallengeSecret, DeferredLimits, Mode, VerifierConfig};
+
+/// The configuration as written. `FARTHING_VERIFIER_LISTEN` overrules `listen`, and so on; lists of rules stand in the file only.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    listen: String,
+    proxy: Proxy,
+    #[serde(default)]
+    trusted_peers: Vec<String>,
+    publisher: String,
+    mint: String,
+    mint_key: String,
+    data: PathBuf,
+    #[serde(default = "eur")]
+    currency: String,
+    #[serde(default = "five")]
+    decimals: u8,
+    challenge_lifetime: Option<u64>,
+    deferred: Option<Deferred>,
+    #[serde(default = "info")]
+    log: String,
+    rules: Vec<RuleSettings>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Deferred {
+    outstanding: String,
+    per_window: String,
+    window: u64,
+}
+
+fn eur() -> String {
+    "eur".into()
+}
+
+const fn five() -> u8 {
+    5
+}
+
+fn info() -> String {
+    "info".into()
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// An address and port.
+    Tcp(String),
+    /// A socket's file: `unix:/run/farthing/verifier.sock`.
+    Unix(PathBuf),
+}
+
+/// A configuration that fits.
+pub struct Settings {
+    /// Where to listen.
+    pub listen: Listen,
+    /// Who asks.
+    pub proxy: Proxy,
+    /// Whose word about requests counts.
+    pub trusted_peers: TrustedPeers,
+    /// Where claims and the challenge secret are kept.
+    pub data: PathBuf,
+    /// What costs how much.
+    pub rules: Rules,
+    /// What is logged, as a filter of `tracing`.
+    pub log: String,
+    publisher: String,
+    mint: Url,
+    root: Point,
+    unit: Unit,
+    mode: Mode,
+    challenge_lifetime: Option<Duration>,
+}
+
+impl Settings {
+    /// Reads the file and the environment, and checks everything that can be checked without network and data.
+    ///
+    /// # Errors
+    /// [`SidecarError`] says what does not fit.
+    pub fn load(file: &Path) -> Result<Self, SidecarError> {
+        let environment = Environment::with_prefix("FARTHING_VERIFIER").prefix_separator("_").separator("__").try_parsing(true);
+        let written: Written = Config::builder()
+            .add_source(File::from(file).format(FileFormat::Toml))
+            .add_source(environment.list_separator(",").with_list_parse_key("trusted_peers"))
+            .build()
+            .and_then(Config::try_deserialize)
+            .map_err(|error| SidecarError::Unreadable(error.to_string()))?;
+        let settings = Self::check(written)?;
+        settings.verifier_config(ChallengeSecret::generate()).validate()?;
+        Ok(settings)
+    }
+
+    fn check(written: Written) -> Result<Self, SidecarError> {
+        const MONEY: SidecarError = SidecarError::Setting("deferred", "amounts are in main units, such as 5.00");
+        let unit = Unit::new(&written.currency, written.decimals);
+        let unit = unit.map_err(|_| SidecarError::Setting("currency", "not an ISO 4217 code in lower case, or too many decimals"))?;
+        let mode = match &written.deferred {
+            None => Mode::SettleFirst,
+            Some(deferred) => Mode::Deferred(DeferredLimits {
+                outstanding: unit.parse(&deferred.outstanding).ok_or(MONEY)?,
+                per_window: unit.parse(&deferred.per_window).ok_or(MONEY)?,
+                window: Duration::from_secs(deferred.window),
+            }),
+        };
+        let listen = match written.listen.strip_prefix("unix:") {
+            Some(path) if path.starts_with('/') => Listen::Unix(path.into()),
+            Some(_) => return Err(SidecarError::Setting("listen", "a socket's path starts with a slash")),
+            None => Listen::Tcp(written.listen),
+        };
+        let trusted_peers = TrustedPeers::parse(&written.trusted_peers);
+        let trusted_peers = trusted_peers.ok_or(SidecarError::Setting("trusted_peers", "not addresses or networks such as 10.1.0.0/16"))?;
+        if matches!(listen, Listen::Tcp(_)) && written.trusted_peers.is_empty() {
+            return Err(SidecarError::Setting("trusted_peers", "nobody could ask: list the proxy's addresses, or listen on a socket"));
+        }
+        Ok(Self {
+            listen,
+            proxy: written.proxy,
+            trusted_peers,
+            data: written.data,
+            rules: Rules::parse(&written.rules, &unit, &written.publisher)?,
+            log: written.log,
+            publisher: written.publisher,
+            mint: written.mint.parse().map_err(|_| SidecarError::Setting("mint", "not a URL"))?,
+            root: root_key(&written.mint_key).ok_or(SidecarError::Setting("mint_key", "not a root key"))?,
+            unit,
+            mode,
+            challenge_lifetime: written.challenge_lifetime.map(Duration::from_secs),
+        })
+    }
+
+    /// The verifier's configuration under this secret.
+    pub(super) fn verifier_config(&self, secret: ChallengeSecret) -> VerifierConfig {
+        let config = VerifierConfig::new(self.publisher.clone(), self.mint.clone(), self.root, secret);
+        let config = config.unit(self.unit.clone()).mode(self.mode);
+        match self.challenge_lifetime {
+            Some(lifetime) => config.challenge_lifetime(lifetime),
+            None => config,
+        }
+    }
+}
+
+/// A mint's root key as operators publish it.
+pub(super) fn root_key(text: &str) -> Option<Point> {
+    let mut bytes = [0; 32];
+    let decoded = Base64UrlUnpadded::decode(text.trim(), &mut bytes).is_ok_and(|decoded| decoded.len() == 32);
+    decoded.then(|| Point::from_bytes(bytes).ok()).flatten()
+}
