@@ -66,16 +66,11 @@ impl Mint {
         let issue_until = now.saturating_add(options.issue);
         let spend_until = issue_until.saturating_add(options.spend);
         let refresh_until = spend_until.saturating_add(options.refresh);
+        let deposit_until = refresh_until.saturating_add(options.deposit);
         let proposal = Proposal {
             published: now,
             unit: options.unit.clone(),
-            windows: Windows {
-                issue_from: now,
-                issue_until,
-                spend_until,
-                refresh_until,
-                deposit_until: refresh_until.saturating_add(options.deposit),
-            },
+            windows: Windows { issue_from: now, issue_until, spend_until, refresh_until, deposit_until },
             receipt_key: *receipt.public(),
             keys: keys.iter().map(|(denomination, key)| (*denomination, *key.public())).collect(),
         };
@@ -92,7 +87,8 @@ impl Mint {
         data.reserve_ledger()?;
         SqliteLedger::create(&data.ledger(), ledger_id, now).await?;
         let ledger = SqliteLedger::open(&data.ledger()).await?;
-        let announcement = Announcement { list: list.to_frame().to_bytes(), number: 0, keyset, denominations: options.denominations };
+        let announcement =
+            Announcement { list: list.to_frame().to_bytes(), number: 0, keyset, denominations: options.denominations, deposit_until };
         if !ledger.announce(announcement).await? {
             return Err(MintError::Damaged("ledger.sqlite"));
         }

@@ -12,6 +12,7 @@ use farthing_protocol::wire::{DepositRequestFrame, IssueRequestFrame};
 
 use super::*;
 use crate::operations::OperationError;
+use crate::store::keysets::{KeysetLedger, LedgerSize, Lifecycle};
 use crate::store::{
     Answer, Debit, DepositBooked, FundingState, IssueBooked, IssueBooking, PaymentBooking, Position, SessionId, SessionRow, Sheet,
 };
@@ -80,6 +81,27 @@ impl Ledger for Faulty {
     }
     fn position(&self) -> Answer<'_, Position> {
         self.sound.position()
+    }
+}
+
+impl KeysetLedger for Faulty {
+    fn lifecycle(&self) -> Answer<'_, Lifecycle> {
+        self.sound.lifecycle()
+    }
+    fn retire_keyset(&self, number: u32, now: u64) -> Answer<'_, bool> {
+        self.change(move || self.sound.retire_keyset(number, now))
+    }
+    fn advance_keysets(&self, now: u64) -> Answer<'_, u64> {
+        self.change(move || self.sound.advance_keysets(now))
+    }
+    fn prune_keyset(&self, number: u32, rows: u32) -> Answer<'_, u64> {
+        self.change(move || self.sound.prune_keyset(number, rows))
+    }
+    fn accept_clock(&self, now: u64) -> Answer<'_, ()> {
+        self.change(move || self.sound.accept_clock(now))
+    }
+    fn size(&self) -> Answer<'_, LedgerSize> {
+        self.sound.size()
     }
 }
 

@@ -98,6 +98,7 @@ impl Operations {
         let now = self.now()?;
         let plan = session.open.plan();
         self.issuing(plan.keyset, now)?;
+        self.check_funding_keysets(session.open.funding(), now)?;
         let checked = issue.verify(self.root(), &session.open)?;
         let debit = debit(session.open.funding())?;
         let Some(nonces) = waiting.take() else { return Err(OperationError::Unavailable) };
@@ -144,6 +145,8 @@ impl Operations {
             IssueBooked::TokenSpent => Err(OperationError::TokenSpent),
             IssueBooked::ChangeUnavailable => Err(OperationError::ChangeUnavailable),
             IssueBooked::Frozen => Err(OperationError::DenominationFrozen),
+            IssueBooked::KeysetRetired => Err(OperationError::KeysetNotIssuing),
+            IssueBooked::KeysetClosed => Err(OperationError::KeysetNotRefreshing),
             IssueBooked::CommitmentReused => {
                 tracing::error!("a commitment was answered before: this process was copied or revived from a snapshot");
                 self.recorded(session.id, digest).await
