@@ -219,7 +219,7 @@ async fn closing(ledger: &dyn Ledger) {
     assert_eq!(ledger.advance_keysets(UNTIL).await.unwrap(), 1);
     assert_eq!(state().await.state, KeysetState::Closing);
     let closed = PaymentBooked::Refused(Refusal::KeysetClosed);
-    assert_eq!(ledger.deposit(vec![in_flight.clone()], UNTIL - 1).await.unwrap().outcomes, [closed.clone()]);
+    assert_eq!(ledger.deposit(vec![in_flight.clone()], UNTIL - 1).await.unwrap().outcomes, std::slice::from_ref(&closed));
     assert_eq!(ledger.issue(refresh.clone()).await.unwrap(), IssueBooked::KeysetRetired, "it issues no more either");
     assert_eq!(ledger.prune_keyset(0, 1_000).await.unwrap(), 0, "a day is left to look back");
     // The clock goes back; the keyset does not.
