@@ -12,6 +12,7 @@ use super::{
 use crate::announce::UnsignedKeyset;
 use crate::config::base64url;
 use crate::operations::{KeysetSummary, OperationError, Size};
+use crate::store::keysets::{KeysetRow, KeysetState};
 
 /// How often a serving process looks at what other processes have changed.
 const LOOK: Duration = Duration::from_secs(1);
@@ -280,20 +281,27 @@ impl Mint {
     /// What a serving mint does every second.
     async fn look_after(&self, alarmed: &mut u64) -> Result<(), MintError> {
         let lifecycle = self.refresh().await?;
+        self.forget_keys(&lifecycle).await?;
         self.0.operations.close_keysets(&lifecycle).await?;
-        let (Ok(now), Some(vault)) = (self.0.operations.time(), &self.0.vault) else { return Ok(()) };
-        let list = self.0.operations.list();
-        let over: Vec<Keyset> = list
-            .keysets()
-            .iter()
-            .zip(&lifecycle.keysets)
-            .filter(|(_, row)| row.state == crate::store::keysets::KeysetState::Closed && !row.pruned)
-            .map(|(keyset, _)| keyset.clone())
-            .collect();
-        if !over.is_empty() {
-            let vault = vault.clone();
-            blocking(move || vault.forget(|secrets| over.iter().any(|keyset| secrets.belong_to(keyset)))).await?;
+        self.rotate_in_time(&lifecycle, alarmed).await
+    }
+
+    /// Drops the denomination keys of closed keysets, before the last of their tokens is dropped: a crash between leaves it to be done again.
+    async fn forget_keys(&self, lifecycle: &Lifecycle) -> Result<(), MintError> {
+        let (Some(vault), list) = (&self.0.vault, self.0.operations.list()) else { return Ok(()) };
+        let closed = |(_, row): &(&Keyset, &KeysetRow)| row.state == KeysetState::Closed && !row.pruned;
+        let over: Vec<Keyset> = list.keysets().iter().zip(&lifecycle.keysets).filter(closed).map(|(keyset, _)| keyset.clone()).collect();
+        if over.is_empty() {
+            return Ok(());
         }
+        let vault = vault.clone();
+        blocking(move || vault.forget(|secrets| over.iter().any(|keyset| secrets.belong_to(keyset)))).await
+    }
+
+    /// Announces the next keyset, or warns that somebody must.
+    async fn rotate_in_time(&self, lifecycle: &Lifecycle, alarmed: &mut u64) -> Result<(), MintError> {
+        let Ok(now) = self.time() else { return Ok(()) };
+        let list = self.0.operations.list();
         let Rotation { lead, overlap } = self.0.rotation.unwrap_or_default();
         let retired =
             |keyset: &Keyset| lifecycle.keysets.iter().any(|row| u64::from(row.number) == keyset.number() && row.retired.is_some());
