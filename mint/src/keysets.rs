@@ -1,6 +1,7 @@
 //! The life of keysets: announced, retired, closed; by the operator or by themselves.
 
 use std::sync::Weak;
+use std::sync::atomic::Ordering;
 
 use farthing_protocol::keyset::{Keyset, PUBLISHED_AHEAD};
 use serde::Serialize;
@@ -16,6 +17,9 @@ use crate::store::keysets::{KeysetRow, KeysetState};
 
 /// How often a serving process looks at what other processes have changed.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Keys that could not be read are tried again after so many looks.
+const KEYS_AGAIN: u64 = 60;
 
 /// Between two tries to announce a keyset, in seconds.
 const PAUSE: u64 = 3_600;
@@ -64,10 +68,10 @@ pub(super) fn watch(mint: &Arc<Inner>) {
     let mint: Weak<Inner> = Arc::downgrade(mint);
     tokio::spawn(async move {
         let mut alarmed = 0;
-        loop {
+        for rounds in 1.. {
             tokio::time::sleep(LOOK).await;
             let Some(inner) = mint.upgrade() else { break };
-            if let Err(error) = Mint(inner).look_after(&mut alarmed).await {
+            if let Err(error) = Mint(inner).look_after(&mut alarmed, rounds).await {
                 tracing::warn!(%error, "the keysets could not be looked after");
             }
         }
@@ -267,9 +271,15 @@ impl Mint {
             // The ledger may not take a keyset back either.
             let list = self.0.operations.list().follow(&frame)?;
             let keys = match &self.0.vault {
-                Some(vault) => Some(read(vault).await?),
-                None => None,
+                Some(vault) => read(vault).await.map(Some),
+                None => Ok(None),
             };
+            self.0.keys_missing.store(keys.is_err(), Ordering::SeqCst);
+            let keys = keys.unwrap_or_else(|error| {
+                // Tokens of the new keyset must be taken all the same, and the old keys go on signing.
+                tracing::error!(%error, "the keys could not be read again: if they were sealed anew, start the mint again");
+                None
+            });
             for number in self.0.operations.install(list, &lifecycle.keysets, keys) {
                 tracing::error!(keyset = number, "the keys of a keyset that should issue are not in the key file");
             }
@@ -279,7 +289,13 @@ impl Mint {
     }
 
     /// What a serving mint does every second.
-    async fn look_after(&self, alarmed: &mut u64) -> Result<(), MintError> {
+    async fn look_after(&self, alarmed: &mut u64, rounds: u64) -> Result<(), MintError> {
+        if rounds.is_multiple_of(KEYS_AGAIN) && self.0.keys_missing.load(Ordering::SeqCst) {
+            // As if nothing of the list were known; the clock's count stays.
+            if let Some(known) = self.0.known.lock().await.as_mut() {
+                known.list.clear();
+            }
+        }
         let lifecycle = self.refresh().await?;
         self.forget_keys(&lifecycle).await?;
         self.0.operations.close_keysets(&lifecycle).await?;

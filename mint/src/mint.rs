@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use farthing_protocol::amount::Amount;
@@ -44,6 +45,8 @@ struct Inner {
     vault: Option<Arc<KeyVault>>,
     /// What this process has last taken in of the ledger's keysets.
     known: tokio::sync::Mutex<Option<Lifecycle>>,
+    /// Whether the key file could not be read when it was last wanted.
+    keys_missing: AtomicBool,
     clock: Arc<dyn Clock>,
     limits: Limits,
     rotation: Option<Rotation>,
@@ -125,9 +128,20 @@ impl Mint {
         let signer = Signer::new(root, seal_key, options.clock.clone(), options.limits.pool);
         let clock = ServiceClock::new(options.clock.clone(), lifecycle.position.time);
         let operations = Operations::new(list, unit, signer, ledger.clone(), clock, &options.limits).await?;
-        let known = tokio::sync::Mutex::new(None);
+        let (known, keys_missing) = (tokio::sync::Mutex::new(None), AtomicBool::new(false));
         let (clock, limits, rotation) = (options.clock, options.limits, options.rotation);
-        let mint = Self(Arc::new(Inner { operations: Arc::new(operations), ledger, data, vault, known, clock, limits, rotation, root }));
+        let mint = Self(Arc::new(Inner {
+            operations: Arc::new(operations),
+            ledger,
+            data,
+            vault,
+            known,
+            keys_missing,
+            clock,
+            limits,
+            rotation,
+            root,
+        }));
         mint.take_in(lifecycle).await?;
         Ok(mint)
     }

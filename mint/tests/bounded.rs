@@ -1,12 +1,15 @@
 //! The ledger stays bounded: its size before and after a keyset is closed, and what deposits feel meanwhile.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use farthing_mint::store::keysets::KeysetLedger;
 use farthing_mint::store::sqlite::SqliteLedger;
 use farthing_mint::store::{Announcement, Debit, IssueBooked, IssueBooking, Ledger, PaymentBooked, PaymentBooking};
 use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
+use farthing_protocol::settle::Refusal;
 
 const ONE: Amount = Amount::from_units(1);
 const PAYMENTS: u64 = 2_000;
@@ -58,15 +61,61 @@ fn payment(keyset: KeysetId, number: u64) -> PaymentBooking {
     }
 }
 
+/// An empty ledger in a directory, with a voucher to issue from and a publisher.
+async fn ledger(dir: &Path) -> Arc<dyn Ledger> {
+    let path = dir.join("ledger.sqlite");
+    std::fs::write(&path, []).unwrap();
+    SqliteLedger::create(&path, [9; 16], 500).await.unwrap();
+    let ledger = SqliteLedger::open(&path).await.unwrap();
+    assert!(ledger.create_vouchers(vec![[1; 32]], Amount::from_units(1 << 40), 1_000).await.unwrap());
+    ledger.add_publisher("news.example".into()).await.unwrap();
+    Arc::new(ledger)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deposits_in_flight_while_another_process_closes_and_prunes_are_booked_once_or_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = ledger(dir.path()).await;
+    let keyset = announce(&*ledger, 0, 500_000).await;
+    let other = SqliteLedger::open(&dir.path().join("ledger.sqlite")).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for worker in 0..4 {
+        let ledger = ledger.clone();
+        tasks.spawn(async move {
+            let mut outcomes: Vec<(u64, PaymentBooked)> = Vec::new();
+            // On and on until some came too late.
+            while outcomes.iter().filter(|(_, outcome)| *outcome != PaymentBooked::Credited).count() < 20 {
+                let number = worker + 4 * outcomes.len() as u64;
+                assert!(number < PAYMENTS, "the keyset never closed");
+                outcomes.push((number, ledger.deposit(vec![payment(keyset, number)], 499_999).await.unwrap().outcomes.remove(0)));
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            outcomes
+        });
+    }
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    // Closing and closed at once, as after a long sleep: the worst that pruning can do.
+    assert_eq!(other.advance_keysets(600_000).await.unwrap(), 2);
+    while other.prune_keyset(0, 100).await.unwrap() == 100 {}
+    let outcomes = tasks.join_all().await.concat();
+    let credited = outcomes.iter().filter(|(_, outcome)| *outcome == PaymentBooked::Credited).count() as u64;
+    assert!(credited > 0, "some came before");
+    let size = ledger.size().await.unwrap();
+    assert_eq!((size.spent, size.payments), (0, credited), "nothing slipped in after the last was dropped");
+    assert_eq!(ledger.publisher_balance("news.example".into()).await.unwrap(), Some(Amount::from_units(credited * TOKENS)));
+    for (number, outcome) in outcomes {
+        let again = ledger.deposit(vec![payment(keyset, number)], 499_999).await.unwrap().outcomes.remove(0);
+        match outcome {
+            PaymentBooked::Credited => assert_eq!(again, PaymentBooked::AlreadyCredited),
+            refused => assert_eq!((&again, &refused), (&refused, &PaymentBooked::Refused(Refusal::KeysetClosed))),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_closed_keyset_gives_its_room_back_while_deposits_go_on() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("ledger.sqlite");
-    std::fs::write(&path, []).unwrap();
-    SqliteLedger::create(&path, [9; 16], 500).await.unwrap();
-    let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::open(&path).await.unwrap());
-    assert!(ledger.create_vouchers(vec![[1; 32]], Amount::from_units(1 << 40), 1_000).await.unwrap());
-    ledger.add_publisher("news.example".into()).await.unwrap();
+    let ledger = ledger(dir.path()).await;
     let (old, new) = (announce(&*ledger, 0, 500_000).await, announce(&*ledger, 1, 900_000).await);
     for batch in 0..PAYMENTS / 100 {
         let batch = (batch * 100..(batch + 1) * 100).map(|number| payment(old, number)).collect();

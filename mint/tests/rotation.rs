@@ -174,6 +174,24 @@ async fn the_root_key_signs_on_another_machine() {
     assert_eq!(json(&["keyset", "list", "--json", "--data", &data])["keysets"].as_array().unwrap().len(), 2);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_sealed_anew_under_a_serving_process_stop_neither_it_nor_the_list() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (data, old, new) = (path("mint"), path("old"), path("new"));
+    secret_file(old.as_ref(), &[1; 32]);
+    secret_file(new.as_ref(), &[2; 32]);
+    let root = text(&["init", "--data", &data, "--key-file", &old]);
+    let serving = Serving::start(&["--data", &data, "--key-file", &old]);
+    text(&["keys", "seal", "--data", &data, "--key-file", &old, "--new-key-file", &new]);
+    text(&["keyset", "rotate", "--data", &data, "--key-file", &new]);
+    serving.list(&root, 2).await;
+    assert!(serving.1.get("/readyz", &[]).await.status.is_success());
+    assert!(serving.log().contains("start the mint again"));
+    let serving = Serving::start(&["--data", &data, "--key-file", &new]);
+    serving.list(&root, 2).await;
+}
+
 #[test]
 fn keys_are_sealed_unless_the_operator_insists() {
     let dir = tempfile::tempdir().unwrap();
