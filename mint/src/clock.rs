@@ -16,6 +16,10 @@ const LARGEST_STEP_BACK: Duration = Duration::from_mins(1);
 /// A wall clock that gains more than this on the monotonic clock between two readings has jumped forward.
 const LARGEST_STEP_FORWARD: Duration = Duration::from_mins(15);
 
+/// A wall clock further ahead of the recorded time than this when a process starts is believed only on the operator's word: a keyset that
+/// closes does not open again.
+const LONGEST_ABSENCE: Duration = Duration::from_hours(7 * 24);
+
 /// Where a service gets its time from.
 pub trait Clock: Send + Sync + 'static {
     /// Time since the Unix epoch.
@@ -74,13 +78,24 @@ struct State {
 impl ServiceClock {
     /// Starts from the time the ledger has recorded, Unix seconds.
     pub(crate) fn new(clock: Arc<dyn Clock>, recorded: u64) -> Self {
-        Self { clock, state: Mutex::new(State { highest: Duration::from_secs(recorded), believed: None }) }
+        let service = Self { clock, state: Mutex::new(State { highest: Duration::ZERO, believed: None }) };
+        service.accept(recorded);
+        service
+    }
+
+    /// Goes on from another recorded time, Unix seconds: at the start, or on the operator's word.
+    pub(crate) fn accept(&self, recorded: u64) {
+        let (wall, monotonic) = (self.clock.wall(), self.clock.monotonic());
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.highest = Duration::from_secs(recorded);
+        let near = wall + LARGEST_STEP_BACK >= state.highest && wall <= state.highest + LONGEST_ABSENCE;
+        state.believed = near.then_some((wall, monotonic));
     }
 
     /// The service's time, Unix seconds.
     ///
     /// # Errors
-    /// [`ClockJumped`] until the clock is back where it should be or the process was started again.
+    /// [`ClockJumped`] until the clock is back where it should be, or the operator has said that it is right.
     pub(crate) fn now(&self) -> Result<u64, ClockJumped> {
         let (wall, monotonic) = (self.clock.wall(), self.clock.monotonic());
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,6 +107,8 @@ impl ServiceClock {
             if wall > expected + LARGEST_STEP_FORWARD {
                 return Err(ClockJumped);
             }
+        } else if wall > state.highest + LONGEST_ABSENCE {
+            return Err(ClockJumped);
         }
         state.believed = Some((wall, monotonic));
         state.highest = state.highest.max(wall);
@@ -145,5 +162,24 @@ mod tests {
         assert_eq!(service.now(), Err(ClockJumped), "a day in a minute");
         set(1_086_460, 86_470);
         assert_eq!(service.now(), Ok(1_086_460), "a day in a day, without a reading between");
+    }
+
+    #[test]
+    fn a_clock_far_ahead_at_the_start_needs_the_operators_word() {
+        const DAY: u64 = 86_400;
+        let hands = Arc::new(Hands::default());
+        let set = |wall| hands.wall.store(wall, Ordering::SeqCst);
+        set(1_000_000 + 7 * DAY);
+        assert_eq!(ServiceClock::new(hands.clone(), 1_000_000).now(), Ok(1_000_000 + 7 * DAY));
+        set(1_000_000 + 7 * DAY + 1);
+        let service = ServiceClock::new(hands.clone(), 1_000_000);
+        assert_eq!(service.now(), Err(ClockJumped), "a year too far, or switched off for a week: nobody here can tell");
+        service.accept(1_000_000 + 7 * DAY + 1);
+        assert!(service.now().is_ok());
+        // Forward was wrong after all; what was recorded stands in the way until the operator says so.
+        set(1_000_000);
+        assert_eq!(service.now(), Err(ClockJumped));
+        service.accept(1_000_000);
+        assert_eq!(service.now(), Ok(1_000_000));
     }
 }

@@ -8,6 +8,7 @@ use farthing_protocol::amount::{Amount, Unit, default_denominations};
 use farthing_protocol::group::Point;
 
 use crate::clock::{Clock, SystemClock};
+use crate::signer::KeyProtection;
 
 const DAY: u64 = 86_400;
 
@@ -28,10 +29,13 @@ pub struct InitOptions {
     pub deposit: u64,
     /// The time of the announcement, Unix seconds; `None` for now.
     pub now: Option<u64>,
+    /// What stands between a reader of the directory and the keys.
+    pub protection: KeyProtection,
 }
 
 impl Default for InitOptions {
-    /// Thousandths of a cent, 1-2-5 up to one euro; 90 days of issuing, 90 more of spending, 90 more for refreshes and deposits.
+    /// Thousandths of a cent, 1-2-5 up to one euro; 90 days of issuing, 90 more of spending, 90 more for refreshes and deposits. Plain
+    /// keys, as tests and trials want them: a mint for others' money sets [`InitOptions::protection`].
     fn default() -> Self {
         Self {
             unit: Unit::default_eur(),
@@ -41,6 +45,7 @@ impl Default for InitOptions {
             refresh: 90 * DAY,
             deposit: 0,
             now: None,
+            protection: KeyProtection::Plain,
         }
     }
 }
@@ -52,11 +57,31 @@ pub struct MintOptions {
     pub limits: Limits,
     /// Where its time comes from.
     pub clock: Arc<dyn Clock>,
+    /// What opens the keys; `None` to go without them: enough for everything but signing.
+    pub keys: Option<KeyProtection>,
+    /// When new keysets are announced while the mint serves; `None` for never.
+    pub rotation: Option<Rotation>,
+}
+
+/// When new keysets are announced. What they are otherwise (unit, denominations, lengths of the windows) is taken from the newest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// A keyset is announced when no other issues for this long any more, in seconds.
+    pub lead: u64,
+    /// It begins to issue this long before the newest ends, in seconds, and never earlier than a day after it is announced.
+    pub overlap: u64,
+}
+
+impl Default for Rotation {
+    /// 14 days ahead, 7 days of overlap.
+    fn default() -> Self {
+        Self { lead: 14 * DAY, overlap: 7 * DAY }
+    }
 }
 
 impl Default for MintOptions {
     fn default() -> Self {
-        Self { limits: Limits::default(), clock: Arc::new(SystemClock::new()) }
+        Self { limits: Limits::default(), clock: Arc::new(SystemClock::new()), keys: Some(KeyProtection::Plain), rotation: None }
     }
 }
 

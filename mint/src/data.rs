@@ -4,7 +4,8 @@
 //! mint.json       format, unit, root public key; written last, so that it stands only on a complete directory
 //! ledger.sqlite   the ledger, with -wal and -shm beside it
 //! root.key        the root secret key; needed only to announce keysets, and better kept elsewhere
-//! keys.json       denomination and receipt keys
+//! keys.sealed     denomination and receipt keys, sealed; keys.json if they are plain
+//! keys.lock       held while the key file is changed
 //! serve.lock      held while a process serves
 //! ```
 
@@ -19,15 +20,14 @@ use farthing_protocol::proof::LoneKey;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::config::{base64url, key_text, parse_key};
+use crate::config::{base64url, from_base64url, key_text, parse_key};
 use crate::error::MintError;
-use crate::signer::KeyFile;
 
 const FORMAT: u32 = 1;
 const DESCRIPTION: &str = "mint.json";
 const LEDGER: &str = "ledger.sqlite";
 const ROOT: &str = "root.key";
-const KEYS: &str = "keys.json";
+const KEYS_LOCK: &str = "keys.lock";
 const LOCK: &str = "serve.lock";
 
 /// What a data directory says of itself.
@@ -41,6 +41,7 @@ struct Description {
 }
 
 /// A data directory.
+#[derive(Clone)]
 pub(crate) struct DataDirectory(PathBuf);
 
 fn failed(what: &'static str) -> impl Fn(io::Error) -> MintError {
@@ -66,7 +67,7 @@ impl DataDirectory {
     }
 
     /// Writes a new file: under another name first, synced, then linked to its own, which must be free.
-    fn write(&self, name: &'static str, bytes: &[u8]) -> Result<(), MintError> {
+    pub(crate) fn write(&self, name: &'static str, bytes: &[u8]) -> Result<(), MintError> {
         let (temporary, path) = (self.0.join(format!(".{name}.new")), self.0.join(name));
         let write = || {
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
@@ -89,8 +90,61 @@ impl DataDirectory {
         self.write(ROOT, Zeroizing::new(base64url(&*root.expose_secret())).as_bytes())
     }
 
-    pub(crate) fn write_keys(&self, keys: &KeyFile) -> Result<(), MintError> {
-        self.write(KEYS, &keys.to_json().map_err(|_| MintError::Damaged(KEYS))?)
+    /// Whether there is such a file.
+    pub(crate) fn has(&self, name: &'static str) -> bool {
+        self.0.join(name).exists()
+    }
+
+    /// Replaces a file or makes it: the old content or the new one, never less, whenever the machine stops. The caller holds a lock.
+    pub(crate) fn replace(&self, name: &'static str, bytes: &[u8]) -> Result<(), MintError> {
+        let temporary = self.0.join(format!(".{name}.new"));
+        let write = || {
+            // What a writer that died has left.
+            match fs::remove_file(&temporary) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&temporary, self.0.join(name))?;
+            File::open(&self.0)?.sync_all()
+        };
+        write().map_err(failed(name))
+    }
+
+    /// Removes a file, if it is there.
+    pub(crate) fn remove(&self, name: &'static str) -> Result<(), MintError> {
+        match fs::remove_file(self.0.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(name)(error)),
+            _ => File::open(&self.0).and_then(|directory| directory.sync_all()).map_err(failed(name)),
+        }
+    }
+
+    /// Reads a file that nobody else may read.
+    pub(crate) fn read_secret(&self, name: &'static str) -> Result<Zeroizing<Vec<u8>>, MintError> {
+        let path = self.0.join(name);
+        let mode = fs::metadata(&path).map_err(failed(name))?.permissions().mode();
+        if mode & 0o077 != 0 {
+            return Err(MintError::Exposed(name));
+        }
+        Ok(Zeroizing::new(fs::read(&path).map_err(failed(name))?))
+    }
+
+    /// The root secret key, if it is kept here.
+    pub(crate) fn root(&self) -> Result<LoneKey, MintError> {
+        if !self.has(ROOT) {
+            return Err(MintError::NoRootKey);
+        }
+        root_from_text(&self.read_secret(ROOT)?).ok_or(MintError::Damaged(ROOT))
+    }
+
+    /// Waits for the right to change the key file.
+    pub(crate) fn lock_keys(&self) -> Result<File, MintError> {
+        let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(self.0.join(KEYS_LOCK));
+        let file = open.map_err(failed(KEYS_LOCK))?;
+        file.lock().map_err(failed(KEYS_LOCK))?;
+        Ok(file)
     }
 
     /// The last step of initialising.
@@ -116,16 +170,6 @@ impl DataDirectory {
         }
     }
 
-    pub(crate) fn keys(&self) -> Result<KeyFile, MintError> {
-        let path = self.0.join(KEYS);
-        let mode = fs::metadata(&path).map_err(failed(KEYS))?.permissions().mode();
-        if mode & 0o077 != 0 {
-            return Err(MintError::Exposed(KEYS));
-        }
-        let bytes = Zeroizing::new(fs::read(&path).map_err(failed(KEYS))?);
-        KeyFile::from_json(&bytes).ok_or(MintError::Damaged(KEYS))
-    }
-
     /// Takes the right to serve; held until the file is dropped, and released by the system if the process dies.
     pub(crate) fn lock(&self) -> Result<File, MintError> {
         let open = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(self.0.join(LOCK));
@@ -136,4 +180,10 @@ impl DataDirectory {
             Err(fs::TryLockError::Error(error)) => Err(failed(LOCK)(error)),
         }
     }
+}
+
+/// The root secret key from its file's content.
+pub(crate) fn root_from_text(content: &[u8]) -> Option<LoneKey> {
+    let text = std::str::from_utf8(content).ok()?.trim();
+    LoneKey::from_bytes(&Zeroizing::new(from_base64url(text)?)).ok()
 }

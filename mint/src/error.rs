@@ -30,6 +30,39 @@ pub enum MintError {
     /// A file of secrets can be read by others.
     #[error("{0} can be read by others: give it mode 0600")]
     Exposed(&'static str),
+    /// The keys are sealed with another kind of secret than the one given, or none was given.
+    #[error("the keys are sealed: give the passphrase or the key file that they were sealed with")]
+    KeysSealed,
+    /// A secret was given, but the keys are not sealed.
+    #[error("the keys are not sealed: seal them with `farthing-mint keys seal`")]
+    KeysPlain,
+    /// The secret does not open the keys.
+    #[error("the passphrase or key file does not open keys.sealed, or that file was changed")]
+    WrongSecret,
+    /// A passphrase or key file that can be guessed.
+    #[error("a passphrase has at least 12 characters, a key file at least 32 bytes")]
+    WeakSecret,
+    /// The mint was opened without its keys.
+    #[error("the mint was opened without its keys")]
+    KeysWithheld,
+    /// The root secret key is not in the data directory.
+    #[error("root.key is not here: use `keyset prepare`, `keyset sign` where it is, and `keyset publish`")]
+    NoRootKey,
+    /// There is no keyset of that number.
+    #[error("no such keyset")]
+    NoSuchKeyset,
+    /// The newest keyset does not issue yet.
+    #[error("a newer keyset is announced already and does not issue yet")]
+    AlreadyRotated,
+    /// Another process has announced a keyset since.
+    #[error("the keyset list has changed meanwhile: nothing was announced")]
+    ListChanged,
+    /// An announcement cannot be published.
+    #[error("the announcement {0}")]
+    Announcement(&'static str),
+    /// The clock is not to be believed.
+    #[error("the clock disagrees with the ledger: see `farthing-mint clock show`")]
+    ClockJumped,
     /// The first keyset breaks a rule.
     #[error("the keyset: {0}")]
     Keyset(#[from] KeysetError),

@@ -25,6 +25,7 @@
 //! Not promised: a mint that is cloned together with its ledger can be made to leak its keys; whoever reads the data directory can make
 //! money; and network addresses are seen by whatever stands in front.
 
+mod announce;
 mod clock;
 mod config;
 mod data;
@@ -36,8 +37,10 @@ pub mod side;
 pub mod signer;
 pub mod store;
 
+pub use announce::{SignedAnnouncement, UnsignedKeyset};
 pub use clock::{Clock, SystemClock};
-pub use config::{InitOptions, Limits, MintOptions, key_text, parse_key, publisher_name};
+pub use config::{InitOptions, Limits, MintOptions, Rotation, key_text, parse_key, publisher_name};
 pub use error::MintError;
-pub use mint::Mint;
-pub use operations::{DenominationStatus, KeysetStatus, Status};
+pub use mint::{Announced, ClockView, Mint, keys_are_sealed};
+pub use operations::{DenominationStatus, KeysetStatus, KeysetSummary, Size, Status};
+pub use signer::KeyProtection;

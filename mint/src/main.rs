@@ -1,12 +1,15 @@
 //! `farthing-mint`: the operator's command line.
 
+mod commands;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use farthing_mint::{InitOptions, Mint, MintError, MintOptions, Status, key_text};
+use commands::{clock::ClockCommand, keyset::KeysCommand, keyset::KeysetCommand, secret::SecretArguments};
+use farthing_mint::{InitOptions, Mint, MintError, MintOptions, Rotation, Status, key_text, keys_are_sealed};
 use farthing_protocol::amount::{Amount, Unit};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
@@ -39,6 +42,11 @@ enum Command {
         /// Decimals of the smallest unit
         #[arg(long, default_value_t = 5)]
         decimals: u8,
+        #[command(flatten)]
+        secret: SecretArguments,
+        /// Leaves the keys unsealed: whoever reads the data directory or a backup of it can make money
+        #[arg(long, env = "FARTHING_MINT_INSECURE_PLAIN_KEYS")]
+        insecure_plain_keys: bool,
         /// Prints JSON
         #[arg(long)]
         json: bool,
@@ -50,6 +58,32 @@ enum Command {
         /// Where to listen; put a TLS proxy in front for the world
         #[arg(long, default_value = "127.0.0.1:8787")]
         listen: SocketAddr,
+        #[command(flatten)]
+        secret: SecretArguments,
+        /// Announces the next keyset by itself, in time; needs root.key in the data directory
+        #[arg(long, env = "FARTHING_MINT_ROTATE")]
+        rotate: bool,
+        /// With --rotate: announces when no keyset will issue for this many days any more
+        #[arg(long, env = "FARTHING_MINT_ROTATE_LEAD", default_value_t = 14, value_parser = clap::value_parser!(u64).range(2..=365))]
+        rotate_lead: u64,
+        /// With --rotate: the next keyset begins to issue this many days before the newest ends
+        #[arg(long, env = "FARTHING_MINT_ROTATE_OVERLAP", default_value_t = 7, value_parser = clap::value_parser!(u64).range(0..=365))]
+        rotate_overlap: u64,
+    },
+    /// The life of keysets
+    Keyset {
+        #[command(subcommand)]
+        command: KeysetCommand,
+    },
+    /// The keys at rest
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+    /// The mint's time
+    Clock {
+        #[command(subcommand)]
+        command: ClockCommand,
     },
     /// Sells prepaid money
     Voucher {
@@ -157,13 +191,21 @@ fn print(text: &str) -> Result<(), Failure> {
 
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Init { data, currency, decimals, json } => {
+        Command::Init { data, currency, decimals, secret, insecure_plain_keys, json } => {
             let unit = Unit::new(&currency, decimals).map_err(|error| Failure::Mint(error.into()))?;
-            let root = Mint::init(&data.data, InitOptions { unit: unit.clone(), ..InitOptions::default() }).await?;
+            let protection = secret.seals(insecure_plain_keys)?;
+            let root = Mint::init(&data.data, InitOptions { unit: unit.clone(), protection, ..InitOptions::default() }).await?;
             let key = key_text(&root);
             if json { print(&json!({ "root": key, "unit": unit.name() }).to_string()) } else { print(&key) }
         }
-        Command::Serve { data, listen } => serve(data, listen).await,
+        Command::Serve { data, listen, secret, rotate, rotate_lead, rotate_overlap } => {
+            let days = |days: u64| days * 86_400;
+            let rotation = rotate.then_some(Rotation { lead: days(rotate_lead), overlap: days(rotate_overlap) });
+            serve(&data, listen, MintOptions { rotation, ..secret.options(&data.data)? }).await
+        }
+        Command::Keyset { command } => commands::keyset::keyset(command).await,
+        Command::Keys { command } => commands::keyset::keys(command).await,
+        Command::Clock { command } => commands::clock::clock(command).await,
         Command::Voucher { command: VoucherCommand::Create { data, amount, count, json } } => {
             let mint = open(data).await?;
             let amount = mint.unit().parse(&amount).filter(|amount| !amount.is_zero());
@@ -197,12 +239,19 @@ async fn run(command: Command) -> Result<(), Failure> {
     }
 }
 
+/// Without the keys: nothing that only reads or sells needs them.
 async fn open(data: Data) -> Result<Mint, Failure> {
-    Ok(Mint::open(&data.data, MintOptions::default()).await?)
+    Ok(Mint::open(&data.data, MintOptions { keys: None, ..MintOptions::default() }).await?)
 }
 
-async fn serve(data: Data, listen: SocketAddr) -> Result<(), Failure> {
-    let mint = open(data).await?;
+async fn serve(data: &Data, listen: SocketAddr, options: MintOptions) -> Result<(), Failure> {
+    let mint = Mint::open(&data.data, options).await?;
+    if !keys_are_sealed(&data.data) {
+        tracing::warn!("the keys are not sealed: whoever reads the data directory can make money");
+    }
+    if !mint.clock().await?.believed {
+        tracing::error!("the clock disagrees with the ledger, or the mint was away for more than a week: see `farthing-mint clock`");
+    }
     let listener = tokio::net::TcpListener::bind(listen).await.map_err(|error| MintError::Serve(error.kind()))?;
     let local = listener.local_addr().map_err(|error| MintError::Serve(error.kind()))?;
     // Whoever started this may not be listening; that is no reason not to serve.

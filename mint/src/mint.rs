@@ -2,26 +2,26 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use farthing_protocol::amount::Amount;
 use farthing_protocol::group::Point;
 use farthing_protocol::keyset::{KeysetList, Proposal, Windows};
 use farthing_protocol::proof::LoneKey;
-use farthing_protocol::snowblind::SigningKey;
 use farthing_protocol::voucher::VoucherCode;
 use farthing_protocol::wire::{Frame, KeysetListFrame};
 use rand::Rng;
 use zeroize::Zeroizing;
 
 use crate::clock::{Clock, ServiceClock, SystemClock};
-use crate::config::{InitOptions, Limits, MintOptions, publisher_name};
+use crate::config::{InitOptions, Limits, MintOptions, Rotation, publisher_name};
 use crate::data::DataDirectory;
 use crate::error::MintError;
 use crate::http;
 use crate::operations::{Operations, Status};
-use crate::signer::keys::KeysetSecrets;
-use crate::signer::{KeyFile, Signer, system_rng};
+use crate::signer::{KeyFile, KeyVault, KeysetSecrets, Signer, system_rng};
+use crate::store::keysets::Lifecycle;
 use crate::store::sqlite::SqliteLedger;
 use crate::store::{Announcement, Ledger, LedgerError};
 
@@ -42,8 +42,14 @@ struct Inner {
     operations: Arc<Operations>,
     ledger: Arc<dyn Ledger>,
     data: DataDirectory,
+    vault: Option<Arc<KeyVault>>,
+    /// What this process has last taken in of the ledger's keysets.
+    known: tokio::sync::Mutex<Option<Lifecycle>>,
+    /// Whether the key file could not be read when it was last wanted.
+    keys_missing: AtomicBool,
     clock: Arc<dyn Clock>,
     limits: Limits,
+    rotation: Option<Rotation>,
     root: Point,
 }
 
@@ -60,24 +66,17 @@ impl Mint {
         }
         let now = options.now.unwrap_or_else(|| SystemClock::new().wall().as_secs());
         let mut rng = system_rng();
-        let (root, receipt) = (LoneKey::generate(&mut rng), LoneKey::generate(&mut rng));
-        let keys: Vec<(Amount, SigningKey)> =
-            options.denominations.iter().map(|denomination| (*denomination, SigningKey::generate(&mut rng))).collect();
+        let (root, secrets) = (LoneKey::generate(&mut rng), KeysetSecrets::generate(&options.denominations));
         let issue_until = now.saturating_add(options.issue);
         let spend_until = issue_until.saturating_add(options.spend);
         let refresh_until = spend_until.saturating_add(options.refresh);
+        let deposit_until = refresh_until.saturating_add(options.deposit);
         let proposal = Proposal {
             published: now,
             unit: options.unit.clone(),
-            windows: Windows {
-                issue_from: now,
-                issue_until,
-                spend_until,
-                refresh_until,
-                deposit_until: refresh_until.saturating_add(options.deposit),
-            },
-            receipt_key: *receipt.public(),
-            keys: keys.iter().map(|(denomination, key)| (*denomination, *key.public())).collect(),
+            windows: Windows { issue_from: now, issue_until, spend_until, refresh_until, deposit_until },
+            receipt_key: *secrets.receipt.public(),
+            keys: secrets.public(),
         };
         let mut list = KeysetList::new(*root.public());
         let keyset = list.announce(proposal, &root, &mut rng)?;
@@ -88,11 +87,12 @@ impl Mint {
         let data = DataDirectory::new(dir);
         data.create()?;
         data.write_root(&root)?;
-        data.write_keys(&KeyFile { seal_key, keysets: vec![KeysetSecrets { id: keyset, receipt, keys }] })?;
+        KeyVault::new(data.clone(), options.protection).create(&KeyFile { seal_key, keysets: vec![secrets] })?;
         data.reserve_ledger()?;
         SqliteLedger::create(&data.ledger(), ledger_id, now).await?;
         let ledger = SqliteLedger::open(&data.ledger()).await?;
-        let announcement = Announcement { list: list.to_frame().to_bytes(), number: 0, keyset, denominations: options.denominations };
+        let announcement =
+            Announcement { list: list.to_frame().to_bytes(), number: 0, keyset, denominations: options.denominations, deposit_until };
         if !ledger.announce(announcement).await? {
             return Err(MintError::Damaged("ledger.sqlite"));
         }
@@ -116,14 +116,34 @@ impl Mint {
     /// Opens a mint on a ledger.
     async fn on(data: DataDirectory, ledger: Arc<dyn Ledger>, options: MintOptions) -> Result<Self, MintError> {
         let (unit, root) = data.description()?;
-        let keys = data.keys()?;
-        let frame = KeysetListFrame::from_bytes(&ledger.keysets().await?).map_err(|_| MintError::Damaged("the ledger's keyset list"))?;
+        let lifecycle = ledger.lifecycle().await?;
+        let frame = KeysetListFrame::from_bytes(&lifecycle.list).map_err(|_| MintError::Damaged("the ledger's keyset list"))?;
         let list = KeysetList::verify(&frame, &root)?;
-        let recorded = ledger.position().await?.time;
-        let signer = Signer::new(root, keys, options.clock.clone(), options.limits.pool);
-        let clock = ServiceClock::new(options.clock.clone(), recorded);
+        let vault = options.keys.map(|protection| Arc::new(KeyVault::new(data.clone(), protection)));
+        // Without its keys a mint signs nothing, so that any seal will do.
+        let seal_key = match &vault {
+            Some(vault) => keysets::read(vault).await?.seal_key,
+            None => Zeroizing::new([0; 32]),
+        };
+        let signer = Signer::new(root, seal_key, options.clock.clone(), options.limits.pool);
+        let clock = ServiceClock::new(options.clock.clone(), lifecycle.position.time);
         let operations = Operations::new(list, unit, signer, ledger.clone(), clock, &options.limits).await?;
-        Ok(Self(Arc::new(Inner { operations: Arc::new(operations), ledger, data, clock: options.clock, limits: options.limits, root })))
+        let (known, keys_missing) = (tokio::sync::Mutex::new(None), AtomicBool::new(false));
+        let (clock, limits, rotation) = (options.clock, options.limits, options.rotation);
+        let mint = Self(Arc::new(Inner {
+            operations: Arc::new(operations),
+            ledger,
+            data,
+            vault,
+            known,
+            keys_missing,
+            clock,
+            limits,
+            rotation,
+            root,
+        }));
+        mint.take_in(lifecycle).await?;
+        Ok(mint)
     }
 
     /// The root public key.
@@ -147,18 +167,22 @@ impl Mint {
                 operations.sweep();
             }
         });
+        keysets::watch(&self.0);
         http::router(self.0.operations.clone(), &self.0.limits)
     }
 
     /// Serves until `shutdown` is done, then finishes the requests that are being answered.
     ///
     /// # Errors
-    /// [`MintError::AlreadyServing`], [`MintError::File`] or [`MintError::Serve`].
+    /// [`MintError::KeysWithheld`], [`MintError::AlreadyServing`], [`MintError::File`] or [`MintError::Serve`].
     pub async fn serve(
         &self,
         listener: tokio::net::TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), MintError> {
+        if self.0.vault.is_none() {
+            return Err(MintError::KeysWithheld);
+        }
         let lock = self.0.data.lock()?;
         let served = http::serve(listener, self.router(), &self.0.limits, shutdown).await;
         drop(lock);
@@ -168,7 +192,7 @@ impl Mint {
     /// Creates vouchers of one amount. The codes are the money: the ledger keeps only their public keys.
     ///
     /// # Errors
-    /// [`MintError::VoucherCount`], [`MintError::SoldTooMuch`], [`MintError::Ledger`]. After [`LedgerError::Unavailable`] vouchers may
+    /// [`MintError::VoucherCount`], [`MintError::SoldTooMuch`], [`MintError::ClockJumped`], [`MintError::Ledger`]. After [`LedgerError::Unavailable`] vouchers may
     /// have been counted as sold whose codes nobody knows.
     pub async fn create_vouchers(&self, amount: Amount, count: u32) -> Result<Vec<VoucherCode>, MintError> {
         if amount.is_zero() || count == 0 || count > MOST_VOUCHERS {
@@ -178,11 +202,7 @@ impl Mint {
         let codes: Vec<VoucherCode> = (0..count).map(|_| VoucherCode::generate(&mut rng)).collect();
         let key = |code: &VoucherCode| code.key().map(|key| key.public().to_bytes());
         let keys = codes.iter().map(key).collect::<Result<Vec<_>, _>>().map_err(|_| MintError::Damaged("a voucher code"))?;
-        if self.0.ledger.create_vouchers(keys, amount, self.0.clock.wall().as_secs()).await? {
-            Ok(codes)
-        } else {
-            Err(MintError::SoldTooMuch)
-        }
+        if self.0.ledger.create_vouchers(keys, amount, self.time()?).await? { Ok(codes) } else { Err(MintError::SoldTooMuch) }
     }
 
     /// Adds a publisher: lower-case host, port if it is not 443. A publisher that is there already stays as it is.
@@ -216,6 +236,10 @@ impl Mint {
         self.0.operations.status().await.map_err(|_| MintError::Ledger(LedgerError::Unavailable))
     }
 }
+
+#[path = "keysets.rs"]
+mod keysets;
+pub use keysets::{Announced, ClockView, keys_are_sealed};
 
 #[cfg(test)]
 #[path = "mint_faults.rs"]

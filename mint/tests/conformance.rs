@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use farthing_mint::store::keysets::KeysetState;
 use farthing_mint::store::sqlite::SqliteLedger;
 use farthing_mint::store::{
     Announcement, Debit, FundingState, IssueBooked, IssueBooking, Ledger, LedgerError, PaymentBooked, PaymentBooking, SessionRow,
@@ -61,8 +62,13 @@ fn payment(number: u64, publisher: &str, amount: u64, tokens: Vec<SpentKey>) -> 
 }
 
 async fn announced(ledger: &dyn Ledger) {
-    let announcement =
-        Announcement { list: vec![1, 2, 3], number: 0, keyset: KEYSET, denominations: vec![units(1), units(10), units(100)] };
+    let announcement = Announcement {
+        list: vec![1, 2, 3],
+        number: 0,
+        keyset: KEYSET,
+        denominations: vec![units(1), units(10), units(100)],
+        deposit_until: 500_000,
+    };
     assert!(ledger.announce(announcement.clone()).await.unwrap());
     assert!(!ledger.announce(announcement).await.unwrap(), "the list has another length by now");
     assert_eq!(ledger.keysets().await.unwrap(), [1, 2, 3]);
@@ -192,6 +198,73 @@ async fn selling(ledger: &dyn Ledger) {
     balanced(ledger).await;
 }
 
+/// Open, closing, closed: one way, and decided in the transaction that would insert.
+async fn closing(ledger: &dyn Ledger) {
+    const UNTIL: u64 = 500_000;
+    announced(ledger).await;
+    ledger.add_publisher("news.example".into()).await.unwrap();
+    let debit = funded(ledger, 1, 10_000).await;
+    assert_eq!(ledger.issue(issue(1, &[1; 64], debit.clone())).await.unwrap(), IssueBooked::Booked);
+    assert_eq!(ledger.issue(issue(2, &[10, 10], debit.clone())).await.unwrap(), IssueBooked::Booked);
+    let payments: Vec<_> = (0..60).map(|number| payment(100 + number, "news.example", 1, vec![token(1, number)])).collect();
+    assert!(ledger.deposit(payments.clone(), 1_000).await.unwrap().outcomes.iter().all(|one| *one == PaymentBooked::Credited));
+    assert_eq!(ledger.advance_keysets(UNTIL - 1).await.unwrap(), 0);
+    assert_eq!(ledger.prune_keyset(0, 1_000).await.unwrap(), 0, "an open keyset loses nothing");
+    let state = async || ledger.lifecycle().await.unwrap().keysets[0];
+    assert_eq!((state().await.state, state().await.deposit_until), (KeysetState::Open, UNTIL));
+
+    // Looked at while the keyset was open, booked when it is not: refused, and nothing is spent.
+    let in_flight = payment(300, "news.example", 1, vec![token(1, 61)]);
+    let refresh = issue(3, &[1], Debit::Refresh(vec![token(1, 62)]));
+    assert_eq!(ledger.advance_keysets(UNTIL).await.unwrap(), 1);
+    assert_eq!(state().await.state, KeysetState::Closing);
+    let closed = PaymentBooked::Refused(Refusal::KeysetClosed);
+    assert_eq!(ledger.deposit(vec![in_flight.clone()], UNTIL - 1).await.unwrap().outcomes, std::slice::from_ref(&closed));
+    assert_eq!(ledger.issue(refresh.clone()).await.unwrap(), IssueBooked::KeysetRetired, "it issues no more either");
+    assert_eq!(ledger.prune_keyset(0, 1_000).await.unwrap(), 0, "a day is left to look back");
+    // The clock goes back; the keyset does not.
+    assert_eq!(ledger.advance_keysets(1_000).await.unwrap(), 0);
+    ledger.accept_clock(2_000).await.unwrap();
+    assert_eq!((state().await.state, ledger.position().await.unwrap().time), (KeysetState::Closing, 2_000));
+
+    assert_eq!(ledger.advance_keysets(UNTIL + 86_399).await.unwrap(), 0);
+    assert_eq!(ledger.advance_keysets(UNTIL + 86_400).await.unwrap(), 1);
+    assert_eq!((state().await.state, state().await.pruned), (KeysetState::Closed, false));
+    assert_eq!(ledger.size().await.unwrap().spent, 60);
+    for (batch, left) in [(25, 35), (25, 10), (10, 0)] {
+        assert_eq!(ledger.prune_keyset(0, 25).await.unwrap(), batch);
+        assert_eq!(ledger.size().await.unwrap().spent, left);
+        // A token whose row is gone is not spent a second time.
+        let again = payment(400 + left, "news.example", 1, vec![token(1, 0)]);
+        assert_eq!(
+            ledger.deposit(vec![again, payments[0].clone()], 1_000).await.unwrap().outcomes,
+            [closed.clone(), PaymentBooked::AlreadyCredited]
+        );
+    }
+    assert!(state().await.pruned);
+    assert_eq!(ledger.deposit(vec![in_flight], UNTIL - 1).await.unwrap().outcomes, [closed]);
+    let size = ledger.size().await.unwrap();
+    assert_eq!((size.payments, size.sessions), (60, 2), "what was booked stays known");
+    assert_eq!(ledger.publisher_balance("news.example".into()).await.unwrap(), Some(units(60)));
+    balanced(ledger).await;
+}
+
+/// A retired keyset issues nothing, whatever a process still believes; its tokens come back as before.
+async fn retiring(ledger: &dyn Ledger) {
+    announced(ledger).await;
+    ledger.add_publisher("news.example".into()).await.unwrap();
+    let debit = funded(ledger, 1, 1_000).await;
+    assert_eq!(ledger.issue(issue(1, &[10, 10], debit.clone())).await.unwrap(), IssueBooked::Booked);
+    assert!(!ledger.retire_keyset(1, 1_500).await.unwrap());
+    assert!(ledger.retire_keyset(0, 1_500).await.unwrap());
+    assert!(ledger.retire_keyset(0, 1_600).await.unwrap());
+    assert_eq!(ledger.lifecycle().await.unwrap().keysets[0].retired, Some(1_500));
+    assert_eq!(ledger.issue(issue(2, &[10], debit)).await.unwrap(), IssueBooked::KeysetRetired);
+    let one = payment(1, "news.example", 10, vec![token(10, 1)]);
+    assert_eq!(ledger.deposit(vec![one], 1_000).await.unwrap().outcomes, [PaymentBooked::Credited]);
+    balanced(ledger).await;
+}
+
 /// Many at once: requests that fail share transactions with requests that do not, and the first of two rivals wins for everybody.
 async fn racing(ledger: Arc<dyn Ledger>) {
     announced(&*ledger).await;
@@ -297,4 +370,4 @@ macro_rules! on_sqlite {
     };
 }
 
-on_sqlite! { issuing refreshing depositing selling }
+on_sqlite! { issuing refreshing depositing selling closing retiring }

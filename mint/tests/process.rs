@@ -25,8 +25,16 @@ use http::{Method, StatusCode};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+const PASSPHRASE: &str = "only this test knows it";
+
 fn mint(arguments: &[&str], data: &Path) -> Output {
-    let output = Command::new(env!("CARGO_BIN_EXE_farthing-mint")).args(arguments).arg("--data").arg(data).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_farthing-mint"))
+        .args(arguments)
+        .arg("--data")
+        .arg(data)
+        .env("FARTHING_MINT_PASSPHRASE", PASSPHRASE)
+        .output()
+        .unwrap();
     assert!(output.status.success() || !output.stderr.is_empty(), "failures say why");
     output
 }
@@ -52,6 +60,7 @@ impl Serving {
         let mut child = Command::new(env!("CARGO_BIN_EXE_farthing-mint"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(data)
+            .env("FARTHING_MINT_PASSPHRASE", PASSPHRASE)
             .env("FARTHING_MINT_LOG", level)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -134,7 +143,7 @@ async fn an_operator_works_beside_the_serving_process() {
 
     let log = serving.stop();
     let key = farthing_mint::key_text(voucher.public());
-    for secret in [token.as_str(), key.as_str(), codes.lines().next().unwrap(), "news.example", "127.0.0.1", "/v1/"] {
+    for secret in [token.as_str(), key.as_str(), codes.lines().next().unwrap(), "news.example", "127.0.0.1", "/v1/", PASSPHRASE] {
         assert!(!log.contains(secret), "the log holds {secret}");
     }
 }

@@ -55,10 +55,11 @@ async fn timed(time: Duration, request: Request<Body>, next: Next) -> Response {
 
 async fn keysets(State(mint): Shared, headers: HeaderMap) -> Response {
     let encoding = if Encoding::accepted(&headers) == Some(Encoding::Binary) { Encoding::Binary } else { Encoding::Json };
+    let (head, list) = mint.keysets();
     // The two encodings are two representations, so each has a tag of its own, both led by the head.
-    let tag = format!("\"{}{}\"", base64url(&mint.head()), if encoding == Encoding::Binary { "" } else { ".json" });
+    let tag = format!("\"{}{}\"", base64url(&head), if encoding == Encoding::Binary { "" } else { ".json" });
     let unchanged = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
-    let mut response = if unchanged { StatusCode::NOT_MODIFIED.into_response() } else { encoded(mint.keysets(), encoding) };
+    let mut response = if unchanged { StatusCode::NOT_MODIFIED.into_response() } else { encoded(&*list, encoding) };
     let headers = response.headers_mut();
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         headers.insert(header::ETAG, tag);

@@ -77,10 +77,10 @@ impl Operations {
     /// # Errors
     /// [`OperationError::Unavailable`].
     pub async fn status(&self) -> Result<Status, OperationError> {
-        let sheet = self.ledger.sheet().await?;
-        let mut keysets = Vec::with_capacity(self.list.keysets().len());
+        let (sheet, list) = (self.ledger.sheet().await?, self.list());
+        let mut keysets = Vec::with_capacity(list.keysets().len());
         let mut all = Sum::default();
-        for keyset in self.list.keysets() {
+        for keyset in list.keysets() {
             let (mut issued, mut redeemed, mut outstanding) = (Sum::default(), Sum::default(), Sum::default());
             let mut denominations = Vec::new();
             for counter in sheet.counters.iter().filter(|counter| u64::from(counter.keyset) == keyset.number()) {

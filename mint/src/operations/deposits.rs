@@ -44,7 +44,7 @@ impl Operations {
             return Err(OperationError::TooManyPayments);
         }
         self.check_mark(request.seen, now).await?;
-        let table = self.table.clone();
+        let table = self.table();
         let steps = self
             .work(move || {
                 let deposits = request.payments.iter().map(|body| Deposit::from_body(body).ok()).collect();
@@ -100,8 +100,9 @@ impl Operations {
         if deposit.payment().deposit_by() < now {
             return Some(Refusal::Late);
         }
+        let list = self.list();
         for token in spending.list() {
-            let Some(keyset) = self.list.get(&token.keyset) else { return Some(Refusal::UnknownKeyset) };
+            let Some(keyset) = list.get(&token.keyset) else { return Some(Refusal::UnknownKeyset) };
             if *keyset.unit() != self.unit {
                 return Some(Refusal::MixedUnits);
             }
@@ -122,7 +123,7 @@ impl Operations {
                 let damaged = LedgerError::Corrupt("a stored side");
                 let proof = DoubleSpend::new(side::decode(&earlier).map_err(|_| damaged)?, spending).map_err(|_| damaged)?;
                 // A mint that signs an accusation which does not hold is broken: better no answer.
-                proof.clone().verify(&self.table).map_err(|_| damaged)?;
+                proof.clone().verify(&self.table()).map_err(|_| damaged)?;
                 Outcome::DoubleSpent(Box::new(proof))
             }
         })

@@ -43,7 +43,7 @@ impl Operations {
         if !self.sessions.has_room(outputs, open.plan().amount()?, now) {
             return Err(OperationError::TooManySessions);
         }
-        let (root, table) = (*self.root(), self.table.clone());
+        let (root, table) = (*self.root(), self.table());
         let open = self.work(move || open.verify(&root, &table, &mut system_rng())).await??;
         if let Some(frame) = self.sessions.repeated(&open, now)? {
             return Ok(frame);
@@ -98,6 +98,7 @@ impl Operations {
         let now = self.now()?;
         let plan = session.open.plan();
         self.issuing(plan.keyset, now)?;
+        self.check_funding_keysets(session.open.funding(), now)?;
         let checked = issue.verify(self.root(), &session.open)?;
         let debit = debit(session.open.funding())?;
         let Some(nonces) = waiting.take() else { return Err(OperationError::Unavailable) };
@@ -144,6 +145,8 @@ impl Operations {
             IssueBooked::TokenSpent => Err(OperationError::TokenSpent),
             IssueBooked::ChangeUnavailable => Err(OperationError::ChangeUnavailable),
             IssueBooked::Frozen => Err(OperationError::DenominationFrozen),
+            IssueBooked::KeysetRetired => Err(OperationError::KeysetNotIssuing),
+            IssueBooked::KeysetClosed => Err(OperationError::KeysetNotRefreshing),
             IssueBooked::CommitmentReused => {
                 tracing::error!("a commitment was answered before: this process was copied or revived from a snapshot");
                 self.recorded(session.id, digest).await
@@ -161,8 +164,8 @@ impl Operations {
     }
 
     /// The keyset, if it issues now.
-    fn issuing(&self, id: KeysetId, now: u64) -> Result<&Keyset, OperationError> {
-        let keyset = self.list.get(&id).ok_or(ProofError::UnknownKeyset)?;
+    fn issuing(&self, id: KeysetId, now: u64) -> Result<Keyset, OperationError> {
+        let keyset = self.list().get(&id).cloned().ok_or(ProofError::UnknownKeyset)?;
         if !keyset.issues_at(now) || *keyset.unit() != self.unit || !self.signer.signs(&id, &keyset.denominations()) {
             return Err(OperationError::KeysetNotIssuing);
         }
@@ -175,8 +178,9 @@ impl Operations {
             Funding::Refresh(tokens) => tokens.iter().map(Token::keyset).collect(),
             Funding::Change(_, list) => list.iter().map(|spent| spent.keyset).collect(),
         };
+        let list = self.list();
         for id in keysets {
-            let keyset = self.list.get(&id).ok_or(ProofError::UnknownKeyset)?;
+            let keyset = list.get(&id).ok_or(ProofError::UnknownKeyset)?;
             if *keyset.unit() != self.unit {
                 return Err(IssueError::InvalidFunding.into());
             }

@@ -4,16 +4,15 @@ mod books;
 mod deposits;
 mod error;
 mod issuing;
+mod keysets;
 mod sessions;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
 
 use farthing_protocol::amount::Unit;
 use farthing_protocol::group::Point;
 use farthing_protocol::keyset::KeysetList;
-use farthing_protocol::spending::KeyTable;
-use farthing_protocol::wire::KeysetListFrame;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::ServiceClock;
@@ -22,13 +21,14 @@ use crate::signer::Signer;
 use crate::store::{Ledger, LedgerError};
 pub use books::{DenominationStatus, KeysetStatus, Status};
 pub use error::OperationError;
+use keysets::Live;
+pub use keysets::{KeysetSummary, Size};
 use sessions::Sessions;
 
 /// What the operations work with.
 pub struct Operations {
-    list: KeysetList,
-    frame: KeysetListFrame,
-    table: Arc<KeyTable>,
+    root: Point,
+    live: RwLock<Live>,
     unit: Unit,
     signer: Signer,
     ledger: Arc<dyn Ledger>,
@@ -61,9 +61,8 @@ impl Operations {
     ) -> Result<Self, LedgerError> {
         let position = ledger.position().await?;
         Ok(Self {
-            frame: list.to_frame(),
-            table: Arc::new(list.key_table()),
-            list,
+            root: *list.root(),
+            live: RwLock::new(Live::new(list)),
             unit,
             signer,
             ledger,
@@ -79,23 +78,13 @@ impl Operations {
     }
 
     /// The root key.
-    pub fn root(&self) -> &Point {
-        self.list.root()
+    pub const fn root(&self) -> &Point {
+        &self.root
     }
 
     /// What the mint counts in.
     pub const fn unit(&self) -> &Unit {
         &self.unit
-    }
-
-    /// The signed keyset list.
-    pub const fn keysets(&self) -> &KeysetListFrame {
-        &self.frame
-    }
-
-    /// The head of the keyset list.
-    pub fn head(&self) -> [u8; 32] {
-        self.list.head()
     }
 
     /// Begins what only a serving mint needs: the pool of commitments.

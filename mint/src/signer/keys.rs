@@ -1,17 +1,22 @@
 //! The key file: seal key, denomination keys and receipt keys of every keyset, as JSON.
 //!
 //! ```text
-//! {"format":1,"seal":"<b64url 32>","keysets":[{"id":"<b64url 32>","receipt":"<b64url 32>","keys":[[1,"<b64url 32>"],..]},..]}
+//! {"format":1,"seal":"<b64url 32>","keysets":[{"receipt":"<b64url 32>","keys":[[1,"<b64url 32>"],..]},..]}
 //! ```
 //!
-//! Whoever reads it can make money: mode 0600, and never in the same backup as the ledger.
+//! A keyset is found by its public keys, so that keys can be stored before their keyset has a number and an id. Whoever reads the file can
+//! make money: it is sealed (see the module `sealed`), has mode 0600, and is never in the same backup as the ledger.
 
 use farthing_protocol::amount::Amount;
-use farthing_protocol::proof::{KeysetId, LoneKey};
+use farthing_protocol::group::Point;
+use farthing_protocol::keyset::Keyset;
+use farthing_protocol::proof::LoneKey;
 use farthing_protocol::snowblind::SigningKey;
 use farthing_protocol::wire::Bytes;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
+
+use super::system_rng;
 
 /// Keys as they are stored.
 pub struct KeyFile {
@@ -23,12 +28,29 @@ pub struct KeyFile {
 
 /// The secret half of a keyset.
 pub struct KeysetSecrets {
-    /// The keyset's id.
-    pub id: KeysetId,
     /// The key that signs deposit answers.
     pub receipt: LoneKey,
-    /// The denomination keys, ascending.
+    /// The denomination keys, ascending; none once the keyset will never issue again.
     pub keys: Vec<(Amount, SigningKey)>,
+}
+
+impl KeysetSecrets {
+    /// Fresh keys.
+    pub fn generate(denominations: &[Amount]) -> Self {
+        let mut rng = system_rng();
+        let receipt = LoneKey::generate(&mut rng);
+        Self { receipt, keys: denominations.iter().map(|denomination| (*denomination, SigningKey::generate(&mut rng))).collect() }
+    }
+
+    /// The public keys, as a keyset lists them.
+    pub fn public(&self) -> Vec<(Amount, Point)> {
+        self.keys.iter().map(|(denomination, key)| (*denomination, *key.public())).collect()
+    }
+
+    /// Whether these are the keys of a keyset, or what is left of them.
+    pub fn belong_to(&self, keyset: &Keyset) -> bool {
+        self.receipt.public() == keyset.receipt_key() && (self.keys.is_empty() || self.public() == keyset.keys())
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -37,7 +59,6 @@ struct StoredKey(u64, Bytes<32>);
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StoredKeyset {
-    id: Bytes<32>,
     receipt: Bytes<32>,
     keys: Vec<StoredKey>,
 }
@@ -75,7 +96,6 @@ impl KeyFile {
                 .keysets
                 .iter()
                 .map(|keyset| StoredKeyset {
-                    id: keyset.id.0.into(),
                     receipt: (*keyset.receipt.expose_secret()).into(),
                     keys: keyset.keys.iter().map(|(value, key)| StoredKey(value.units(), (*key.expose_secret()).into())).collect(),
                 })
@@ -97,7 +117,7 @@ impl KeyFile {
                 keys.push((Amount::from_units(*value), SigningKey::from_bytes(&Zeroizing::new(key.0)).ok()?));
             }
             let receipt = LoneKey::from_bytes(&Zeroizing::new(keyset.receipt.0)).ok()?;
-            keysets.push(KeysetSecrets { id: KeysetId(keyset.id.0), receipt, keys });
+            keysets.push(KeysetSecrets { receipt, keys });
         }
         Some(Self { seal_key: Zeroizing::new(stored.seal.0), keysets })
     }

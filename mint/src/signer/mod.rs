@@ -6,13 +6,16 @@
 
 pub mod keys;
 mod pool;
+mod sealed;
+mod vault;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use farthing_protocol::amount::Amount;
 use farthing_protocol::error::UseError;
 use farthing_protocol::group::Point;
+use farthing_protocol::keyset::{Keyset, KeysetList};
 use farthing_protocol::proof::{KeysetId, LoneKey, PaymentId};
 use farthing_protocol::settle::{Outcome, sign_answer};
 use farthing_protocol::snowblind::{Challenge, Commitment, Nonces, Response, SigningKey};
@@ -22,8 +25,10 @@ use rand::Rng;
 use zeroize::Zeroizing;
 
 use crate::clock::Clock;
-pub use keys::KeyFile;
+pub use keys::{KeyFile, KeysetSecrets};
 use pool::Pool;
+pub use sealed::{KeyProtection, Secret};
+pub(crate) use vault::KeyVault;
 
 /// Nonces die this long after they were drawn.
 pub const NONCES_LIVE: Duration = Duration::from_mins(2);
@@ -105,6 +110,7 @@ impl SessionNonces {
 
 struct KeysetKeys {
     id: KeysetId,
+    issue_from: u64,
     receipt: LoneKey,
     keys: Vec<(Amount, SigningKey)>,
 }
@@ -112,17 +118,41 @@ struct KeysetKeys {
 /// Holds the keys; see the module.
 pub struct Signer {
     root: Point,
-    keysets: Vec<KeysetKeys>,
+    keysets: RwLock<Arc<[KeysetKeys]>>,
     seal_key: Zeroizing<[u8; 32]>,
     clock: Arc<dyn Clock>,
     pool: Pool,
 }
 
 impl Signer {
-    /// A signer with the keys of a file, oldest keyset first.
-    pub(crate) fn new(root: Point, file: KeyFile, clock: Arc<dyn Clock>, pool: usize) -> Self {
-        let keysets = file.keysets.into_iter().map(|keyset| KeysetKeys { id: keyset.id, receipt: keyset.receipt, keys: keyset.keys });
-        Self { root, keysets: keysets.collect(), seal_key: file.seal_key, pool: Pool::new(clock.clone(), pool), clock }
+    /// A signer that has no keyset yet.
+    pub(crate) fn new(root: Point, seal_key: Zeroizing<[u8; 32]>, clock: Arc<dyn Clock>, pool: usize) -> Self {
+        Self { root, keysets: RwLock::new(Arc::new([])), seal_key, pool: Pool::new(clock.clone(), pool), clock }
+    }
+
+    /// Takes the keys of a list's keysets in place of those it had. Keysets that `issues` denies get no denomination keys: what is not
+    /// there cannot sign. Returns the numbers of keysets that should issue but whose keys are not in the file.
+    pub(crate) fn load(&self, list: &KeysetList, file: KeyFile, issues: impl Fn(&Keyset) -> bool) -> Vec<u64> {
+        let mut missing = Vec::new();
+        let mut found = Vec::with_capacity(list.keysets().len());
+        let mut secrets = file.keysets;
+        for keyset in list.keysets() {
+            let own = secrets.iter().position(|secrets| secrets.belong_to(keyset)).map(|index| secrets.swap_remove(index));
+            if issues(keyset) && own.as_ref().is_none_or(|own| own.keys.is_empty()) {
+                missing.push(keyset.number());
+            }
+            let Some(KeysetSecrets { receipt, mut keys }) = own else { continue };
+            if !issues(keyset) {
+                keys.clear();
+            }
+            found.push(KeysetKeys { id: keyset.id(), issue_from: keyset.windows().issue_from, receipt, keys });
+        }
+        *self.keysets.write().unwrap_or_else(PoisonError::into_inner) = found.into();
+        missing
+    }
+
+    fn keysets(&self) -> Arc<[KeysetKeys]> {
+        self.keysets.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Starts to fill the pool in idle time. Without it, commitments are made when they are asked for.
@@ -132,7 +162,7 @@ impl Signer {
 
     /// Whether there is a key for every denomination of a keyset.
     pub fn signs(&self, keyset: &KeysetId, denominations: &[Amount]) -> bool {
-        self.keysets
+        self.keysets()
             .iter()
             .any(|known| known.id == *keyset && denominations.iter().all(|wanted| known.keys.iter().any(|(have, _)| have == wanted)))
     }
@@ -167,7 +197,8 @@ impl Signer {
         if session.nonces.len() != challenges.len() || denominations.len() != challenges.len() {
             return Err(SignerError::Count);
         }
-        let keys = &self.keysets.iter().find(|known| known.id == *keyset).ok_or(SignerError::NoKey)?.keys;
+        let keysets = self.keysets();
+        let keys = &keysets.iter().find(|known| known.id == *keyset).ok_or(SignerError::NoKey)?.keys;
         let mut chosen = Vec::with_capacity(denominations.len());
         for wanted in denominations {
             chosen.push(&keys.iter().find(|(have, _)| have == wanted).ok_or(SignerError::NoKey)?.1);
@@ -179,12 +210,14 @@ impl Signer {
         Ok(both.map(|((one, key), challenge)| one.nonces.respond(key, challenge)).collect())
     }
 
-    /// Signs a deposit answer with the newest receipt key.
+    /// Signs a deposit answer with the receipt key of the newest keyset that has begun to issue: it has been published for a day, so that
+    /// every verifier can know it.
     ///
     /// # Errors
     /// [`UseError`]: without a keyset, or with probability 2^-252.
     pub fn answer(&self, mark: LedgerMark, payments: &[Option<PaymentId>], outcomes: &[Outcome]) -> Result<DepositResponseFrame, UseError> {
-        let newest = self.keysets.last().ok_or(UseError::NoKeys)?;
+        let (keysets, now) = (self.keysets(), self.clock.wall().as_secs());
+        let newest = keysets.iter().rev().find(|keyset| keyset.issue_from <= now).or(keysets.first()).ok_or(UseError::NoKeys)?;
         sign_answer(&self.root, mark, payments, outcomes, &newest.receipt, &mut system_rng())
     }
 

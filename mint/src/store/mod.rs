@@ -6,8 +6,10 @@
 //!
 //! Engines share [`resolve`], the rules by which a batch of payments is booked, and must pass the conformance suite in `tests/conformance.rs`.
 
+pub mod keysets;
 pub mod resolve;
 pub mod sqlite;
+mod sqlite_keysets;
 mod sqlite_rows;
 
 use std::future::Future;
@@ -17,6 +19,8 @@ use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
 use farthing_protocol::settle::Refusal;
 use thiserror::Error;
+
+use keysets::KeysetLedger;
 
 /// Why a ledger gave no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -102,6 +106,10 @@ pub enum IssueBooked {
     Frozen,
     /// A commitment was answered before: this process's memory was copied or revived. Nothing changed.
     CommitmentReused,
+    /// The issuing keyset was retired or has closed.
+    KeysetRetired,
+    /// A token's keyset has closed.
+    KeysetClosed,
 }
 
 /// A verified payment to be booked.
@@ -187,6 +195,8 @@ pub struct Announcement {
     pub keyset: KeysetId,
     /// Its denominations.
     pub denominations: Vec<Amount>,
+    /// The second from which on its tokens are taken no more, Unix time.
+    pub deposit_until: u64,
 }
 
 /// Tokens of one keyset and denomination.
@@ -222,7 +232,7 @@ pub struct Sheet {
 }
 
 /// A ledger.
-pub trait Ledger: Send + Sync + 'static {
+pub trait Ledger: KeysetLedger {
     /// Books an issue: session row, commitments, debit, counts and response in one transaction.
     fn issue(&self, booking: IssueBooking) -> Answer<'_, IssueBooked>;
 

@@ -42,6 +42,8 @@ pub struct Known {
     pub sides: HashMap<PaymentId, Vec<u8>>,
     /// Publishers of the batch that exist.
     pub publishers: HashSet<String>,
+    /// Keysets of the batch that are closing or closed, whose rows of `spent` may be gone.
+    pub closed: HashSet<KeysetId>,
     /// The counters of the batch's tokens.
     pub counts: HashMap<(KeysetId, Amount), Count>,
 }
@@ -66,6 +68,7 @@ pub struct Plan {
 /// ```text
 /// booked before                            already credited
 /// a reason not to book it                  refused
+/// a token of a keyset that is not open     refused
 /// publisher unknown                        refused
 /// a token in another payment               double-spent, with that payment's side
 /// a token in a refresh                     refused
@@ -77,12 +80,14 @@ pub struct Plan {
 /// [`LedgerError::Corrupt`] if a token is spent by a payment whose side is not in `known`.
 pub fn resolve(batch: &[PaymentBooking], known: Known) -> Result<Plan, LedgerError> {
     let mut plan = Plan::default();
-    let Known { mut payments, mut spent, mut sides, publishers, mut counts } = known;
+    let Known { mut payments, mut spent, mut sides, publishers, closed, mut counts } = known;
     for (index, payment) in batch.iter().enumerate() {
         let outcome = if payments.contains(&payment.id) {
             PaymentBooked::AlreadyCredited
         } else if let Some(refusal) = payment.refusal {
             PaymentBooked::Refused(refusal)
+        } else if payment.tokens.iter().any(|token| closed.contains(&token.keyset)) {
+            PaymentBooked::Refused(Refusal::KeysetClosed)
         } else if !publishers.contains(&payment.publisher) {
             PaymentBooked::Refused(Refusal::UnknownPublisher)
         } else if let Some(outcome) = spent_before(payment, &spent, &sides)? {

@@ -6,13 +6,25 @@ CREATE TABLE mint (
     sequence    INTEGER NOT NULL CHECK (sequence >= 0),
     time        INTEGER NOT NULL,
     sold        INTEGER NOT NULL CHECK (sold >= 0),
-    keysets     BLOB    NOT NULL
+    keysets     BLOB    NOT NULL,
+    -- How often an operator has told the mint the time.
+    clock       INTEGER NOT NULL DEFAULT 0
 );
 
+-- state: 1 open, 2 closing, 3 closed; it only grows. retired: when an operator stopped the issuing early. pruned: its rows of `spent` are gone.
 CREATE TABLE keyset (
-    number      INTEGER PRIMARY KEY,
-    id          BLOB    NOT NULL UNIQUE
+    number        INTEGER PRIMARY KEY,
+    id            BLOB    NOT NULL UNIQUE,
+    deposit_until INTEGER NOT NULL,
+    state         INTEGER NOT NULL DEFAULT 1 CHECK (state IN (1, 2, 3)),
+    retired       INTEGER,
+    pruned        INTEGER NOT NULL DEFAULT 0 CHECK (pruned = 0 OR (pruned = 1 AND state = 3))
 );
+
+CREATE TRIGGER keyset_one_way BEFORE UPDATE ON keyset
+WHEN new.state < old.state OR new.pruned < old.pruned OR (old.retired IS NOT NULL AND new.retired IS NOT old.retired)
+     OR new.id <> old.id OR new.deposit_until <> old.deposit_until
+BEGIN SELECT raise(ABORT, 'a keyset goes one way'); END;
 
 CREATE TABLE counter (
     keyset       INTEGER NOT NULL REFERENCES keyset (number),

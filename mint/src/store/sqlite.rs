@@ -8,10 +8,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use farthing_protocol::amount::Amount;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
+use super::sqlite_keysets as keysets;
 use super::sqlite_rows::{self as rows, Failure};
 use super::{
     Announcement, Answer, Debit, DepositBooked, FundingState, IssueBooked, IssueBooking, Ledger, LedgerError, PaymentBooking, Position,
@@ -30,16 +31,17 @@ const BUSY: Duration = Duration::from_secs(10);
 /// Connections for reading.
 const READERS: u32 = 4;
 
-type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
+pub(super) type Reply<T> = oneshot::Sender<Result<T, LedgerError>>;
 
 /// What the writer is asked to do.
-enum Command {
+pub(super) enum Command {
     Issue(Box<IssueBooking>, Reply<IssueBooked>),
     Cancel(SessionId, u64, Reply<SessionRow>),
     Deposit(Vec<PaymentBooking>, u64, Reply<DepositBooked>),
     Vouchers(Vec<[u8; 32]>, Amount, u64, Reply<bool>),
     Publisher(String, Reply<()>),
     Announce(Box<Announcement>, Reply<bool>),
+    Keyset(keysets::Change, Reply<keysets::Changed>),
 }
 
 /// An answer that waits for the commit.
@@ -56,6 +58,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(false)
+        // Pages of dropped rows go back to the system in small steps.
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
@@ -116,19 +120,19 @@ impl SqliteLedger {
         drop(writer.await);
     }
 
-    async fn ask<T: Send>(&self, command: impl FnOnce(Reply<T>) -> Command + Send) -> Result<T, LedgerError> {
+    pub(super) async fn ask<T: Send>(&self, command: impl FnOnce(Reply<T>) -> Command + Send) -> Result<T, LedgerError> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(command(reply)).await.map_err(|_| LedgerError::Unavailable)?;
         // A writer that died after the commit leaves the caller without knowledge, which is what Unavailable says.
         answer.await.unwrap_or(Err(LedgerError::Unavailable))
     }
 
-    async fn reader(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Sqlite>, Failure> {
+    pub(super) async fn reader(&self) -> Result<sqlx::pool::PoolConnection<sqlx::Sqlite>, Failure> {
         Ok(self.readers.acquire().await?)
     }
 }
 
-fn read<'a, T, F>(what: &'static str, work: F) -> Answer<'a, T>
+pub(super) fn read<'a, T, F>(what: &'static str, work: F) -> Answer<'a, T>
 where
     F: Future<Output = Result<T, Failure>> + Send + 'a,
     T: 'a,
@@ -313,6 +317,10 @@ async fn run(connection: &mut SqliteConnection, command: Command, time: &mut u64
             let done = rows::announce(connection, &announcement).await;
             let keep = matches!(done, Ok(true));
             finish(reply, settle(connection, done, keep).await?)
+        }
+        Command::Keyset(change, reply) => {
+            let done = keysets::change(connection, &change, time).await;
+            finish(reply, settle(connection, done, true).await?)
         }
         // Deposits are booked together, by `deposit`.
         Command::Deposit(_, _, reply) => finish(reply, settle(connection, Err(LedgerError::Unavailable.into()), false).await?),

@@ -8,6 +8,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use super::resolve::{Count, Known, SpentBy, resolve};
+use super::sqlite_keysets as keysets;
 use super::{
     Announcement, Counter, Debit, FundingState, IssueBooked, IssueBooking, LedgerError, PaymentBooked, PaymentBooking, Position, SessionId,
     SessionRow, Sheet,
@@ -25,7 +26,7 @@ const SETTLED: i64 = 1;
 /// Statements for many rows come in these sizes only, so that the statement cache holds them all.
 const SIZES: [usize; 4] = [128, 32, 8, 1];
 
-type Outcome<T> = Result<T, Failure>;
+pub(super) type Outcome<T> = Result<T, Failure>;
 
 /// Why a statement gave no answer.
 #[derive(Debug)]
@@ -72,7 +73,7 @@ pub(super) fn integer(value: u64) -> Outcome<i64> {
     i64::try_from(value).map_err(|_| Failure::Ledger(LedgerError::Corrupt("a number beyond 63 bits")))
 }
 
-fn unsigned(row: &SqliteRow, column: &'static str) -> Outcome<u64> {
+pub(super) fn unsigned(row: &SqliteRow, column: &'static str) -> Outcome<u64> {
     u64::try_from(row.try_get::<i64, _>(column)?).map_err(|_| Failure::Ledger(LedgerError::Corrupt("a negative number")))
 }
 
@@ -139,9 +140,10 @@ pub(super) async fn announce(connection: &mut SqliteConnection, announcement: &A
     if unsigned(&row, "n")? != u64::from(announcement.number) {
         return Ok(false);
     }
-    sqlx::query("INSERT INTO keyset (number, id) VALUES (?1, ?2)")
+    sqlx::query("INSERT INTO keyset (number, id, deposit_until) VALUES (?1, ?2, ?3)")
         .bind(i64::from(announcement.number))
         .bind(announcement.keyset.0.as_slice())
+        .bind(integer(announcement.deposit_until)?)
         .execute(&mut *connection)
         .await?;
     for denomination in &announcement.denominations {
@@ -246,6 +248,9 @@ pub(super) async fn issue(connection: &mut SqliteConnection, booking: &IssueBook
         if query.execute(&mut *connection).await?.rows_affected() != piece.len() as u64 {
             return Ok(IssueBooked::CommitmentReused);
         }
+    }
+    if let Some(refused) = keysets::issue_guard(connection, booking).await? {
+        return Ok(refused);
     }
     if let Some(refused) = debit(connection, booking).await? {
         return Ok(refused);
@@ -490,6 +495,9 @@ async fn known(connection: &mut SqliteConnection, batch: &[PaymentBooking], toke
     for (keyset, denomination) in kinds {
         let number = keyset_number(connection, &keyset).await?;
         known.counts.insert((keyset, denomination), count(connection, number, denomination).await?);
+        if !keysets::is_open(connection, &keyset).await? {
+            known.closed.insert(keyset);
+        }
     }
     Ok(known)
 }

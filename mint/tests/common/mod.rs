@@ -134,6 +134,8 @@ pub struct World {
     pub next_index: u64,
     pub hands: Arc<Hands>,
     pub options: MintOptions,
+    /// The number of the keyset that tokens are bought of.
+    pub number: usize,
     server: tokio::task::JoinHandle<()>,
 }
 
@@ -162,7 +164,7 @@ impl World {
         let table = list.key_table();
         let mut rng = StdRng::seed_from_u64(u64::from(address.port()));
         let seed = WalletSeed::generate(&mut rng);
-        Self { dir, mint, http, list, table, root, seed, rng, next_index: 0, hands, options, server }
+        Self { dir, mint, http, list, table, root, seed, rng, next_index: 0, hands, options, number: 0, server }
     }
 
     /// Stops serving and opens the same directory again, as another process would.
@@ -183,7 +185,14 @@ impl World {
     }
 
     pub fn keyset(&self) -> &Keyset {
-        &self.list.keysets()[0]
+        &self.list.keysets()[self.number]
+    }
+
+    /// Fetches the list anew, as a reader would.
+    pub async fn follow(&mut self) {
+        let frame: KeysetListFrame = self.http.get("/v1/keysets", &[("accept", BINARY)]).await.frame();
+        self.list = self.list.follow(&frame).unwrap();
+        self.table = self.list.key_table();
     }
 
     pub fn now(&self) -> u64 {
@@ -218,7 +227,7 @@ impl World {
         }
         let opened: OpenResponseFrame = answer.frame();
         assert!(opened.expires > self.now() && opened.expires <= self.now() + 120);
-        let keyset = self.list.keysets()[0].clone();
+        let keyset = self.keyset().clone();
         let pending = plan.blind(&self.seed, &self.root, &keyset, first_index, &opened).unwrap();
         let request = plan.request(&self.root, &pending, funding, &mut self.rng).unwrap();
         Ok((pending, request))

@@ -1,0 +1,5 @@
+//! The parts of the command line that deserve a file of their own.
+
+pub mod clock;
+pub mod keyset;
+pub mod secret;
