@@ -213,11 +213,11 @@ impl Mint {
         }
         let windows = next_windows(&list, newest, now, not_before, until_published);
         let vault = self.vault()?.clone();
-        let denominations = newest.denominations();
+        let (denominations, announced) = (newest.denominations(), list.clone());
         let (receipt_key, keys) = blocking(move || {
             let secrets = KeysetSecrets::generate(&denominations);
             let public = (*secrets.receipt.public(), secrets.public());
-            vault.add(secrets)?;
+            vault.add(secrets, |secrets| announced.keysets().iter().any(|keyset| secrets.belong_to(keyset)))?;
             Ok::<(Point, Vec<_>), MintError>(public)
         })
         .await?;

@@ -114,8 +114,11 @@ pub async fn keyset(command: KeysetCommand) -> Result<(), Failure> {
         KeysetCommand::Retire { data, number } => {
             let mint = open(data).await?;
             mint.retire_keyset(number).await?;
-            if !mint.keysets().await?.iter().any(|keyset| keyset.window == "issuing") {
-                eprintln!("farthing-mint: no keyset issues now: announce one with `keyset rotate`");
+            let keysets = mint.keysets().await?;
+            if !keysets.iter().any(|keyset| keyset.window == "issuing") {
+                let next = keysets.iter().find(|keyset| keyset.window == "announced").map(|next| next.issue_from.to_string());
+                let until = next.unwrap_or_else(|| "one is announced with `keyset rotate`".into());
+                eprintln!("farthing-mint: no keyset issues until {until}");
             }
             Ok(())
         }

@@ -9,6 +9,9 @@ use crate::error::MintError;
 
 const PLAIN: &str = "keys.json";
 
+/// The most sets of keys that wait for their announcement: prepared and never signed, or made for an announcement that failed.
+const MOST_WAITING: usize = 32;
+
 /// The key file of a data directory and what opens it.
 pub(crate) struct KeyVault {
     data: DataDirectory,
@@ -51,8 +54,19 @@ impl KeyVault {
     }
 
     /// Adds the keys of a keyset that is to be announced. They are durable before anybody can hear of them.
-    pub(crate) fn add(&self, secrets: KeysetSecrets) -> Result<(), MintError> {
-        self.change(|keys| keys.keysets.push(secrets))
+    ///
+    /// Of keys that were made for keysets which `announced` does not know, only the newest are kept.
+    pub(crate) fn add(&self, secrets: KeysetSecrets, announced: impl Fn(&KeysetSecrets) -> bool) -> Result<(), MintError> {
+        self.change(|keys| {
+            let waiting = keys.keysets.iter().filter(|keyset| !announced(keyset)).count();
+            let mut surplus = waiting.saturating_sub(MOST_WAITING - 1);
+            keys.keysets.retain(|keyset| {
+                let goes = surplus > 0 && !announced(keyset);
+                surplus -= usize::from(goes);
+                !goes
+            });
+            keys.keysets.push(secrets);
+        })
     }
 
     /// Drops the denomination keys of keysets that will never issue again. Receipt keys stay: late questions are answered with them.
@@ -83,5 +97,32 @@ impl KeyVault {
         self.data.remove(PLAIN)?;
         drop(held);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use farthing_protocol::amount::Amount;
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    #[test]
+    fn keys_that_nobody_announced_do_not_pile_up_and_announced_ones_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = KeyVault::new(DataDirectory::new(dir.path()), KeyProtection::Plain);
+        let fresh = || KeysetSecrets::generate(&[Amount::from_units(1)]);
+        let first = fresh();
+        let kept = *first.receipt.public();
+        vault.create(&KeyFile { seal_key: Zeroizing::new([1; 32]), keysets: vec![first] }).unwrap();
+        for _ in 0..40 {
+            vault.add(fresh(), |secrets| *secrets.receipt.public() == kept).unwrap();
+        }
+        let last = fresh();
+        let newest = *last.receipt.public();
+        vault.add(last, |secrets| *secrets.receipt.public() == kept).unwrap();
+        let keys = vault.read().unwrap();
+        assert_eq!(keys.keysets.len(), 1 + MOST_WAITING);
+        assert!(*keys.keysets[0].receipt.public() == kept && *keys.keysets[MOST_WAITING].receipt.public() == newest);
     }
 }
