@@ -71,6 +71,10 @@ impl Addressed {
         if !self.is_authentic(config) {
             return Err(Refused::invalid_challenge("challenge-unknown"));
         }
+        self.check_time(config, now)
+    }
+
+    fn check_time(&self, config: &VerifierConfig, now: u64) -> Result<(), Refused> {
         let expires = self.contents.challenge.expires;
         // A challenge from a clock that ran ahead would live for too long once the clock is right again.
         if expires <= now || expires > now.saturating_add(config.challenge_lifetime.as_secs() + LIFETIME_TOLERANCE) {
@@ -171,7 +175,7 @@ impl Stated {
         if !offer.matches(&addressed.contents.request) || addressed.contents.request.currency != config.unit.name() {
             return Err(Refused::new(Problem::PaymentInsufficient, "wrong-amount"));
         }
-        addressed.check_challenge(config, now)?;
+        addressed.check_time(config, now)?;
         Ok(First(self))
     }
 }
