@@ -173,7 +173,7 @@ impl Operations {
         let keysets: Vec<KeysetId> = match funding {
             Funding::Voucher(_) => Vec::new(),
             Funding::Refresh(tokens) => tokens.iter().map(Token::keyset).collect(),
-            Funding::Change(_, list) => list.iter().map(|spent| spent.keyset).collect(),
+            Funding::Change(_, list) | Funding::Reclaim(_, list) => list.iter().map(|spent| spent.keyset).collect(),
         };
         for id in keysets {
             let keyset = self.list.get(&id).ok_or(ProofError::UnknownKeyset)?;
@@ -204,5 +204,7 @@ fn debit(funding: &Funding) -> Result<Debit, OperationError> {
         Funding::Voucher(key) => Debit::Voucher(key.to_bytes()),
         Funding::Refresh(tokens) => Debit::Refresh(tokens.iter().map(|token| *token.spent_key()).collect::<Vec<SpentKey>>()),
         Funding::Change(..) => Debit::Change(funding.payment_id().ok_or(IssueError::InvalidFunding)?),
+        // No payment is ever refunded yet.
+        Funding::Reclaim(..) => return Err(OperationError::ChangeUnavailable),
     })
 }
