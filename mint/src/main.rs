@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use farthing_mint::{InitOptions, Mint, MintError, MintOptions, Status, key_text};
+use farthing_mint::{InitOptions, Mint, MintError, MintOptions, Status, key_text, parse_key};
 use farthing_protocol::amount::{Amount, Unit};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
@@ -97,6 +97,9 @@ enum PublisherCommand {
         data: Data,
         /// The domain
         name: String,
+        /// The public key with which it asks for refunds, as printed by its own tools; replaces an earlier one
+        #[arg(long)]
+        key: Option<String>,
     },
     /// Prints what a publisher has earned
     Balance {
@@ -176,7 +179,15 @@ async fn run(command: Command) -> Result<(), Failure> {
             }
             codes.iter().try_for_each(|code| print(&code.expose_secret()))
         }
-        Command::Publisher { command: PublisherCommand::Add { data, name } } => Ok(open(data).await?.add_publisher(&name).await?),
+        Command::Publisher { command: PublisherCommand::Add { data, name, key } } => {
+            let key = key.map(|text| parse_key(&text).ok_or(Failure::Usage("not a public key"))).transpose()?;
+            let mint = open(data).await?;
+            mint.add_publisher(&name).await?;
+            match key {
+                Some(key) => Ok(mint.set_publisher_key(&name, &key).await?),
+                None => Ok(()),
+            }
+        }
         Command::Publisher { command: PublisherCommand::Balance { data, name, json } } => {
             let mint = open(data).await?;
             let balance = mint.publisher_balance(&name).await?.ok_or(Failure::Usage("no such publisher"))?;
@@ -240,6 +251,7 @@ fn sheet(status: &Status, unit: &Unit) -> String {
         ("left on vouchers", status.vouchers),
         ("in wallets", status.outstanding),
         ("change due", status.change_due),
+        ("refunds due", status.refunds_due),
         ("credited to publishers", status.credits),
     ] {
         lines.push(format!("{name:<24}{:>24}", show(amount)));

@@ -188,6 +188,20 @@ impl Signer {
         sign_answer(&self.root, mark, payments, outcomes, &newest.receipt, &mut system_rng())
     }
 
+    /// Signs a refund answer with the newest receipt key.
+    ///
+    /// # Errors
+    /// [`UseError`]: without a keyset, or with probability 2^-252.
+    pub fn answer_refund(
+        &self,
+        mark: LedgerMark,
+        payment: PaymentId,
+        outcome: farthing_protocol::refund::RefundOutcome,
+    ) -> Result<farthing_protocol::wire::RefundResponseFrame, UseError> {
+        let newest = self.keysets.last().ok_or(UseError::NoKeys)?;
+        farthing_protocol::refund::sign_answer(&self.root, mark, payment, outcome, &newest.receipt, &mut system_rng())
+    }
+
     /// Makes a session's id: 8 random bytes, 8 bytes of a keyed hash over them.
     ///
     /// An id that this mint never made can therefore be told from one it has forgotten, and strangers cannot fill the ledger with
