@@ -188,8 +188,9 @@ impl Bucket {
 /// Constant time in the seed but for what was found, and how many indices were tried.
 pub fn find(seed: &WalletSeed, root: &Point, from: u64, hashes: &BTreeSet<[u8; 32]>) -> Vec<(u64, [u8; 32])> {
     let (mut found, mut index, mut missed) = (Vec::new(), from, 0);
+    let recovery = seed.recovery_hashes(root);
     while missed < GAP {
-        let hash = seed.recovery_hash(root, index);
+        let hash = recovery.at(index);
         if hashes.contains(&hash) {
             found.push((index, hash));
             missed = 0;

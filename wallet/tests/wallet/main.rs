@@ -2,4 +2,5 @@
 
 mod command;
 mod flows;
+mod givebacks;
 mod stage;
