@@ -4,9 +4,12 @@
 use farthing_protocol::evidence::DoubleSpend;
 use farthing_protocol::issue::{Issue, Open};
 use farthing_protocol::payment::{Deposit, Payment};
+use farthing_protocol::proof::KeysetId;
+use farthing_protocol::refund::Refund;
+use farthing_protocol::restore::Bucket;
 use farthing_protocol::wire::{
     DepositRequestFrame, DepositResponseFrame, DoubleSpendFrame, Frame, IssueRequestFrame, IssueResponseFrame, KeysetListFrame,
-    OpenRequestFrame, OpenResponseFrame, PaymentFrame, RereadFrame,
+    OpenRequestFrame, OpenResponseFrame, PaymentFrame, RefundRequestFrame, RefundResponseFrame, RereadFrame, RestoreBucketFrame,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -40,6 +43,15 @@ fuzz_target!(|bytes: &[u8]| {
             }
         }
     }
+    if let Some(frame) = decode::<RefundRequestFrame>(bytes) {
+        let _ = Refund::from_frame(&frame);
+    }
+    if let Some(frame) = decode::<RestoreBucketFrame>(bytes)
+        && let Ok(bucket) = Bucket::from_frame(&frame, KeysetId(frame.keyset.0), frame.bucket)
+    {
+        assert!(bucket.to_frame() == frame);
+    }
+    decode::<RefundResponseFrame>(bytes);
     decode::<RereadFrame>(bytes);
     decode::<OpenResponseFrame>(bytes);
     decode::<IssueResponseFrame>(bytes);

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use commands::{clock::ClockCommand, keyset::KeysCommand, keyset::KeysetCommand, secret::SecretArguments};
-use farthing_mint::{InitOptions, Mint, MintError, MintOptions, Rotation, Status, key_text, keys_are_sealed};
+use farthing_mint::{InitOptions, Mint, MintError, MintOptions, Rotation, Status, key_text, keys_are_sealed, parse_key};
 use farthing_protocol::amount::{Amount, Unit};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
@@ -131,6 +131,9 @@ enum PublisherCommand {
         data: Data,
         /// The domain
         name: String,
+        /// The public key with which it asks for refunds, as printed by its own tools; replaces an earlier one
+        #[arg(long)]
+        key: Option<String>,
     },
     /// Prints what a publisher has earned
     Balance {
@@ -218,7 +221,15 @@ async fn run(command: Command) -> Result<(), Failure> {
             }
             codes.iter().try_for_each(|code| print(&code.expose_secret()))
         }
-        Command::Publisher { command: PublisherCommand::Add { data, name } } => Ok(open(data).await?.add_publisher(&name).await?),
+        Command::Publisher { command: PublisherCommand::Add { data, name, key } } => {
+            let key = key.map(|text| parse_key(&text).ok_or(Failure::Usage("not a public key"))).transpose()?;
+            let mint = open(data).await?;
+            mint.add_publisher(&name).await?;
+            match key {
+                Some(key) => Ok(mint.set_publisher_key(&name, &key).await?),
+                None => Ok(()),
+            }
+        }
         Command::Publisher { command: PublisherCommand::Balance { data, name, json } } => {
             let mint = open(data).await?;
             let balance = mint.publisher_balance(&name).await?.ok_or(Failure::Usage("no such publisher"))?;
@@ -289,6 +300,7 @@ fn sheet(status: &Status, unit: &Unit) -> String {
         ("left on vouchers", status.vouchers),
         ("in wallets", status.outstanding),
         ("change due", status.change_due),
+        ("refunds due", status.refunds_due),
         ("credited to publishers", status.credits),
     ] {
         lines.push(format!("{name:<24}{:>24}", show(amount)));

@@ -214,6 +214,15 @@ impl Mint {
         Ok(self.0.ledger.add_publisher(name).await?)
     }
 
+    /// Sets or changes the key with which a publisher asks for refunds.
+    ///
+    /// # Errors
+    /// [`MintError::PublisherName`] also if there is no such publisher, [`MintError::Ledger`].
+    pub async fn set_publisher_key(&self, name: &str, key: &Point) -> Result<(), MintError> {
+        let name = publisher_name(name).ok_or(MintError::PublisherName)?;
+        if self.0.ledger.set_publisher_key(name, key.to_bytes()).await? { Ok(()) } else { Err(MintError::PublisherName) }
+    }
+
     /// What a publisher has earned and not been paid; `None` if there is no such publisher.
     ///
     /// # Errors

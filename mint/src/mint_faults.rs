@@ -14,7 +14,8 @@ use super::*;
 use crate::operations::OperationError;
 use crate::store::keysets::{KeysetLedger, LedgerSize, Lifecycle};
 use crate::store::{
-    Answer, Debit, DepositBooked, FundingState, IssueBooked, IssueBooking, PaymentBooking, Position, SessionId, SessionRow, Sheet,
+    Answer, Debit, DepositBooked, FundingState, IssueBooked, IssueBooking, PaymentBooking, Position, RecordedRow, RefundBooked, SessionId,
+    SessionRow, Sheet,
 };
 
 const SOUND: u8 = 0;
@@ -58,6 +59,12 @@ impl Ledger for Faulty {
     fn deposit(&self, payments: Vec<PaymentBooking>, now: u64) -> Answer<'_, DepositBooked> {
         self.change(move || self.sound.deposit(payments, now))
     }
+    fn refund(&self, payment: PaymentId, publisher: String, now: u64) -> Answer<'_, RefundBooked> {
+        self.change(move || self.sound.refund(payment, publisher, now))
+    }
+    fn recorded(&self, keyset: u32, bucket: u64) -> Answer<'_, Vec<RecordedRow>> {
+        self.sound.recorded(keyset, bucket)
+    }
     fn create_vouchers(&self, keys: Vec<[u8; 32]>, amount: Amount, now: u64) -> Answer<'_, bool> {
         self.change(move || self.sound.create_vouchers(keys, amount, now))
     }
@@ -66,6 +73,12 @@ impl Ledger for Faulty {
     }
     fn add_publisher(&self, name: String) -> Answer<'_, ()> {
         self.change(move || self.sound.add_publisher(name))
+    }
+    fn set_publisher_key(&self, name: String, key: [u8; 32]) -> Answer<'_, bool> {
+        self.change(move || self.sound.set_publisher_key(name, key))
+    }
+    fn publisher_key(&self, name: String) -> Answer<'_, Option<[u8; 32]>> {
+        self.sound.publisher_key(name)
     }
     fn publisher_balance(&self, name: String) -> Answer<'_, Option<Amount>> {
         self.sound.publisher_balance(name)

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use farthing_mint::store::keysets::KeysetState;
 use farthing_mint::store::sqlite::SqliteLedger;
 use farthing_mint::store::{
-    Announcement, Debit, FundingState, IssueBooked, IssueBooking, Ledger, LedgerError, PaymentBooked, PaymentBooking, SessionRow,
+    Announcement, Debit, FundingState, IssueBooked, IssueBooking, Ledger, LedgerError, PaymentBooked, PaymentBooking, RecordedRow,
+    RefundBooked, RefundDone, SessionRow,
 };
 use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
@@ -39,6 +40,8 @@ fn issue(number: u64, denominations: &[u64], debit: Debit) -> IssueBooking {
         session: session(number),
         digest: bytes(number),
         response: number.to_le_bytes().to_vec(),
+        recovery: bytes(number),
+        points: vec![[number.to_le_bytes()[0]; 64]; denominations.len()],
         commitments: (0..denominations.len() as u64).map(|index| bytes((number << 16) + index)).collect(),
         keyset: KEYSET,
         denominations: denominations.iter().copied().map(units).collect(),
@@ -83,7 +86,7 @@ async fn funded(ledger: &dyn Ledger, number: u64, balance: u64) -> Debit {
 async fn balanced(ledger: &dyn Ledger) {
     let sheet = ledger.sheet().await.unwrap();
     let outstanding: u64 = sheet.counters.iter().map(|one| one.denomination.units() * (one.issued - one.redeemed)).sum();
-    let parts = sheet.vouchers.units() + outstanding + sheet.change_due.units() + sheet.credits.units();
+    let parts = sheet.vouchers.units() + outstanding + sheet.change_due.units() + sheet.refunds_due.units() + sheet.credits.units();
     assert_eq!(parts, sheet.sold.units(), "{sheet:?}");
 }
 
@@ -183,6 +186,76 @@ async fn depositing(ledger: &dyn Ledger) {
     assert_eq!(done.outcomes, [PaymentBooked::Refused(Refusal::Frozen), PaymentBooked::Refused(Refusal::Frozen)]);
     assert_eq!(ledger.issue(issue(11, &[100], debit)).await.unwrap(), IssueBooked::Frozen);
     balanced(ledger).await;
+}
+
+async fn giving_back(ledger: &dyn Ledger) {
+    announced(ledger).await;
+    let debit = funded(ledger, 1, 1_000).await;
+    ledger.issue(issue(1, &[10, 10, 10, 100, 100], debit.clone())).await.unwrap();
+    for name in ["news.example", "blog.example"] {
+        ledger.add_publisher(name.into()).await.unwrap();
+        assert_eq!(ledger.publisher_key(name.into()).await.unwrap(), None);
+    }
+    assert!(!ledger.set_publisher_key("nobody.example".into(), bytes(9)).await.unwrap());
+    for key in [8, 9] {
+        assert!(ledger.set_publisher_key("news.example".into(), bytes(key)).await.unwrap());
+        assert_eq!(ledger.publisher_key("news.example".into()).await.unwrap(), Some(bytes(key)));
+    }
+    let paid = payment(1, "news.example", 105, vec![token(10, 1), token(100, 2)]);
+    let refund = |payment: PaymentId, publisher: &str| ledger.refund(payment, publisher.into(), 1_000);
+    assert_eq!(refund(paid.id, "news.example").await.unwrap(), RefundBooked { sequence: 0, done: RefundDone::UnknownPayment });
+    ledger.deposit(vec![paid.clone()], 1_000).await.unwrap();
+    assert_eq!(refund(paid.id, "blog.example").await.unwrap().done, RefundDone::UnknownPayment);
+    let reclaim = Debit::Reclaim(paid.id);
+    assert_eq!(ledger.funding(reclaim.clone(), units(105)).await.unwrap(), FundingState::ReclaimUnavailable);
+    assert_eq!(ledger.issue(issue(2, &[1, 1, 1, 1, 1, 100], reclaim.clone())).await.unwrap(), IssueBooked::ReclaimUnavailable);
+
+    assert_eq!(refund(paid.id, "news.example").await.unwrap(), RefundBooked { sequence: 2, done: RefundDone::Refunded });
+    assert_eq!(refund(paid.id, "news.example").await.unwrap(), RefundBooked { sequence: 2, done: RefundDone::AlreadyRefunded });
+    assert_eq!(ledger.publisher_balance("news.example".into()).await.unwrap(), Some(units(0)));
+    balanced(ledger).await;
+    // Deposited again it is not booked again, and its tokens are no more free than before.
+    let rival = payment(2, "blog.example", 10, vec![token(10, 1)]);
+    let done = ledger.deposit(vec![paid.clone(), rival], 1_000).await.unwrap();
+    assert_eq!(done.outcomes, [PaymentBooked::Refunded, PaymentBooked::DoubleSpent { earlier: paid.side.clone() }]);
+    assert_eq!(ledger.issue(issue(3, &[10], Debit::Refresh(vec![token(10, 1)]))).await.unwrap(), IssueBooked::TokenSpent);
+
+    // Amount and change, each once and exactly, in any order.
+    assert_eq!(ledger.funding(reclaim.clone(), units(5)).await.unwrap(), FundingState::ReclaimDiffers);
+    assert_eq!(ledger.issue(issue(4, &[1; 5], reclaim.clone())).await.unwrap(), IssueBooked::ReclaimUnavailable);
+    assert_eq!(ledger.issue(issue(5, &[1, 1, 1, 1, 1, 100], reclaim.clone())).await.unwrap(), IssueBooked::Booked);
+    assert_eq!(ledger.issue(issue(6, &[1, 1, 1, 1, 1, 100], reclaim.clone())).await.unwrap(), IssueBooked::ReclaimUnavailable);
+    assert_eq!(ledger.funding(reclaim, units(105)).await.unwrap(), FundingState::ReclaimUnavailable);
+    assert_eq!(refund(paid.id, "news.example").await.unwrap().done, RefundDone::AlreadyRefunded);
+    assert_eq!(ledger.issue(issue(7, &[1; 5], Debit::Change(paid.id))).await.unwrap(), IssueBooked::Booked);
+    assert_eq!(ledger.issue(issue(8, &[1; 5], Debit::Change(paid.id))).await.unwrap(), IssueBooked::ChangeUnavailable);
+    let done = ledger.deposit(vec![paid], 1_000).await.unwrap();
+    assert_eq!(done.outcomes, [PaymentBooked::Refunded]);
+    balanced(ledger).await;
+}
+
+async fn recording(ledger: &dyn Ledger) {
+    announced(ledger).await;
+    let debit = funded(ledger, 1, 1_000).await;
+    assert_eq!(ledger.recorded(0, 0).await.unwrap(), []);
+    ledger.cancel_session(session(500), 1_000).await.unwrap();
+    for number in 0..70 {
+        assert_eq!(ledger.issue(issue(number, &[1, 1], debit.clone())).await.unwrap(), IssueBooked::Booked);
+        // What is refused leaves no gap.
+        let refused = issue(1_000 + number, &[1], Debit::Voucher(bytes(99)));
+        assert_eq!(ledger.issue(refused).await.unwrap(), IssueBooked::VoucherUnknown);
+    }
+    for (bucket, numbers) in [(0, 0..64), (1, 64..70), (2, 0..0), (u64::MAX, 0..0)] {
+        let expected: Vec<RecordedRow> = numbers
+            .map(|number: u64| RecordedRow {
+                recovery: bytes(number),
+                outputs: vec![(units(1), [number.to_le_bytes()[0]; 64]); 2],
+                response: number.to_le_bytes().to_vec(),
+            })
+            .collect();
+        assert_eq!(ledger.recorded(0, bucket).await.unwrap(), expected, "{bucket}");
+    }
+    assert_eq!(ledger.recorded(1, 0).await.unwrap(), []);
 }
 
 async fn selling(ledger: &dyn Ledger) {
@@ -370,4 +443,4 @@ macro_rules! on_sqlite {
     };
 }
 
-on_sqlite! { issuing refreshing depositing selling closing retiring }
+on_sqlite! { issuing refreshing depositing giving_back recording selling closing retiring }

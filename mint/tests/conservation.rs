@@ -7,6 +7,7 @@ use farthing_protocol::amount::{Amount, default_denominations, split};
 use farthing_protocol::issue::FundingKeys;
 use farthing_protocol::payment::Deposit;
 use farthing_protocol::proof::LoneKey;
+use farthing_protocol::refund;
 use farthing_protocol::settle::Outcome;
 use farthing_protocol::token::{OwnedToken, OwnedTokens, UsedTokens};
 use rand::RngExt;
@@ -17,6 +18,7 @@ struct Sent {
     used: UsedTokens,
     deposit_by: u64,
     settled: bool,
+    refunded: bool,
 }
 
 fn parts(units: u64) -> Vec<u64> {
@@ -25,6 +27,40 @@ fn parts(units: u64) -> Vec<u64> {
 
 fn worth(tokens: &[OwnedToken]) -> u64 {
     tokens.iter().map(|token| token.token().denomination().units()).sum()
+}
+
+/// The rest of a settled payment, once.
+async fn take_change(world: &mut World, one: Sent) -> Vec<OwnedToken> {
+    let payment = one.deposit.payment();
+    let said = statement(one.deposit.recipient(), payment.amount().units(), one.deposit_by);
+    if payment.change().is_zero() {
+        return Vec::new();
+    }
+    let tokens = world.issue(&parts(payment.change().units()), &FundingKeys::Change(&one.used, said)).await.unwrap();
+    assert!(world.issue(&[1], &FundingKeys::Change(&one.used, said)).await.is_err());
+    tokens
+}
+
+/// The publisher refunds.
+async fn give_back(world: &mut World, one: &mut Sent, key: &LoneKey) {
+    let id = one.deposit.spending().payment_id();
+    let frame = refund::request(&world.root, id, one.deposit.recipient(), key, &mut world.rng).unwrap();
+    assert_eq!(world.http.post("/v1/refunds", &frame).await.status, http::StatusCode::OK);
+    one.refunded = true;
+}
+
+/// The reader reclaims, once, and may take the change besides.
+async fn take_back(world: &mut World, one: Sent, change: bool) -> Vec<OwnedToken> {
+    let payment = one.deposit.payment();
+    let said = statement(one.deposit.recipient(), payment.amount().units(), one.deposit_by);
+    let outputs = parts(payment.amount().units());
+    let mut tokens = world.issue(&outputs, &FundingKeys::Reclaim(&one.used, said)).await.unwrap();
+    assert!(world.issue(&outputs, &FundingKeys::Reclaim(&one.used, said)).await.is_err());
+    assert!(matches!(world.deposit(&[&one.deposit]).await[0], Outcome::Refunded));
+    if change {
+        tokens.extend(take_change(world, one).await);
+    }
+    tokens
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,8 +75,14 @@ async fn value_is_conserved_in_random_sequences() {
     let mut stolen: Vec<OwnedToken> = Vec::new();
     let mut sent: Vec<Sent> = Vec::new();
     let mut earned = 0;
-    for step in 0..160 {
-        match world.rng.random_range(0..8) {
+    let mut given_back = 0;
+    let mut key = |name: &str| (name.to_owned(), LoneKey::generate(&mut world.rng));
+    let keys = publishers.map(&mut key);
+    for (name, key) in &keys {
+        world.mint.set_publisher_key(name, key.public()).await.unwrap();
+    }
+    for step in 0..240 {
+        match world.rng.random_range(0..10) {
             0 => {
                 let units = world.rng.random_range(1..20_000);
                 vouchers.push((world.voucher(units).await, units));
@@ -64,7 +106,7 @@ async fn value_is_conserved_in_random_sequences() {
                 let amount = world.rng.random_range(1..=worth(&tokens));
                 let deposit_by = world.now() + 9_999;
                 let (deposit, used) = world.pay_until(tokens, publishers[step % 2], amount, deposit_by);
-                sent.push(Sent { deposit, used, deposit_by, settled: false });
+                sent.push(Sent { deposit, used, deposit_by, settled: false, refunded: false });
             }
             5 if !sent.is_empty() => {
                 // Some old ones too.
@@ -75,22 +117,26 @@ async fn value_is_conserved_in_random_sequences() {
                             assert!(!std::mem::replace(&mut one.settled, true));
                             earned += one.deposit.payment().amount().units();
                         }
-                        Outcome::AlreadyCredited { .. } => assert!(one.settled),
+                        Outcome::AlreadyCredited { .. } => assert!(one.settled && !one.refunded),
+                        Outcome::Refunded => assert!(one.refunded),
                         _ => panic!("an honest payment was refused"),
                     }
                 }
             }
-            6 if sent.iter().any(|one| one.settled) => {
-                let index = sent.iter().position(|one| one.settled).unwrap();
-                let one = sent.swap_remove(index);
-                let payment = one.deposit.payment();
-                let said = statement(one.deposit.recipient(), payment.amount().units(), one.deposit_by);
-                if payment.change().is_zero() {
-                    continue;
-                }
-                let tokens = world.issue(&parts(payment.change().units()), &FundingKeys::Change(&one.used, said)).await.unwrap();
-                wallet.extend(tokens);
-                assert!(world.issue(&[1], &FundingKeys::Change(&one.used, said)).await.is_err());
+            6 if sent.iter().any(|one| one.settled && !one.refunded) => {
+                let index = sent.iter().position(|one| one.settled && !one.refunded).unwrap();
+                wallet.extend(take_change(&mut world, sent.swap_remove(index)).await);
+            }
+            8 if sent.iter().any(|one| one.settled && !one.refunded) => {
+                let one = sent.iter_mut().find(|one| one.settled && !one.refunded).unwrap();
+                let (_, key) = keys.iter().find(|(name, _)| name == one.deposit.recipient()).unwrap();
+                give_back(&mut world, one, key).await;
+                earned -= one.deposit.payment().amount().units();
+                given_back += 1;
+            }
+            9 if sent.iter().any(|one| one.refunded) => {
+                let index = sent.iter().position(|one| one.refunded).unwrap();
+                wallet.extend(take_back(&mut world, sent.swap_remove(index), step % 2 == 0).await);
             }
             7 if !wallet.is_empty() => {
                 let count = world.rng.random_range(1..=wallet.len().min(24));
@@ -115,7 +161,9 @@ async fn value_is_conserved_in_random_sequences() {
         let undecided: u64 = sent.iter().filter(|one| !one.settled).map(|one| one.deposit.payment().value().units()).sum();
         assert_eq!(status.vouchers.units(), left);
         assert_eq!(status.credits.units(), earned);
+        let due: u64 = sent.iter().filter(|one| one.refunded).map(|one| one.deposit.payment().amount().units()).sum();
+        assert_eq!(status.refunds_due.units(), due);
         assert_eq!(status.outstanding.units(), worth(&wallet) + undecided);
     }
-    assert!(earned > 0);
+    assert!(earned > 0 && given_back > 0);
 }

@@ -195,6 +195,34 @@ coded! {
 }
 
 coded! {
+    /// A refund request that is not a publisher's.
+    RefundError {
+        /// The publisher's name is longer than a host name may be.
+        PublisherTooLong = "refund-publisher-too-long", "the publisher's name is too long";
+        /// The proof's response is not a canonical scalar.
+        InvalidEncoding = "refund-invalid-encoding", "a scalar of the request is not canonical";
+        /// The publisher's key did not ask for this.
+        InvalidProof = "refund-invalid-proof", "the proof by the publisher's key does not verify";
+    }
+}
+
+coded! {
+    /// A bucket of recorded sessions that is not what was asked for, or not canonical.
+    RestoreError {
+        /// Another keyset or another number than asked for.
+        WrongBucket = "restore-wrong-bucket", "the bucket is another than the one asked for";
+        /// More sessions than a bucket holds.
+        TooManySessions = "restore-too-many-sessions", "the bucket holds too many sessions";
+        /// A session without outputs, or with more than a session may hold.
+        OutputCount = "restore-output-count", "a session holds between one and 256 outputs";
+        /// A session's denominations are zero or not ascending.
+        InvalidDenominations = "restore-invalid-denominations", "a session's denominations are not canonical";
+        /// The sessions are not in ascending order, or one stands twice.
+        NotSorted = "restore-not-sorted", "the sessions are not in canonical order";
+    }
+}
+
+coded! {
     /// A mistake of the calling code.
     UseError {
         /// No key to prove with.

@@ -1,4 +1,5 @@
-//! Issuing: a session buys tokens with a voucher, with older tokens (refresh), or with the rest of a settled payment (change).
+//! Issuing: a session buys tokens with a voucher, with older tokens (refresh), with the rest of a settled payment (change), or with the
+//! amount of a refunded one (reclaim).
 //!
 //! ```text
 //! reader -> mint   open:      keyset, denominations, funding, recovery hash; proof by the funding keys over D_open
@@ -55,6 +56,8 @@ pub enum FundingKeys<'a> {
     Refresh(&'a UsedTokens),
     /// The tokens of a settled payment, and what that payment said.
     Change(&'a UsedTokens, Statement),
+    /// The tokens of a refunded payment, and what that payment said.
+    Reclaim(&'a UsedTokens, Statement),
 }
 
 /// What pays for a session, on the mint's side.
@@ -64,8 +67,10 @@ pub enum Funding {
     Voucher(Point),
     /// Tokens to be refreshed.
     Refresh(Vec<Token>),
-    /// A settled payment, by S and L.
+    /// A settled payment, by S and L: its rest.
     Change(Statement, Vec<SpentKey>),
+    /// A refunded payment, by S and L: its amount.
+    Reclaim(Statement, Vec<SpentKey>),
 }
 
 impl Funding {
@@ -74,6 +79,7 @@ impl Funding {
             Self::Voucher(_) => 0,
             Self::Refresh(_) => 1,
             Self::Change(..) => 2,
+            Self::Reclaim(..) => 3,
         }
     }
 
@@ -82,6 +88,7 @@ impl Funding {
             Self::Voucher(_) => Purpose::Voucher,
             Self::Refresh(_) => Purpose::Refresh,
             Self::Change(..) => Purpose::Change,
+            Self::Reclaim(..) => Purpose::Reclaim,
         }
     }
 
@@ -90,6 +97,7 @@ impl Funding {
             Self::Voucher(key) => FundingBody::Voucher(key.to_bytes().into()),
             Self::Refresh(tokens) => FundingBody::Refresh(tokens_to_body(tokens)),
             Self::Change(statement, list) => FundingBody::Change { statement: statement.to_bytes().into(), list: list_to_body(list) },
+            Self::Reclaim(statement, list) => FundingBody::Reclaim { statement: statement.to_bytes().into(), list: list_to_body(list) },
         }
     }
 
@@ -100,6 +108,9 @@ impl Funding {
             FundingBody::Change { statement, list } => {
                 Self::Change(Statement::from_bytes(statement.0), list_from_body(list).ok_or(IssueError::InvalidFunding)?)
             }
+            FundingBody::Reclaim { statement, list } => {
+                Self::Reclaim(Statement::from_bytes(statement.0), list_from_body(list).ok_or(IssueError::InvalidFunding)?)
+            }
         })
     }
 
@@ -108,14 +119,14 @@ impl Funding {
         match self {
             Self::Voucher(key) => alloc::vec![key.to_bytes()],
             Self::Refresh(tokens) => tokens.iter().map(|token| token.spent_key().key).collect(),
-            Self::Change(_, list) => list.iter().map(|spent| spent.key).collect(),
+            Self::Change(_, list) | Self::Reclaim(_, list) => list.iter().map(|spent| spent.key).collect(),
         }
     }
 
-    /// The id of the payment whose change is taken.
+    /// The id of the payment whose change or amount is taken.
     pub fn payment_id(&self) -> Option<PaymentId> {
         match self {
-            Self::Change(statement, list) => Some(PaymentId::new(statement, list)),
+            Self::Change(statement, list) | Self::Reclaim(statement, list) => Some(PaymentId::new(statement, list)),
             _ => None,
         }
     }
@@ -127,7 +138,7 @@ impl Funding {
                 let list: Vec<SpentKey> = tokens.iter().map(|token| *token.spent_key()).collect();
                 proof.verify(self.purpose(), statement, KeyList::Tokens(&list))
             }
-            Self::Change(_, list) => proof.verify(self.purpose(), statement, KeyList::Tokens(list)),
+            Self::Change(_, list) | Self::Reclaim(_, list) => proof.verify(self.purpose(), statement, KeyList::Tokens(list)),
         }
     }
 }
@@ -138,6 +149,7 @@ impl FundingKeys<'_> {
             Self::Voucher(key) => Funding::Voucher(*key.public()),
             Self::Refresh(tokens) => Funding::Refresh(tokens.tokens()),
             Self::Change(tokens, statement) => Funding::Change(*statement, tokens.list()),
+            Self::Reclaim(tokens, statement) => Funding::Reclaim(*statement, tokens.list()),
         }
     }
 
@@ -146,6 +158,7 @@ impl FundingKeys<'_> {
             Self::Voucher(key) => key.prove(Purpose::Voucher, statement, rng),
             Self::Refresh(tokens) => tokens.refresh(statement, rng),
             Self::Change(tokens, _) => tokens.change(statement, rng),
+            Self::Reclaim(tokens, _) => tokens.reclaim(statement, rng),
         }
     }
 }

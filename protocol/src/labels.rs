@@ -55,6 +55,10 @@ domains! {
     SESSION_ISSUE = "farthing/1 session issue";
     /// D of a mint's signature on a deposit answer.
     DEPOSIT_ANSWER = "farthing/1 deposit answer";
+    /// D of a publisher's refund request.
+    REFUND = "farthing/1 refund";
+    /// D of a mint's signature on a refund answer.
+    REFUND_ANSWER = "farthing/1 refund answer";
     /// The identifier of a keyset.
     KEYSET_ID = "farthing/1 keyset id";
     /// A head of the keyset list.

@@ -8,6 +8,8 @@
 //! | buy, as a reader | [`voucher::VoucherCode`], [`issue::SessionPlan`], [`issue::PendingTokens`] |
 //! | pay, as a reader | [`token::OwnedTokens::pay`] |
 //! | check payments, as a publisher | [`payment::Payment`], [`spending::verify_batch`] |
+//! | give a payment back | [`refund::request`], [`refund::Refund`], [`issue::FundingKeys::Reclaim`] |
+//! | get tokens back from a seed | [`restore::Bucket`], [`restore::find`], [`restore::RecordedSession::restore`] |
 //! | settle | [`payment::Deposit`], [`settle::sign_answer`], [`settle::verify_answer`] |
 //! | prove a double-spend | [`evidence::DoubleSpend`] |
 //! | follow a mint's keys | [`keyset::KeysetList`] |
@@ -29,6 +31,8 @@ pub mod keyset;
 pub mod labels;
 pub mod payment;
 pub mod proof;
+pub mod refund;
+pub mod restore;
 pub mod seed;
 pub mod settle;
 pub mod snowblind;

@@ -43,8 +43,12 @@ pub enum Purpose {
     Voucher,
     /// The root key announcing a keyset.
     Announce,
-    /// The mint answering a deposit.
+    /// The mint answering a deposit or a refund.
     Answer,
+    /// A publisher giving a payment back.
+    Refund,
+    /// Taking the amount of a refunded payment.
+    Reclaim,
 }
 
 impl Purpose {
@@ -58,6 +62,8 @@ impl Purpose {
             Self::Voucher => 5,
             Self::Announce => 6,
             Self::Answer => 7,
+            Self::Refund => 8,
+            Self::Reclaim => 9,
         }
     }
 }
@@ -127,7 +133,7 @@ impl Statement {
 pub enum KeyList<'a> {
     /// Tokens, ascending, without duplicates.
     Tokens(&'a [SpentKey]),
-    /// One key by itself: a voucher's, the root's, a receipt key.
+    /// One key by itself: a voucher's, the root's, a receipt key, a publisher's.
     Lone(&'a [u8; 32]),
 }
 
@@ -338,7 +344,7 @@ pub(crate) fn prove<R: CryptoRng + ?Sized>(
     Ok(KeyProof { t: t_point, u: *u })
 }
 
-/// A key that stands alone and may prove many times: a voucher's, the root's, a receipt key.
+/// A key that stands alone and may prove many times: a voucher's, the root's, a receipt key, a publisher's.
 #[derive(ZeroizeOnDrop)]
 pub struct LoneKey(SpendKey);
 

@@ -80,13 +80,27 @@ impl WalletSeed {
 
     /// The hash of a session's recovery key, sent when the session opens. It looks random to everybody else.
     pub fn recovery_hash(&self, root: &Point, session_index: u64) -> [u8; 32] {
-        let key = Zeroizing::new(
-            Transcript::new(labels::WALLET_RECOVERY)
-                .bytes(labels::SEED, &self.0)
-                .bytes(labels::ROOT, root.as_bytes())
-                .u64(labels::INDEX, session_index)
-                .digest(),
-        );
-        Transcript::new(labels::RECOVERY_HASH).bytes(labels::KEY, key.as_ref()).digest()
+        self.recovery_hashes(root).at(session_index)
+    }
+
+    /// The same for many indices: what they share is hashed once.
+    pub(crate) fn recovery_hashes(&self, root: &Point) -> RecoveryHashes {
+        let mut key = Transcript::new(labels::WALLET_RECOVERY);
+        key.bytes(labels::SEED, &self.0).bytes(labels::ROOT, root.as_bytes());
+        RecoveryHashes { key, hash: Transcript::new(labels::RECOVERY_HASH) }
+    }
+}
+
+/// The recovery hashes of one seed and mint. Its transcripts are wiped when dropped.
+pub(crate) struct RecoveryHashes {
+    key: Transcript,
+    hash: Transcript,
+}
+
+impl RecoveryHashes {
+    /// The hash of the session whose first index this is.
+    pub(crate) fn at(&self, session_index: u64) -> [u8; 32] {
+        let key = Zeroizing::new(self.key.clone().u64(labels::INDEX, session_index).digest());
+        self.hash.clone().bytes(labels::KEY, key.as_ref()).digest()
     }
 }

@@ -205,6 +205,17 @@ impl UsedTokens {
         self.prove_any(Purpose::Change, statement, rng)
     }
 
+    /// Proves that the payer of a refunded payment takes its amount back.
+    ///
+    /// # Errors
+    /// [`UseError`] only for a broken caller.
+    ///
+    /// # Timing
+    /// Constant time in the keys.
+    pub fn reclaim<R: CryptoRng + ?Sized>(&self, statement: &Statement, rng: &mut R) -> Result<KeyProof, UseError> {
+        self.prove_any(Purpose::Reclaim, statement, rng)
+    }
+
     fn prove_any<R: CryptoRng + ?Sized>(&self, purpose: Purpose, statement: &Statement, rng: &mut R) -> Result<KeyProof, UseError> {
         let keys: Vec<&SpendKey> = self.0.iter().map(|owned| &owned.key).collect();
         prove(purpose, statement, KeyList::Tokens(&self.list()), &keys, rng)

@@ -13,6 +13,9 @@ use farthing_protocol::group::Point;
 use farthing_protocol::issue::{Issue, Open, PendingTokens};
 use farthing_protocol::keyset::KeysetList;
 use farthing_protocol::payment::{Deposit, Payment, PaymentTerms};
+use farthing_protocol::proof::{KeysetId, PaymentId};
+use farthing_protocol::refund::{self, Refund};
+use farthing_protocol::restore::Bucket;
 use farthing_protocol::settle::verify_answer;
 use farthing_protocol::snowblind::{Challenge, Commitment, Response, Signature};
 use farthing_protocol::spending::{Spending, verify_batch};
@@ -76,6 +79,7 @@ fn open_request() -> impl Strategy<Value = OpenRequestFrame> {
         bytes().prop_map(FundingBody::Voucher),
         tokens().prop_map(FundingBody::Refresh),
         (bytes(), vec(spent_key(), 0..4)).prop_map(|(statement, list)| FundingBody::Change { statement, list }),
+        (bytes(), vec(spent_key(), 0..4)).prop_map(|(statement, list)| FundingBody::Reclaim { statement, list }),
     ];
     let parts = (bytes(), vec(any::<u64>(), 0..9), funding, bytes(), proof());
     parts.prop_map(|(keyset, denominations, funding, recovery, proof)| OpenRequestFrame { keyset, denominations, funding, recovery, proof })
@@ -119,6 +123,27 @@ fn keyset_list() -> impl Strategy<Value = KeysetListFrame> {
         proof,
     });
     (bytes(), vec(keyset, 0..4)).prop_map(|(root, keysets)| KeysetListFrame { root, keysets })
+}
+
+fn refund_response() -> impl Strategy<Value = RefundResponseFrame> {
+    let outcome = prop_oneof![
+        Just(RefundOutcomeBody::Refunded),
+        Just(RefundOutcomeBody::AlreadyRefunded),
+        any::<u16>().prop_map(RefundOutcomeBody::Refused),
+    ];
+    let parts = (mark(), bytes(), outcome, proof());
+    parts.prop_map(|(mark, receipt_key, outcome, proof)| RefundResponseFrame { mark, receipt_key, outcome, proof })
+}
+
+fn restore_bucket() -> impl Strategy<Value = RestoreBucketFrame> {
+    let output = (any::<u64>(), bytes(), bytes(), bytes(), bytes(), bytes()).prop_map(|(denomination, a, c, b, y, z)| RecordedOutputBody {
+        denomination,
+        commitment: CommitmentBody { a, b: c },
+        response: ResponseBody { b, y, z },
+    });
+    let session = (bytes(), vec(output, 0..4)).prop_map(|(recovery, outputs)| RecordedSessionBody { recovery, outputs });
+    let parts = (bytes(), any::<u64>(), vec(session, 0..4));
+    parts.prop_map(|(keyset, bucket, sessions)| RestoreBucketFrame { keyset, bucket, sessions })
 }
 
 /// Decodes to the same frame and encodes to the same bytes; as JSON too; and every cut or longer one is refused.
@@ -177,6 +202,20 @@ fn nothing_panics(bytes: &[u8]) {
         let _ = KeysetList::verify(&frame, world.root.public());
         let _ = world.list.follow(&frame);
     }
+    if let Ok(frame) = RefundRequestFrame::from_bytes(bytes) {
+        let _ = Refund::from_frame(&frame).map(|refund| refund.verify(world.root.public(), world.root.public()));
+    }
+    if let Ok(frame) = RefundResponseFrame::from_bytes(bytes) {
+        let _ = refund::verify_answer(&frame, PaymentId([1; 32]), &world.list);
+    }
+    if let Ok(frame) = RestoreBucketFrame::from_bytes(bytes)
+        && let Ok(bucket) = Bucket::from_frame(&frame, KeysetId(frame.keyset.0), frame.bucket)
+    {
+        assert!(bucket.to_frame() == frame);
+        for session in bucket.sessions() {
+            let _ = session.restore(&world.seed, &world.root(), world.keyset(), u64::MAX);
+        }
+    }
     let _ = RereadFrame::from_bytes(bytes);
 }
 
@@ -205,7 +244,7 @@ proptest! {
     #[test]
     fn frames_round_trip(
         payment in payment(), open in open_request(), deposits in deposit_request(), answer in deposit_response(), evidence in double_spend(),
-        keysets in keyset_list(), cut in any::<usize>(),
+        keysets in keyset_list(), refunded in refund_response(), bucket in restore_bucket(), cut in any::<usize>(),
     ) {
         round_trips(&payment, cut);
         round_trips(&open, cut);
@@ -213,6 +252,8 @@ proptest! {
         round_trips(&answer, cut);
         round_trips(&evidence, cut);
         round_trips(&keysets, cut);
+        round_trips(&refunded, cut);
+        round_trips(&bucket, cut);
     }
 
     #[test]
@@ -221,6 +262,7 @@ proptest! {
         challenges in vec(bytes(), 0..9), triples in vec((bytes(), bytes(), bytes()), 0..9), proof in proof(), cut in any::<usize>(),
     ) {
         round_trips(&RereadFrame { payment: reread.0, proof: reread.1 }, cut);
+        round_trips(&RefundRequestFrame { payment: reread.0, publisher: "news.example".into(), proof: reread.1 }, cut);
         let commitments = pairs.into_iter().map(|(a, b)| CommitmentBody { a, b }).collect();
         round_trips(&OpenResponseFrame { session, expires, commitments }, cut);
         round_trips(&IssueRequestFrame { session, challenges, proof }, cut);
@@ -232,7 +274,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn arbitrary_bytes_never_panic(kind in 0_u8..12, body in vec(any::<u8>(), 0..400)) {
+    fn arbitrary_bytes_never_panic(kind in 0_u8..15, body in vec(any::<u8>(), 0..400)) {
         nothing_panics(&body);
         nothing_panics(&[&[VERSION, kind][..], &body].concat());
     }
@@ -430,7 +472,15 @@ fn the_largest_lawful_frames_fit_their_limits() {
     round_trips(&OpenRequestFrame { keyset: b32, denominations: vec![1; 256], funding, recovery: b32, proof }, 9);
     round_trips(&OpenResponseFrame { session: b16, expires: 1, commitments: vec![CommitmentBody { a: b32, b: b32 }; 256] }, 9);
     round_trips(&IssueRequestFrame { session: b16, challenges: vec![b32; 256], proof }, 9);
-    round_trips(&IssueResponseFrame { responses: vec![ResponseBody { b: b32, y: b32, z: b32 }; 256] }, 9);
+    let response = ResponseBody { b: b32, y: b32, z: b32 };
+    round_trips(&IssueResponseFrame { responses: vec![response.clone(); 256] }, 9);
+    round_trips(&RefundRequestFrame { payment: b32, publisher: "x".repeat(260), proof }, 9);
+    round_trips(&RefundResponseFrame { mark, receipt_key: b32, outcome: RefundOutcomeBody::Refused(9), proof }, 9);
+    let output = RecordedOutputBody { denomination: 1, commitment: CommitmentBody { a: b32, b: b32 }, response };
+    let session = RecordedSessionBody { recovery: b32, outputs: vec![output; 256] };
+    let bucket = RestoreBucketFrame { keyset: b32, bucket: 1, sessions: vec![session; 64] };
+    assert_eq!(bucket.to_bytes().len(), 2_755_122);
+    round_trips(&bucket, 9);
 }
 
 #[test]
@@ -462,5 +512,8 @@ fn arbitrary_frames_round_trip() {
         round_trips(&DoubleSpendFrame::arbitrary(&mut source).unwrap(), 5);
         round_trips(&DepositResponseFrame::arbitrary(&mut source).unwrap(), 5);
         round_trips(&KeysetListFrame::arbitrary(&mut source).unwrap(), 5);
+        round_trips(&RefundRequestFrame::arbitrary(&mut source).unwrap(), 5);
+        round_trips(&RefundResponseFrame::arbitrary(&mut source).unwrap(), 5);
+        round_trips(&RestoreBucketFrame::arbitrary(&mut source).unwrap(), 5);
     }
 }

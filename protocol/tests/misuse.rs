@@ -4,6 +4,7 @@ use std::fmt::{Debug, Display};
 
 use farthing_protocol::issue::PendingTokens;
 use farthing_protocol::proof::{LoneKey, SpendKey};
+use farthing_protocol::restore::RestoredToken;
 use farthing_protocol::seed::WalletSeed;
 use farthing_protocol::snowblind::{Blinding, Nonces, PendingBlinding, Response, SigningKey};
 use farthing_protocol::token::{OwnedToken, OwnedTokens, Token, UsedTokens};
@@ -29,7 +30,8 @@ macro_rules! lack {
 }
 
 lack!([Clone, Copy, Debug, Display, Serialize, DeserializeOwned]:
-    SigningKey, Nonces, Blinding, PendingBlinding, SpendKey, LoneKey, WalletSeed, OwnedToken, OwnedTokens, UsedTokens, PendingTokens);
+    SigningKey, Nonces, Blinding, PendingBlinding, SpendKey, LoneKey, WalletSeed, OwnedToken, OwnedTokens, UsedTokens, PendingTokens,
+    RestoredToken);
 lack!([Clone, Copy, Display, Serialize, DeserializeOwned]: VoucherCode);
 // Not secret once sent, but they identify a reader's session or money: never in a log.
 lack!([Debug, Display]: Response, Token);

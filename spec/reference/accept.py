@@ -6,6 +6,8 @@ import issue
 import keysets
 import payment
 import proofs
+import refund
+import restore
 import seed
 import settle
 import wire
@@ -60,5 +62,17 @@ def tests(made):
             spent = [(raw(k["keyset"]), k["denomination"], raw(k["key"])) for k in one["keys"]]
             frame = wire.REREAD.decode(raw(one["frame"]))
             yield f"{number}: reread", holds(proofs.verify, "reread", s, proofs.Tokens(spent), frame["proof"])
+        for one in world["refunds"]:
+            asked = wire.REFUND_REQUEST.decode(raw(one["request"]))
+            found = refund.verify_request(asked, root, raw(one["key"]))
+            yield f"{number}: refund request", found == (raw(one["payment_id"]), "news.example")
+            yield f"{number}: refund request by another", not holds(refund.verify_request, asked, root, root)
+            answer = wire.REFUND_RESPONSE.decode(raw(one["answer"]))
+            yield f"{number}: refund answer", refund.verify(answer, raw(one["payment_id"]), list_) == one["outcome"]
+        for one in world["buckets"]["all"]:
+            frame, keyset = wire.RESTORE_BUCKET.decode(raw(one["frame"])), raw(one["keyset"])
+            yield f"{number}: bucket", holds(restore.check, frame, keyset, 0)
+            tokens, passed_over = restore.restore_all(frame, raw(world["buckets"]["seed"]), root, list_, gap=32)
+            yield f"{number}: restored", [t[0][2].hex() for t in tokens] == one["keys"] and passed_over == 0
         for one in world["vouchers"]:
             yield f"{number}: voucher", seed.voucher_key(seed.voucher_parse(one["text"]))[1] == raw(one["key"])

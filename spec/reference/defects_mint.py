@@ -159,6 +159,17 @@ def issues(mint, made, context):
         change["request"], lambda f: f["funding"]["Change"].update(list=[])))
     add_open("change-list-with-a-token-twice", "issue-invalid-funding", "one payment has many ids: its change is taken twice", changed(
         change["request"], lambda f: f["funding"]["Change"]["list"].extend(f["funding"]["Change"]["list"])))
+    reclaim = sessions["reclaim"]
+    add_open("reclaim-of-no-tokens", "issue-invalid-funding", "the amount of a payment nobody made", changed(
+        reclaim["request"], lambda f: f["funding"]["Reclaim"].update(list=[])))
+    add_open("reclaim-list-with-a-token-twice", "issue-invalid-funding", "one payment has many ids: its amount is taken twice", changed(
+        reclaim["request"], lambda f: f["funding"]["Reclaim"]["list"].extend(f["funding"]["Reclaim"]["list"])))
+    add_open("reclaim-read-as-change", "invalid-proof", "a proof that takes the amount takes the change", opening(
+        reclaim, funding={"Change": reclaim["request"]["funding"]["Reclaim"]}))
+    add_open("change-read-as-reclaim", "invalid-proof", "a proof that takes the change takes the amount", opening(
+        change, funding={"Reclaim": change["request"]["funding"]["Change"]}))
+    add_open("reclaim-of-another-payment", "invalid-proof", "one payment's reader takes another's refund", changed(
+        reclaim["request"], lambda f: f["funding"]["Reclaim"]["list"][0].update(key=public(scalar("other token")))))
     add_open("refresh-signature-changed", "invalid-signature", "a forged token is exchanged for a true one", changed(
         refresh["request"], lambda f: f["funding"]["Refresh"]["tokens"][0]["signature"].update(
             s=plus(f["funding"]["Refresh"]["tokens"][0]["signature"]["s"], 1))))

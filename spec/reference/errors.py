@@ -19,14 +19,18 @@ ISSUE = ["issue-count-mismatch", "issue-output-count", "issue-invalid-denominati
          "issue-invalid-funding", "issue-invalid-proof", "issue-invalid-encoding", "issue-repeated-commitment",
          "issue-invalid-response", "issue-unusable-blinding"]
 ANSWER = ["answer-count-mismatch", "answer-invalid-signature", "answer-wrong-change", "answer-unrelated-proof"]
+REFUND = ["refund-publisher-too-long", "refund-invalid-encoding", "refund-invalid-proof"]
+RESTORE = ["restore-wrong-bucket", "restore-too-many-sessions", "restore-output-count", "restore-invalid-denominations",
+           "restore-not-sorted"]
 USE = ["use-no-keys", "use-too-many-keys", "use-duplicate-token", "use-invalid-amount", "use-invalid-key", "use-key-mismatch",
        "use-count-mismatch"]
 VOUCHER = ["voucher-malformed", "voucher-mistyped"]
 REFUSAL = ["refused-malformed", "refused-unknown-publisher", "refused-unknown-keyset", "refused-late", "refused-keyset-closed",
            "refused-invalid-signature", "refused-invalid-proof", "refused-refreshed", "refused-frozen", "refused-mixed-units"]
+REFUND_REFUSAL = ["refund-unknown-payment", "refund-paid-out"]
 HTTP = ["malformed-credential"]
 
-ALL = FRAME + GROUP + PAYMENT + PROOF + EVIDENCE + KEYSET + ISSUE + ANSWER + USE + VOUCHER + REFUSAL + HTTP
+ALL = FRAME + GROUP + PAYMENT + PROOF + EVIDENCE + KEYSET + ISSUE + ANSWER + REFUND + RESTORE + USE + VOUCHER + REFUSAL + REFUND_REFUSAL + HTTP
 
 
 class Refused(Exception):

@@ -9,8 +9,8 @@ import snowblind
 from errors import Refused, recode
 
 MAX_OUTPUTS = 256
-FUNDING_NUMBERS = {"Voucher": 0, "Refresh": 1, "Change": 2}
-PURPOSES = {"Voucher": "voucher", "Refresh": "refresh", "Change": "change"}
+FUNDING_NUMBERS = {"Voucher": 0, "Refresh": 1, "Change": 2, "Reclaim": 3}
+PURPOSES = {"Voucher": "voucher", "Refresh": "refresh", "Change": "change", "Reclaim": "reclaim"}
 
 
 def plan_amount(denominations):

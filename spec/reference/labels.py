@@ -14,6 +14,8 @@ HTTP_CHALLENGE = "farthing/1 http challenge"
 SESSION_OPEN = "farthing/1 session open"
 SESSION_ISSUE = "farthing/1 session issue"
 DEPOSIT_ANSWER = "farthing/1 deposit answer"
+REFUND = "farthing/1 refund"
+REFUND_ANSWER = "farthing/1 refund answer"
 KEYSET_ID = "farthing/1 keyset id"
 KEYSET_HEAD = "farthing/1 keyset list head"
 COMMITMENT_ROW = "farthing/1 commitment row"
@@ -24,7 +26,8 @@ VOUCHER = "farthing/1 voucher"
 VOUCHER_CHECK = "farthing/1 voucher check"
 
 ALL = [GENERATOR_H, SIGNATURE, STATEMENT, PROOF, PROOF_NONCE, PAYMENT_ID, BATCH, HTTP_CHALLENGE, SESSION_OPEN, SESSION_ISSUE,
-       DEPOSIT_ANSWER, KEYSET_ID, KEYSET_HEAD, COMMITMENT_ROW, WALLET_TOKEN, WALLET_RECOVERY, RECOVERY_HASH, VOUCHER, VOUCHER_CHECK]
+       DEPOSIT_ANSWER, REFUND, REFUND_ANSWER, KEYSET_ID, KEYSET_HEAD, COMMITMENT_ROW, WALLET_TOKEN, WALLET_RECOVERY, RECOVERY_HASH,
+       VOUCHER, VOUCHER_CHECK]
 
 
 # Set by vectors.py to write example transcripts down; None otherwise.

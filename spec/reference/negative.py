@@ -5,6 +5,7 @@
 
 import json
 
+import defects_givebacks
 import defects_http
 import defects_mint
 import defects_payment
@@ -16,6 +17,8 @@ import keysets
 import payment
 import positive
 import proofs
+import refund
+import restore
 import ristretto
 import seed
 import settle
@@ -120,10 +123,29 @@ def run_http_reread(given):
     proofs.verify("reread", s, proofs.Tokens([(raw(k["keyset"]), k["denomination"], raw(k["key"])) for k in given["keys"]]), frame["proof"])
 
 
+def run_refund(given):
+    refund.verify_request(wire.REFUND_REQUEST.decode(raw(given["frame"])), raw(given["root"]), raw(given["key"]))
+
+
+def run_refund_answer(given):
+    refund.verify(wire.REFUND_RESPONSE.decode(raw(given["frame"])), raw(given["payment_id"]), the_list(given))
+
+
+def run_bucket(given):
+    restore.check(wire.RESTORE_BUCKET.decode(raw(given["frame"])), raw(given["keyset"]), given["bucket"])
+
+
+def run_restore_session(given):
+    frame = wire.RESTORE_BUCKET.decode(raw(given["frame"]))
+    restore.check(frame, raw(given["keyset"]), 0)
+    restore.restore(frame["sessions"][0], raw(given["seed"]), raw(given["root"]), raw(given["keyset"]), the_list(given), given["first_index"])
+
+
 OPERATIONS = {
     "frame": run_frame, "frame-json": run_frame_json, "group": run_group, "payment": run_payment, "deposit": run_deposit, "spend": run_spend, "batch": run_batch,
     "keysets": run_keysets, "evidence": run_evidence, "open": run_open, "issue": run_issue, "blind": run_blind,
-    "unblind": run_unblind, "answer": run_answer, "http-payment": run_http_payment, "http-reread": run_http_reread,
+    "unblind": run_unblind, "answer": run_answer, "refund": run_refund, "refund-answer": run_refund_answer,
+    "bucket": run_bucket, "restore-session": run_restore_session, "http-payment": run_http_payment, "http-reread": run_http_reread,
     "http-payload": lambda given: http_scheme.parse_payload(given["json"]),
     "http-request": lambda given: http_scheme.parse_request(given["json"]),
     "voucher": lambda given: seed.voucher_parse(given["text"]),
@@ -143,11 +165,14 @@ def all_files(mint, files):
     """{file name: content}; `files` are the positive ones."""
     context = {"root": mint.root, "list": wire.KEYSET_LIST.encode(mint.list.frame())}
     double, _, _ = positive.double_spend(mint)
+    made = positive.sessions(mint)
     groups_of_cases = {
         "frame": ("wire.md", defects_wire.frames(files)), "group": ("primitives.md", defects_wire.groups()), "payment": ("payment.md", defects_payment.structures(mint)),
         "proof": ("payment.md", defects_payment.spends(mint, context)), "keysets": ("keysets.md", defects_mint.lists(mint)),
-        "evidence": ("payment.md", defects_payment.evidences(mint, context)), "issue": ("issue.md", defects_mint.issues(mint, positive.sessions(mint), context)),
+        "evidence": ("payment.md", defects_payment.evidences(mint, context)), "issue": ("issue.md", defects_mint.issues(mint, made, context)),
         "answer": ("deposit.md", defects_mint.answers(mint, double, context)), "http": ("http.md", defects_http.http(mint, files, context)),
+        "refund": ("refund.md", defects_givebacks.refunds(mint, context)),
+        "restore": ("restore.md", defects_givebacks.restores(mint, made, context)),
         "voucher": ("issue.md", defects_wire.vouchers())}
     return {f"negative/{layer}.json": {**positive.file(page, f"Inputs that the layer `{layer}` must refuse, one defect each.", cases)}
             for layer, (page, cases) in groups_of_cases.items()}

@@ -7,13 +7,15 @@ import http_scheme
 import issue
 import labels
 import proofs
+import refund
+import restore
 import ristretto
 import seed
 import settle
 import snowblind
 import wire
 import world
-from errors import REFUSAL
+from errors import REFUND_REFUSAL, REFUSAL
 from merlin import Transcript
 from world import DAY, START, payment_of, prove_tokens, public, rand, scalar, spent_of, wide
 
@@ -171,26 +173,28 @@ def session_case(name, session, mint, funding):
 
 
 def sessions(mint):
-    """The three ways to fund a session; shared with the negative vectors."""
+    """The four ways to fund a session; shared with the negative vectors."""
     code = rand("voucher", 16)
     secret, key = seed.voucher_key(code)
     seed_bytes = rand("wallet seed", 32)
-    by_voucher = mint.session("voucher session", seed_bytes, 0, [200, 500], {"Voucher": key}, [secret], 10, 1)
+    by_voucher = mint.session("voucher session", seed_bytes, 0, [200, 500], {"Voucher": key}, [secret], 10, 10)
 
     old = sorted([mint.token(0, 500, "old 500"), mint.token(0, 1000, "old 1000")], key=lambda t: t[0])
     body = world.payment.tokens_to_body([(t[0], t[1]) for t in old])
-    refresh = mint.session("refresh session", seed_bytes, 1, [500, 500, 500], {"Refresh": body}, [t[2] for t in old], 12, 2)
+    refresh = mint.session("refresh session", seed_bytes, 1, [500, 500, 500], {"Refresh": body}, [t[2] for t in old], 12, 12)
 
     paid = [mint.token(0, 1000, "paid 1000")]
     _, s, _ = payment_of(mint, paid, "news.example", 700, SUBJECT, "paid for change")
     listed = {"statement": s, "list": issue.list_to_body(spent_of(paid))}
-    change = mint.session("change session", seed_bytes, 1, [100, 200], {"Change": listed}, [paid[0][2]], 15, 3)
+    change = mint.session("change session", seed_bytes, 1, [100, 200], {"Change": listed}, [paid[0][2]], 15, 15)
+    reclaim = mint.session("reclaim session", seed_bytes, 1, [200, 500], {"Reclaim": listed}, [paid[0][2]], 17, 17)
     return {"voucher": (by_voucher, {"voucher": code}), "refresh": (refresh, {"refresh": [token_json(t) for t in old]}),
-            "change": (change, {"change": [token_json(t) for t in paid], "statement": s})}
+            "change": (change, {"change": [token_json(t) for t in paid], "statement": s}),
+            "reclaim": (reclaim, {"reclaim": [token_json(t) for t in paid], "statement": s})}
 
 
 def issue_cases(mint, made):
-    return file("issue.md", "Whole sessions: bought with a voucher, refreshed from tokens, and change of a settled payment. `nonce_bytes` "
+    return file("issue.md", "Whole sessions: bought with a voucher, refreshed from tokens, change of a settled payment, the amount of a refunded one. `nonce_bytes` "
                 "are a, b, y of every output, 64 bytes each before reduction; `open_fresh` and `issue_fresh` hedge the two proofs.",
                 [session_case(name, session, mint, funding) for name, (session, funding) in made.items()])
 
@@ -298,6 +302,67 @@ def evidence_cases(mint):
             {"payment_ids": ids, "frame": wire.DOUBLE_SPEND.encode(frame)})])
 
 
+REFUND_MARK = {"ledger": rand("ledger", 16), "sequence": 43}
+
+
+def refund_cases(mint):
+    tokens, recipient, amount = payments(mint)["one-token"]
+    _, _, id_ = payment_of(mint, tokens, recipient, amount, SUBJECT, "one-token")
+    secret = scalar("publisher key")
+    frame = refund.request(mint.root, id_, recipient, secret, rand("refund fresh", 32))
+    refund.verify_request(frame, mint.root, public(secret))
+    cases = [case("request", "refund-request", {
+        "root": mint.root, "publisher_secret": ristretto.encode_scalar(secret), "payment_id": id_, "publisher": recipient,
+        "fresh": rand("refund fresh", 32)}, {
+        "publisher_key": public(secret), "digest": refund.request_digest(id_, recipient), "frame": wire.REFUND_REQUEST.encode(frame)})]
+    for name, outcome in [("refunded", {"Refunded": None}), ("already-refunded", {"AlreadyRefunded": None}), ("refused", {"Refused": 2}),
+                          ("refused-for-a-newer-reason", {"Refused": 4242})]:
+        fresh = rand(f"refund answer {name} fresh", 32)
+        answer = refund.sign(mint.root, REFUND_MARK, id_, outcome, mint.receipt_secrets[0], fresh)
+        assert refund.verify(answer, id_, mint.list) == outcome
+        cases.append(case(name, "refund-answer", {
+            "list": wire.KEYSET_LIST.encode(mint.list.frame()), "root": mint.root,
+            "receipt_secret": ristretto.encode_scalar(mint.receipt_secrets[0]), "ledger": REFUND_MARK["ledger"],
+            "sequence": REFUND_MARK["sequence"], "payment_id": id_, "fresh": fresh}, {
+            "digest": refund.answer_digest(REFUND_MARK, id_, outcome), "frame": wire.REFUND_RESPONSE.encode(answer)}))
+    cases.append(case("refusals", "refund-refusals", {}, {"codes": [{"number": n, "code": code} for n, code in enumerate(REFUND_REFUSAL, 1)]}))
+    return file("refund.md", "A publisher asks to give a payment back, every answer of the mint, and the numbers of its refusals.", cases)
+
+
+def recorded(session):
+    return restore.recorded(session["recovery"], session["denominations"], session["opened"]["commitments"], session["answer"]["responses"])
+
+
+def buckets(mint, made):
+    """Bucket 0 of both keysets: the wallet's sessions, a stranger's, and a stranger's under a recovery hash it has copied."""
+    seed_bytes, other_seed = rand("wallet seed", 32), rand("other wallet seed", 32)
+    secret, key = seed.voucher_key(rand("voucher", 16))
+    stranger = mint.session("stranger session", other_seed, 0, [1], {"Voucher": key}, [secret], 0, 0)
+    copied = dict(recorded(stranger), recovery=made["voucher"][0]["recovery"])
+    own = {name: recorded(session) for name, (session, _) in made.items()}
+    return seed_bytes, [restore.bucket(mint.list.ids[0], 0, [own["voucher"], recorded(stranger)]),
+                        restore.bucket(mint.list.ids[0], 1, [own["voucher"], copied]),
+                        restore.bucket(mint.list.ids[1], 0, [own[name] for name in ("refresh", "change", "reclaim")])]
+
+
+def restore_cases(mint, made):
+    seed_bytes, all_buckets = buckets(mint, made)
+    cases = []
+    for name, frame in zip(["bought", "hash-copied-by-a-stranger", "refreshed-changed-and-reclaimed"], all_buckets):
+        restore.check(frame, frame["keyset"], frame["bucket"])
+        hashes = {session["recovery"] for session in frame["sessions"]}
+        # The gap does not matter here: nothing of this seed lies beyond.
+        found = restore.find(seed_bytes, mint.root, 0, hashes, gap=32)
+        tokens, passed_over = restore.restore_all(frame, seed_bytes, mint.root, mint.list, gap=32)
+        cases.append(case(name, "restore", {
+            "list": wire.KEYSET_LIST.encode(mint.list.frame()), "root": mint.root, "seed": seed_bytes, "keyset": frame["keyset"],
+            "bucket": frame["bucket"], "frame": wire.RESTORE_BUCKET.encode(frame)}, {
+            "found": [{"index": index, "recovery": hash_} for index, hash_ in found], "passed_over": passed_over,
+            "tokens": [token_json(token) for token in tokens]}))
+    return file("restore.md", "Buckets of recorded sessions, and the tokens a wallet gets back from them with nothing but its seed. Bucket 1 holds "
+                "a session of a stranger under a copied recovery hash, which is passed over.", cases)
+
+
 def charge_request(mint, tip=False):
     details = {"mint": "https://mint.example", "keysets": wire.base64url(mint.list.head()), "title": "The price of a cent",
                "access": DAY, "resource": wire.base64url(rand("resource", 32)), "depositBy": START + 61 * DAY}
@@ -360,13 +425,18 @@ def frame_cases(files):
     def output(file_name, case_name, field):
         return next(c for c in files[file_name]["cases"] if c["name"] == case_name)["output"][field]
 
+    def output_frame(file_name, case_name):
+        return next(c for c in files[file_name]["cases"] if c["name"] == case_name)["input"]["frame"]
+
     chosen = [output("payment.json", "mixed-keysets", "frame"), output("payment.json", "reread", "frame"),
               output("issue.json", "voucher", "open_request"), output("issue.json", "refresh", "open_request"),
-              output("issue.json", "change", "open_request"), output("issue.json", "voucher", "open_response"),
+              output("issue.json", "change", "open_request"), output("issue.json", "reclaim", "open_request"), output("issue.json", "voucher", "open_response"),
               output("issue.json", "voucher", "issue_request"), output("issue.json", "voucher", "issue_response"),
               output("deposit.json", "request-with-mark", "frame"), output("deposit.json", "request", "frame"),
               output("deposit.json", "every-outcome", "frame"), output("evidence.json", "double-spend", "frame"),
-              output("keysets.json", "list", "frame")]
+              output("keysets.json", "list", "frame"), output("refund.json", "request", "frame"),
+              output("refund.json", "refunded", "frame"), output("refund.json", "refused", "frame"),
+              output_frame("restore.json", "bought")]
     cases = []
     for number, data in enumerate(chosen):
         frame = wire.BY_KIND[data[1]]
@@ -396,7 +466,7 @@ def all_files(mint):
             "generators.json": generators(), "snowblind.json": snowblind_cases(mint), "wallet.json": wallet(mint),
             "voucher.json": voucher(), "keysets.json": keyset_cases(world.mint()), "issue.json": issue_cases(mint, made),
             "payment.json": payment_cases(mint), "deposit.json": deposit_cases(mint, double), "evidence.json": evidence_cases(mint),
-            "http.json": http_cases(mint)}
+            "http.json": http_cases(mint), "refund.json": refund_cases(mint), "restore.json": restore_cases(mint, made)}
     finally:
         labels.OBSERVER = None
     for domain, trace in open_trace:

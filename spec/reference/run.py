@@ -114,7 +114,7 @@ def check_tables(tally):
     sizes(tally, text)
     text = (SPEC / "errors.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| `([a-z0-9-]+)` \|", text, re.M)
-    tally("errors.md: codes", sorted(listed) == sorted(set(errors.ALL) | {"refused-other"}))
+    tally("errors.md: codes", sorted(listed) == sorted(set(errors.ALL) | {"refused-other", "refund-refused-other"}))
 
 
 def sizes(tally, text):
@@ -122,6 +122,7 @@ def sizes(tally, text):
     zero, proof = bytes(32), {"t": bytes(32), "u": bytes(32)}
     signature = {"r": zero, "s": zero, "t": zero}
     spent = {"keyset": zero, "denomination": 1, "key": zero}
+    output = {"denomination": 1, "commitment": {"a": zero, "b": zero}, "response": {"b": zero, "y": zero, "z": zero}}
     for n, m, k in [(1, 1, 1), (3, 2, 5), (24, 24, 32)]:
         token = {"keyset": 0, "denomination": 1, "key": zero, "signature": signature}
         pay = {"amount": 1, "deposit_by": 1, "tokens": {"keysets": [zero] * m, "tokens": [token] * n}, "proof": proof}
@@ -138,11 +139,18 @@ def sizes(tally, text):
                 {"token": spent, "signature": signature, "sides": [side, side]}))),
             ("104 + 72 n", 104 + 72 * n, len(wire.SIDE.encode(side))),
             ("164 + 40 k", 164 + 40 * k, len(wire.KEYSET.encode(body))),
+            ("106 + n", 106 + n, len(wire.REFUND_REQUEST.encode({"payment": zero, "publisher": "n" * n, "proof": proof}))),
+            ("126, refused 128", 128, len(wire.REFUND_RESPONSE.encode(
+                {"mark": {"ledger": bytes(16), "sequence": 1}, "receipt_key": zero, "outcome": {"Refused": 1}, "proof": proof}))),
+            ("40 + 168 n", 40 + 168 * n, len(wire.RECORDED_SESSION.encode({"recovery": zero, "outputs": [output] * n}))),
         ]:
             tally(f"wire.md: {formula} with n = {n}, m = {m}, k = {k}", formula in text and expected == size)
     largest = {"recipient": "n" * 260, "subject": zero, "payment": pay}
     size = len(wire.DEPOSIT_REQUEST.encode({"seen": {"ledger": bytes(16), "sequence": 1}, "payments": [largest] * 256}))
     tally(f"wire.md: the largest deposit has {size:,} bytes", f"{size:,} bytes" in text)
+    session = {"recovery": zero, "outputs": [output] * 256}
+    size = len(wire.RESTORE_BUCKET.encode({"keyset": zero, "bucket": 1, "sessions": [session] * 64}))
+    tally(f"wire.md: the largest bucket has {size:,} bytes", f"{size:,} bytes" in text)
 
 
 def main(arguments):

@@ -231,7 +231,8 @@ SIGNATURE = Struct(r=B32, s=B32, t=B32)
 TOKEN = Struct(keyset=U8, denomination=U64, key=B32, signature=SIGNATURE)
 TOKENS = Struct(keysets=List(B32), tokens=List(TOKEN))
 SPENT_KEY = Struct(keyset=B32, denomination=U64, key=B32)
-FUNDING = Choice(Voucher=B32, Refresh=TOKENS, Change=Struct(statement=B32, list=List(SPENT_KEY)))
+FUNDING = Choice(Voucher=B32, Refresh=TOKENS, Change=Struct(statement=B32, list=List(SPENT_KEY)),
+                 Reclaim=Struct(statement=B32, list=List(SPENT_KEY)))
 COMMITMENT = Struct(a=B32, b=B32)
 RESPONSE = Struct(b=B32, y=B32, z=B32)
 MARK = Struct(ledger=B16, sequence=U64)
@@ -302,8 +303,15 @@ KEYSET = Struct(published=U64, currency=Text(), decimals=U8, windows=Tuple(U64, 
                 keys=List(Tuple(U64, B32)), proof=PROOF)
 KEYSET_LIST = Frame("KeysetListFrame", 10, 2 << 20, Struct(root=B32, keysets=List(KEYSET)))
 
+REFUND_OUTCOME = Choice(Refunded=None, AlreadyRefunded=None, Refused=U16)
+REFUND_REQUEST = Frame("RefundRequestFrame", 11, 512, Struct(payment=B32, publisher=Text(), proof=PROOF))
+REFUND_RESPONSE = Frame("RefundResponseFrame", 12, 128, Struct(mark=MARK, receipt_key=B32, outcome=REFUND_OUTCOME, proof=PROOF))
+RECORDED_OUTPUT = Struct(denomination=U64, commitment=COMMITMENT, response=RESPONSE)
+RECORDED_SESSION = Struct(recovery=B32, outputs=List(RECORDED_OUTPUT))
+RESTORE_BUCKET = Frame("RestoreBucketFrame", 13, 3 << 20, Struct(keyset=B32, bucket=U64, sessions=List(RECORDED_SESSION)))
+
 FRAMES = [PAYMENT, REREAD, OPEN_REQUEST, OPEN_RESPONSE, ISSUE_REQUEST, ISSUE_RESPONSE, DEPOSIT_REQUEST, DEPOSIT_RESPONSE,
-          DOUBLE_SPEND, KEYSET_LIST]
+          DOUBLE_SPEND, KEYSET_LIST, REFUND_REQUEST, REFUND_RESPONSE, RESTORE_BUCKET]
 BY_KIND = {frame.kind: frame for frame in FRAMES}
 
 

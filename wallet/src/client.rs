@@ -7,7 +7,9 @@ use std::time::Duration;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use farthing_protocol::amount::Amount;
 use farthing_protocol::group::Point;
-use farthing_protocol::wire::{Frame, IssueRequestFrame, IssueResponseFrame, KeysetListFrame, OpenRequestFrame, OpenResponseFrame};
+use farthing_protocol::wire::{
+    Frame, IssueRequestFrame, IssueResponseFrame, KeysetListFrame, OpenRequestFrame, OpenResponseFrame, RestoreBucketFrame,
+};
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Client, Response, StatusCode};
 use serde::Deserialize;
@@ -134,6 +136,12 @@ impl MintClient {
 
     pub(crate) async fn issue(&self, frame: &IssueRequestFrame) -> Result<IssueResponseFrame, WalletError> {
         self.post("v1/issue", frame).await
+    }
+
+    /// A bucket of recorded sessions.
+    pub(crate) async fn bucket(&self, keyset: u64, bucket: u64) -> Result<RestoreBucketFrame, WalletError> {
+        let request = http_client(&self.options)?.get(self.url(&format!("v1/restore/{keyset}/{bucket}"))).header(ACCEPT, FRAME_TYPE);
+        Self::answer(request.send().await).await
     }
 
     /// What a voucher still holds, and in which unit.

@@ -55,6 +55,12 @@ pub enum WalletError {
     /// The mint has no keyset that issues now.
     #[error("the mint issues nothing now")]
     NothingIssuing,
+    /// The text is no seed, or was mistyped.
+    #[error("{0}")]
+    Seed(&'static str),
+    /// There is no payment for this address that could be taken back.
+    #[error("nothing was paid for this address that could be taken back")]
+    NothingPaid,
     /// The voucher is used up.
     #[error("the voucher is used up")]
     VoucherEmpty,
@@ -113,6 +119,8 @@ impl WalletError {
             Self::MintBroken(_) => "mint-broken",
             Self::Keysets(_) => "keysets-refused",
             Self::NothingIssuing => "nothing-issuing",
+            Self::Seed(_) => "bad-seed",
+            Self::NothingPaid => "nothing-paid",
             Self::VoucherEmpty => "voucher-empty",
             Self::Offer(_) => "offer-refused",
             Self::TooExpensive => "too-expensive",

@@ -29,7 +29,7 @@ const LARGEST_PER_SESSION: u64 = 128;
 
 /// The mint's refusals of an issue request that say that it has booked nothing for it and never will. Any other answer, such as a
 /// gateway's in front of the mint, says nothing about that: what was paid may be booked, and the same request must be sent again.
-const NOTHING_BOOKED: [&str; 14] = [
+const NOTHING_BOOKED: [&str; 15] = [
     "change-unavailable",
     "denomination-frozen",
     "issue-amount-mismatch",
@@ -40,6 +40,7 @@ const NOTHING_BOOKED: [&str; 14] = [
     "issue-invalid-proof",
     "issue-output-count",
     "keyset-not-issuing",
+    "reclaim-unavailable",
     "token-spent",
     "unknown-keyset",
     "voucher-insufficient",
@@ -55,6 +56,8 @@ pub struct RefreshReport {
     pub change: Amount,
     /// Change the mint has not booked yet: try again later.
     pub change_waiting: Amount,
+    /// Amounts of refunded payments taken back.
+    pub reclaimed: Amount,
     /// Tokens the mint says were spent before; they are gone.
     pub lost: Amount,
 }
@@ -64,6 +67,7 @@ enum LoadedFunding {
     Voucher(LoneKey),
     Refresh(UsedTokens),
     Change(UsedTokens, Statement),
+    Reclaim(UsedTokens, Statement),
 }
 
 impl LoadedFunding {
@@ -72,6 +76,7 @@ impl LoadedFunding {
             Self::Voucher(key) => FundingKeys::Voucher(key),
             Self::Refresh(tokens) => FundingKeys::Refresh(tokens),
             Self::Change(tokens, statement) => FundingKeys::Change(tokens, *statement),
+            Self::Reclaim(tokens, statement) => FundingKeys::Reclaim(tokens, *statement),
         }
     }
 }
@@ -120,7 +125,13 @@ impl Wallet {
     /// # Errors
     /// [`WalletError`]; what was begun stays recorded.
     pub async fn refresh(&mut self, all: bool) -> Result<RefreshReport, WalletError> {
-        let mut report = RefreshReport { refreshed: Amount::ZERO, change: Amount::ZERO, change_waiting: Amount::ZERO, lost: Amount::ZERO };
+        let mut report = RefreshReport {
+            refreshed: Amount::ZERO,
+            change: Amount::ZERO,
+            change_waiting: Amount::ZERO,
+            reclaimed: Amount::ZERO,
+            lost: Amount::ZERO,
+        };
         // One issue that is stuck must not stand in the way of the others; its error is told at the end.
         let mut failed = None;
         for (number, session) in self.store.sessions()? {
@@ -146,7 +157,39 @@ impl Wallet {
             }
         }
         self.take_change(false, &mut report, &mut failed).await?;
+        let refunded = self.store.payments()?.into_iter().filter(|payment| payment.was_refunded() && !payment.reclaimed);
+        for payment in refunded.collect::<Vec<_>>() {
+            let funding = FundingRecord::Reclaim { payment: payment.id };
+            let number = self.begin(funding.clone(), payment.amount).await?;
+            match self.run_into(number, &funding, &mut report).await {
+                Err(error @ (WalletError::MintRefuses { .. } | WalletError::MintBroken(_))) => drop(failed.get_or_insert(error)),
+                other => other?,
+            }
+        }
         failed.map_or(Ok(report), Err)
+    }
+
+    /// Takes back what was paid for a page, if its publisher has refunded it.
+    ///
+    /// # Errors
+    /// [`WalletError::NothingPaid`] if no payment for this address is left to be taken back; [`WalletError::MintRefuses`] with
+    /// `reclaim-unavailable` if it was not refunded.
+    pub async fn reclaim(&mut self, url: &url::Url) -> Result<Amount, WalletError> {
+        let url = crate::canonical_url(url).ok_or(WalletError::InsecureAddress)?;
+        for (number, session) in self.store.sessions()? {
+            if let FundingRecord::Reclaim { payment } = &session.funding
+                && self.store.payment(&payment.0)?.is_some_and(|payment| payment.url == url)
+            {
+                return self.run(number).await;
+            }
+        }
+        let answered = |payment: &PaymentRecord| payment.was_refunded() || matches!(payment.state, PaymentState::Delivered { .. });
+        let payments = self.store.payments()?.into_iter();
+        let payment = payments.filter(|payment| payment.url == url && answered(payment) && !payment.reclaimed);
+        // Several payments for one address: the newest is meant, and only it is shown to the mint.
+        let payment = payment.max_by_key(|payment| payment.sequence).ok_or(WalletError::NothingPaid)?;
+        let number = self.begin(FundingRecord::Reclaim { payment: payment.id }, payment.amount).await?;
+        self.run(number).await
     }
 
     /// Takes the change that is due; with `late`, only of payments that cannot be booked any more.
@@ -203,6 +246,9 @@ impl Wallet {
         match (self.run(number).await, funding) {
             (Ok(amount), FundingRecord::Refresh { .. }) => report.refreshed = add(report.refreshed, amount)?,
             (Ok(amount), FundingRecord::Change { .. }) => report.change = add(report.change, amount)?,
+            (Ok(amount), FundingRecord::Reclaim { .. }) => report.reclaimed = add(report.reclaimed, amount)?,
+            // It was never refunded, whatever the publisher said, or was taken back before the wallet was copied: no later try helps more.
+            (Err(WalletError::MintRefuses { code }), FundingRecord::Reclaim { .. }) if code == "reclaim-unavailable" => {}
             (Ok(_), FundingRecord::Voucher { .. }) => {}
             (Err(WalletError::MintRefuses { code }), FundingRecord::Change { payment }) if code == "change-unavailable" => {
                 let mut payment = self.store.payment(&payment.0)?.ok_or(WalletError::Damaged)?;
@@ -287,6 +333,11 @@ impl Wallet {
                     payment.change_taken = true;
                     change.put_payment(&payment)?;
                 }
+                FundingRecord::Reclaim { payment } => {
+                    let mut payment = self.store.payment(&payment.0)?.ok_or(WalletError::Damaged)?;
+                    payment.reclaimed = true;
+                    change.put_payment(&payment)?;
+                }
                 FundingRecord::Voucher { .. } => {}
             }
             change.put_session(number, &record)
@@ -316,6 +367,10 @@ impl Wallet {
             FundingRecord::Change { payment } => {
                 let payment = self.store.payment(&payment.0)?.ok_or(WalletError::Damaged)?;
                 LoadedFunding::Change(used_tokens(&payment.tokens)?, Statement::from_bytes(payment.statement.0))
+            }
+            FundingRecord::Reclaim { payment } => {
+                let payment = self.store.payment(&payment.0)?.ok_or(WalletError::Damaged)?;
+                LoadedFunding::Reclaim(used_tokens(&payment.tokens)?, Statement::from_bytes(payment.statement.0))
             }
         })
     }
@@ -414,6 +469,11 @@ impl Wallet {
                 FundingRecord::Change { payment } => {
                     let mut payment = self.store.payment(&payment.0)?.ok_or(WalletError::Damaged)?;
                     payment.change_taken = false;
+                    change.put_payment(&payment)?;
+                }
+                FundingRecord::Reclaim { payment } => {
+                    let mut payment = self.store.payment(&payment.0)?.ok_or(WalletError::Damaged)?;
+                    payment.reclaimed = false;
                     change.put_payment(&payment)?;
                 }
                 FundingRecord::Voucher { .. } => {}

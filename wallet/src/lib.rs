@@ -14,6 +14,8 @@ mod offer;
 mod paying;
 mod policy;
 mod records;
+mod restoring;
+mod seed_text;
 mod store;
 
 pub use client::ClientOptions;
@@ -22,6 +24,7 @@ pub use issuing::RefreshReport;
 pub use offer::{Offer, canonical_url, publisher_of};
 pub use paying::{Delivery, DeliveryKind, PayOptions};
 pub use records::{PaymentRecord, PaymentState};
+pub use restoring::RestoreReport;
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -82,7 +85,7 @@ impl Wallet {
         let keysets = KeysetList::verify(&client.keysets().await?, &root)?;
         let mut rng = system_rng()?;
         let seed = WalletSeed::generate(&mut rng);
-        let store = Store::create(directory, &seed, &mint, &root, &keysets)?;
+        let store = Store::create(directory, &seed, &mint, &root, &keysets, 0, &[])?;
         Self::assemble(store, seed, mint, root, keysets, options, rng)
     }
 

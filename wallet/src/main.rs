@@ -1,16 +1,16 @@
 //! The `farthing` command: a reader's wallet in a terminal.
 
 use std::io::{BufRead, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use clap::{Parser, Subcommand};
-use farthing_protocol::amount::Amount;
+use farthing_protocol::amount::{Amount, Unit};
 use farthing_protocol::group::Point;
 use farthing_protocol::voucher::VoucherCode;
-use farthing_wallet::{ClientOptions, Delivery, DeliveryKind, Offer, PayOptions, Wallet, WalletError};
+use farthing_wallet::{ClientOptions, Delivery, DeliveryKind, Offer, PayOptions, RefreshReport, Wallet, WalletError};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -74,6 +74,22 @@ enum Command {
         /// Replace every token.
         #[arg(long)]
         all: bool,
+    },
+    /// Takes back what was paid for a page, if its publisher has refunded it.
+    Reclaim {
+        /// The page's address.
+        url: Url,
+    },
+    /// Shows the seed, to be written down and kept: whoever has it has the money.
+    Seed,
+    /// Makes a wallet again from the seed of a lost one, read from standard input.
+    Restore {
+        /// The mint's address.
+        #[arg(long)]
+        mint: Url,
+        /// The mint's root key, as the operator publishes it.
+        #[arg(long)]
+        mint_key: String,
     },
     /// Lists what was paid.
     History,
@@ -151,16 +167,15 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let options = ClientOptions { proxy: arguments.proxy, timeout: Duration::from_secs(arguments.timeout) };
     let json = arguments.json;
     if let Command::Init { mint, mint_key } = arguments.command {
-        let mut bytes = [0; 32];
-        let decoded = Base64UrlUnpadded::decode(mint_key.trim(), &mut bytes).is_ok_and(|decoded| decoded.len() == 32);
-        let root = decoded.then(|| Point::from_bytes(bytes).ok()).flatten();
-        let root = root.ok_or(Failure::Usage("bad-mint-key", "the mint key is not a root key"))?;
-        let wallet = Wallet::init(&directory, mint, root, options).await?;
+        let wallet = Wallet::init(&directory, mint, root_key(&mint_key)?, options).await?;
         return print(json, &json!({ "currency": wallet.unit().name() }), || format!("A wallet for {} is ready.", wallet.unit().name()));
+    }
+    if let Command::Restore { mint, mint_key } = arguments.command {
+        return restore(&directory, mint, root_key(&mint_key)?, options, json).await;
     }
     let mut wallet = Wallet::open(&directory, options)?;
     match arguments.command {
-        Command::Init { .. } => Ok(()),
+        Command::Init { .. } | Command::Restore { .. } => Ok(()),
         Command::Topup { voucher } => topup(&mut wallet, &voucher, json).await,
         Command::Balance => balance(&wallet, json),
         Command::Pay { url, yes, max_price, amount, output } => {
@@ -172,22 +187,54 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Refresh { all } => {
             let report = wallet.refresh(all).await?;
-            let unit = wallet.unit().clone();
-            let value = serde_json::to_value(&report).unwrap_or_default();
-            print(json, &value, || {
-                let parts = [
-                    (report.refreshed, "refreshed."),
-                    (report.change, "of change taken."),
-                    (report.change_waiting, "of change is not booked at the mint yet."),
-                    (report.lost, "had been spent before and is gone."),
-                ];
-                let done = parts.iter().filter(|(value, _)| !value.is_zero());
-                let lines: Vec<String> = done.map(|(value, what)| format!("{} {what}", unit.display(*value))).collect();
-                if lines.is_empty() { "Nothing to do.".into() } else { lines.join("\n") }
-            })
+            print(json, &serde_json::to_value(&report).unwrap_or_default(), || refreshed(&report, wallet.unit()))
+        }
+        Command::Reclaim { url } => {
+            let amount = wallet.reclaim(&url).await?;
+            print(json, &json!({ "reclaimed": amount }), || format!("Took back {}.", wallet.unit().display(amount)))
+        }
+        Command::Seed => {
+            let text = wallet.seed_text();
+            print(json, &json!({ "seed": text.as_str() }), || text.to_string())
         }
         Command::History => history(&wallet, json),
     }
+}
+
+fn root_key(text: &str) -> Result<Point, Failure> {
+    let mut bytes = [0; 32];
+    let decoded = Base64UrlUnpadded::decode(text.trim(), &mut bytes).is_ok_and(|decoded| decoded.len() == 32);
+    let root = decoded.then(|| Point::from_bytes(bytes).ok()).flatten();
+    root.ok_or(Failure::Usage("bad-mint-key", "the mint key is not a root key"))
+}
+
+fn refreshed(report: &RefreshReport, unit: &Unit) -> String {
+    let parts = [
+        (report.refreshed, "refreshed."),
+        (report.change, "of change taken."),
+        (report.change_waiting, "of change is not booked at the mint yet."),
+        (report.reclaimed, "taken back after a refund."),
+        (report.lost, "had been spent before and is gone."),
+    ];
+    let done = parts.iter().filter(|(value, _)| !value.is_zero());
+    let lines: Vec<String> = done.map(|(value, what)| format!("{} {what}", unit.display(*value))).collect();
+    if lines.is_empty() { "Nothing to do.".into() } else { lines.join("\n") }
+}
+
+async fn restore(directory: &Path, mint: Url, root: Point, options: ClientOptions, json: bool) -> Result<(), Failure> {
+    if std::io::stdin().is_terminal() {
+        eprintln!("Type the seed:");
+    }
+    let mut text = zeroize::Zeroizing::new(String::with_capacity(256));
+    std::io::stdin().lock().read_line(&mut text).map_err(|_| Failure::Usage("bad-seed", "no seed on standard input"))?;
+    let (mut wallet, report) = Wallet::restore(directory, mint, root, &text, options).await?;
+    let unit = wallet.unit().clone();
+    if !json {
+        print(false, &Value::Null, || format!("Found {} tokens, issued for {}.", report.tokens, unit.display(report.issued)))?;
+    }
+    // What is left undone by a failure here, `farthing refresh` does.
+    let done = wallet.refresh(false).await?;
+    print(json, &json!({ "found": report, "refreshed": done.refreshed, "spent_before": done.lost }), || refreshed(&done, &unit))
 }
 
 fn print(json: bool, value: &Value, text: impl FnOnce() -> String) -> Result<(), Failure> {

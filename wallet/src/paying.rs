@@ -209,6 +209,7 @@ impl Wallet {
             amount,
             change: payment.change(),
             change_taken: false,
+            reclaimed: false,
             state: PaymentState::Sent,
             created,
             sequence: self.store.change(|change| change.reserve_indices(1))?,
@@ -246,7 +247,14 @@ impl Wallet {
             402 => {
                 let Problem { code, proof } = Problem::read(&page.body);
                 record.state = PaymentState::Refused { code: code.clone() };
-                self.store.change(|change| Self::free_tokens(change, &record))?;
+                self.store.change(|change| {
+                    if record.was_refunded() {
+                        // Its tokens stay spent; what comes back is the amount, by a reclaim.
+                        record.tokens.iter().try_for_each(|token| change.remove_token(&token.spent_key()))?;
+                        return change.put_payment(&record);
+                    }
+                    Self::free_tokens(change, &record)
+                })?;
                 let proof = proof.and_then(|text| Base64UrlUnpadded::decode_vec(&text).ok());
                 Err(WalletError::PaymentRefused { code, proof })
             }

@@ -80,6 +80,8 @@ pub(crate) enum FundingRecord {
     Refresh { tokens: Vec<HeldToken> },
     /// A settled payment.
     Change { payment: Bytes<32> },
+    /// A refunded payment.
+    Reclaim { payment: Bytes<32> },
 }
 
 /// An unfinished issue: written before anything is sent, gone when its tokens are stored.
@@ -111,6 +113,9 @@ impl SessionRecord {
         self.plan().amount().map_err(|_| WalletError::Damaged)
     }
 }
+
+/// The code with which a publisher refuses a payment that was booked once and given back.
+pub(crate) const REFUNDED: &str = "refused-refunded";
 
 /// Where a payment stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,6 +152,9 @@ pub struct PaymentRecord {
     pub change: Amount,
     /// Whether the change was taken, or is being taken.
     pub change_taken: bool,
+    /// Whether the amount was taken back after a refund, or is being taken back.
+    #[serde(default)]
+    pub reclaimed: bool,
     /// Where it stands.
     #[serde(flatten)]
     pub state: PaymentState,
@@ -165,7 +173,12 @@ pub struct PaymentRecord {
 
 impl PaymentRecord {
     /// Whether there is change to be taken.
-    pub const fn change_is_due(&self) -> bool {
-        matches!(self.state, PaymentState::Delivered { .. }) && !self.change_taken && !self.change.is_zero()
+    pub fn change_is_due(&self) -> bool {
+        (matches!(self.state, PaymentState::Delivered { .. }) || self.was_refunded()) && !self.change_taken && !self.change.is_zero()
+    }
+
+    /// Whether the publisher has said that it gave the payment back.
+    pub fn was_refunded(&self) -> bool {
+        matches!(&self.state, PaymentState::Refused { code } if code == REFUNDED)
     }
 }

@@ -115,7 +115,17 @@ fn read_index(stored: Option<Vec<u8>>) -> Result<u64, WalletError> {
 
 impl Store {
     /// Makes the file, readable by its owner only.
-    pub(crate) fn create(directory: &Path, seed: &WalletSeed, mint: &Url, root: &Point, keysets: &KeysetList) -> Result<Self, WalletError> {
+    ///
+    /// A restored wallet begins at a later index and with tokens.
+    pub(crate) fn create(
+        directory: &Path,
+        seed: &WalletSeed,
+        mint: &Url,
+        root: &Point,
+        keysets: &KeysetList,
+        next_index: u64,
+        tokens: &[(SpentKey, TokenRecord)],
+    ) -> Result<Self, WalletError> {
         if !directory.exists() {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(storage)?;
         }
@@ -137,12 +147,12 @@ impl Store {
             meta.insert("mint", mint.as_str().as_bytes()).map_err(storage)?;
             meta.insert("root", root.as_bytes().as_slice()).map_err(storage)?;
             meta.insert("keysets", keysets.to_frame().to_bytes().as_slice()).map_err(storage)?;
-            meta.insert("next index", 0_u64.to_le_bytes().as_slice()).map_err(storage)?;
+            meta.insert("next index", next_index.to_le_bytes().as_slice()).map_err(storage)?;
             change.transaction.open_table(TOKENS).map_err(storage)?;
             change.transaction.open_table(SESSIONS).map_err(storage)?;
             change.transaction.open_table(COMMITMENTS).map_err(storage)?;
             change.transaction.open_table(PAYMENTS).map_err(storage)?;
-            Ok(())
+            tokens.iter().try_for_each(|(key, record)| change.put_token(key, record))
         })?;
         drop(store);
         // Linking fails if a second `init` was faster: its wallet stays.

@@ -13,7 +13,7 @@ use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use farthing_protocol::wire::{DepositRequestFrame, Frame, IssueRequestFrame, OpenRequestFrame};
+use farthing_protocol::wire::{DepositRequestFrame, Frame, IssueRequestFrame, OpenRequestFrame, RefundRequestFrame};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
 
@@ -34,6 +34,8 @@ pub(crate) fn router(operations: Arc<Operations>, limits: &Limits) -> Router {
         .route("/v1/commitments", post(commitments).layer(body_limit::<OpenRequestFrame>()))
         .route("/v1/issue", post(issue).layer(body_limit::<IssueRequestFrame>()))
         .route("/v1/deposits", post(deposits).layer(body_limit::<DepositRequestFrame>()))
+        .route("/v1/refunds", post(refunds).layer(body_limit::<RefundRequestFrame>()))
+        .route("/v1/restore/{keyset}/{bucket}", get(restore))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .fallback(|| async { Problem::NOT_FOUND })
@@ -89,6 +91,26 @@ async fn issue(State(mint): Shared, Framed { frame, answer }: Framed<IssueReques
 async fn deposits(State(mint): Shared, Framed { frame, answer }: Framed<DepositRequestFrame>) -> Result<Response, Problem> {
     let settled = mint.deposit(frame).await?;
     Ok(no_store(encoded(&settled, answer)))
+}
+
+async fn refunds(State(mint): Shared, Framed { frame, answer }: Framed<RefundRequestFrame>) -> Result<Response, Problem> {
+    let refunded = mint.refund(&frame).await?;
+    Ok(no_store(encoded(&refunded, answer)))
+}
+
+async fn restore(State(mint): Shared, Path((keyset, bucket)): Path<(String, String)>, headers: HeaderMap) -> Result<Response, Problem> {
+    // One spelling of a number, so that caches hold a bucket once.
+    let number = |text: &str| text.parse::<u64>().ok().filter(|number| number.to_string() == text).ok_or(Problem::NOT_FOUND);
+    let (keyset, bucket) = (number(&keyset)?, number(&bucket)?);
+    let keyset = u32::try_from(keyset).map_err(|_| Problem::NOT_FOUND)?;
+    let (frame, closed) = mint.bucket(keyset, bucket).await?.ok_or(Problem::NOT_FOUND)?;
+    let encoding = if Encoding::accepted(&headers) == Some(Encoding::Binary) { Encoding::Binary } else { Encoding::Json };
+    let mut response = encoded(&frame, encoding);
+    let headers = response.headers_mut();
+    let caching = if closed { "public, max-age=31536000, immutable" } else { "public, max-age=10" };
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+    headers.insert(header::VARY, HeaderValue::from_static("accept"));
+    Ok(response)
 }
 
 async fn readyz(State(mint): Shared) -> Result<&'static str, Problem> {

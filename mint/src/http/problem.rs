@@ -79,6 +79,7 @@ impl From<OperationError> for Problem {
             }
             E::Issue(error) => Self::new(S::UNPROCESSABLE_ENTITY, error.code(), "the request is not valid"),
             E::Proof(error) => Self::new(S::UNPROCESSABLE_ENTITY, error.code(), "a token or proof does not hold"),
+            E::Refund(error) => Self::new(S::UNPROCESSABLE_ENTITY, error.code(), "the refund is not valid"),
             E::TooManyPayments => Self::new(S::UNPROCESSABLE_ENTITY, "too-many-payments", "a deposit holds at most 256 payments"),
             E::KeysetNotIssuing => Self::new(S::CONFLICT, "keyset-not-issuing", "the keyset does not issue now: fetch the list"),
             E::KeysetNotRefreshing => Self::new(S::CONFLICT, "keyset-not-refreshing", "a token's keyset is past its refresh window"),
@@ -89,6 +90,7 @@ impl From<OperationError> for Problem {
             E::ChangeUnavailable => {
                 Self::new(S::CONFLICT, "change-unavailable", "the payment is not settled here, or its change was taken")
             }
+            E::ReclaimUnavailable => Self::new(S::CONFLICT, "reclaim-unavailable", "the payment is not refunded here, or was reclaimed"),
             E::SessionBusy(seconds) => Self::retry(S::CONFLICT, "session-busy", "another session of the same funding is open", seconds),
             E::SessionGone => Self::new(S::GONE, "session-gone", "the session is cancelled, nothing was booked: open another"),
             E::SessionAnswered => Self::new(S::CONFLICT, "session-answered", "the session has answered other challenges"),

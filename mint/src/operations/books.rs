@@ -40,7 +40,7 @@ pub struct KeysetStatus {
 /// The mint's balance sheet at one moment, in smallest units.
 ///
 /// ```text
-/// sold = vouchers + outstanding + change due + credits
+/// sold = vouchers + outstanding + change due + refunds due + credits
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Status {
@@ -54,6 +54,8 @@ pub struct Status {
     pub outstanding: Amount,
     /// Change of settled payments not yet taken.
     pub change_due: Amount,
+    /// Refunded payments not yet reclaimed.
+    pub refunds_due: Amount,
     /// Credited to publishers.
     pub credits: Amount,
     /// Whether the equation above holds.
@@ -107,13 +109,14 @@ impl Operations {
             });
         }
         let outstanding = all.amount();
-        let parts = Amount::checked_sum([sheet.vouchers, outstanding, sheet.change_due, sheet.credits]);
+        let parts = Amount::checked_sum([sheet.vouchers, outstanding, sheet.change_due, sheet.refunds_due, sheet.credits]);
         Ok(Status {
             unit: self.unit.name(),
             sold: sheet.sold,
             vouchers: sheet.vouchers,
             outstanding,
             change_due: sheet.change_due,
+            refunds_due: sheet.refunds_due,
             credits: sheet.credits,
             balanced: parts == Some(sheet.sold),
             keysets,

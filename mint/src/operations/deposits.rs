@@ -118,6 +118,7 @@ impl Operations {
         Ok(match booked {
             PaymentBooked::Credited => Outcome::Credited { change },
             PaymentBooked::AlreadyCredited => Outcome::AlreadyCredited { change },
+            PaymentBooked::Refunded => Outcome::Refunded,
             PaymentBooked::Refused(refusal) => Outcome::Refused(refusal),
             PaymentBooked::DoubleSpent { earlier } => {
                 let damaged = LedgerError::Corrupt("a stored side");

@@ -1,6 +1,6 @@
 //! What an operation answers instead of a result, by blame.
 
-use farthing_protocol::error::{IssueError, ProofError};
+use farthing_protocol::error::{IssueError, ProofError, RefundError};
 
 use crate::clock::ClockJumped;
 use crate::store::LedgerError;
@@ -12,6 +12,8 @@ pub enum OperationError {
     Issue(IssueError),
     /// A token or proof does not hold. The peer's fault.
     Proof(ProofError),
+    /// The refund is malformed or not its publisher's. The peer's fault.
+    Refund(RefundError),
     /// More payments than a deposit may hold. The peer's fault.
     TooManyPayments,
     /// The keyset does not issue now.
@@ -28,6 +30,8 @@ pub enum OperationError {
     TokenSpent,
     /// The payment is not settled here, or its change was taken.
     ChangeUnavailable,
+    /// The payment is not refunded, or was reclaimed.
+    ReclaimUnavailable,
     /// Another session of the same funding key is open for this many seconds at most.
     SessionBusy(u64),
     /// The session is cancelled, durably: nothing was or will be booked.
@@ -53,6 +57,12 @@ impl From<IssueError> for OperationError {
 impl From<ProofError> for OperationError {
     fn from(error: ProofError) -> Self {
         Self::Proof(error)
+    }
+}
+
+impl From<RefundError> for OperationError {
+    fn from(error: RefundError) -> Self {
+        Self::Refund(error)
     }
 }
 

@@ -14,6 +14,7 @@ use farthing_protocol::error::{IssueError, ProofError};
 use farthing_protocol::issue::{Funding, Issue, Open, issued_frame, opened_frame};
 use farthing_protocol::keyset::Keyset;
 use farthing_protocol::proof::{KeysetId, SpentKey};
+use farthing_protocol::snowblind::Commitment;
 use farthing_protocol::token::Token;
 use farthing_protocol::wire::{Frame, IssueRequestFrame, IssueResponseFrame, OpenRequestFrame, OpenResponseFrame};
 
@@ -54,7 +55,8 @@ impl Operations {
             FundingState::VoucherInsufficient => return Err(OperationError::VoucherInsufficient),
             FundingState::TokenSpent => return Err(OperationError::TokenSpent),
             FundingState::ChangeUnavailable => return Err(OperationError::ChangeUnavailable),
-            FundingState::ChangeDiffers => return Err(IssueError::AmountMismatch.into()),
+            FundingState::ReclaimUnavailable => return Err(OperationError::ReclaimUnavailable),
+            FundingState::ChangeDiffers | FundingState::ReclaimDiffers => return Err(IssueError::AmountMismatch.into()),
         }
         let this = self.clone();
         let nonces = self.work(move || this.signer.open(outputs)).await?.map_err(|_| OperationError::Unavailable)?;
@@ -119,7 +121,7 @@ impl Operations {
         now: u64,
     ) -> Result<IssueResponseFrame, OperationError> {
         let plan = session.open.plan();
-        let commitments = nonces.commitments().iter().map(farthing_protocol::snowblind::Commitment::row).collect();
+        let commitments = nonces.commitments();
         let responses = match self.signer.respond(nonces, &plan.keyset, &plan.denominations, challenges) {
             Ok(responses) => responses,
             Err(SignerError::NoncesDead) => return self.recorded(session.id, digest).await,
@@ -130,7 +132,9 @@ impl Operations {
             session: session.id,
             digest,
             response: frame.to_bytes(),
-            commitments,
+            recovery: plan.recovery,
+            points: commitments.iter().map(points).collect(),
+            commitments: commitments.iter().map(Commitment::row).collect(),
             keyset: plan.keyset,
             denominations: plan.denominations.clone(),
             amount: session.open.amount(),
@@ -144,6 +148,7 @@ impl Operations {
             IssueBooked::VoucherInsufficient => Err(OperationError::VoucherInsufficient),
             IssueBooked::TokenSpent => Err(OperationError::TokenSpent),
             IssueBooked::ChangeUnavailable => Err(OperationError::ChangeUnavailable),
+            IssueBooked::ReclaimUnavailable => Err(OperationError::ReclaimUnavailable),
             IssueBooked::Frozen => Err(OperationError::DenominationFrozen),
             IssueBooked::KeysetRetired => Err(OperationError::KeysetNotIssuing),
             IssueBooked::KeysetClosed => Err(OperationError::KeysetNotRefreshing),
@@ -176,7 +181,7 @@ impl Operations {
         let keysets: Vec<KeysetId> = match funding {
             Funding::Voucher(_) => Vec::new(),
             Funding::Refresh(tokens) => tokens.iter().map(Token::keyset).collect(),
-            Funding::Change(_, list) => list.iter().map(|spent| spent.keyset).collect(),
+            Funding::Change(_, list) | Funding::Reclaim(_, list) => list.iter().map(|spent| spent.keyset).collect(),
         };
         let list = self.list();
         for id in keysets {
@@ -202,11 +207,20 @@ fn recorded_answer(row: SessionRow, digest: [u8; 32]) -> Result<IssueResponseFra
     }
 }
 
+/// A and B.
+fn points(commitment: &Commitment) -> [u8; 64] {
+    let (body, mut both) = (commitment.to_body(), [0; 64]);
+    both[..32].copy_from_slice(&body.a.0);
+    both[32..].copy_from_slice(&body.b.0);
+    both
+}
+
 /// What the ledger is to debit.
 fn debit(funding: &Funding) -> Result<Debit, OperationError> {
     Ok(match funding {
         Funding::Voucher(key) => Debit::Voucher(key.to_bytes()),
         Funding::Refresh(tokens) => Debit::Refresh(tokens.iter().map(|token| *token.spent_key()).collect::<Vec<SpentKey>>()),
         Funding::Change(..) => Debit::Change(funding.payment_id().ok_or(IssueError::InvalidFunding)?),
+        Funding::Reclaim(..) => Debit::Reclaim(funding.payment_id().ok_or(IssueError::InvalidFunding)?),
     })
 }

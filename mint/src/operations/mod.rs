@@ -3,6 +3,7 @@
 mod books;
 mod deposits;
 mod error;
+mod givebacks;
 mod issuing;
 mod keysets;
 mod sessions;

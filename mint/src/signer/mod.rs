@@ -216,9 +216,26 @@ impl Signer {
     /// # Errors
     /// [`UseError`]: without a keyset, or with probability 2^-252.
     pub fn answer(&self, mark: LedgerMark, payments: &[Option<PaymentId>], outcomes: &[Outcome]) -> Result<DepositResponseFrame, UseError> {
+        self.with_receipt_key(|key| sign_answer(&self.root, mark, payments, outcomes, key, &mut system_rng()))
+    }
+
+    fn with_receipt_key<T>(&self, sign: impl FnOnce(&LoneKey) -> Result<T, UseError>) -> Result<T, UseError> {
         let (keysets, now) = (self.keysets(), self.clock.wall().as_secs());
         let newest = keysets.iter().rev().find(|keyset| keyset.issue_from <= now).or(keysets.first()).ok_or(UseError::NoKeys)?;
-        sign_answer(&self.root, mark, payments, outcomes, &newest.receipt, &mut system_rng())
+        sign(&newest.receipt)
+    }
+
+    /// Signs a refund answer with the same receipt key as a deposit answer.
+    ///
+    /// # Errors
+    /// [`UseError`]: without a keyset, or with probability 2^-252.
+    pub fn answer_refund(
+        &self,
+        mark: LedgerMark,
+        payment: PaymentId,
+        outcome: farthing_protocol::refund::RefundOutcome,
+    ) -> Result<farthing_protocol::wire::RefundResponseFrame, UseError> {
+        self.with_receipt_key(|key| farthing_protocol::refund::sign_answer(&self.root, mark, payment, outcome, key, &mut system_rng()))
     }
 
     /// Makes a session's id: 8 random bytes, 8 bytes of a keyed hash over them.

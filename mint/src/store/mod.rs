@@ -9,6 +9,7 @@
 pub mod keysets;
 pub mod resolve;
 pub mod sqlite;
+mod sqlite_givebacks;
 mod sqlite_keysets;
 mod sqlite_rows;
 
@@ -62,6 +63,8 @@ pub enum Debit {
     Refresh(Vec<SpentKey>),
     /// The whole change of a settled payment.
     Change(PaymentId),
+    /// The amount of a refunded payment.
+    Reclaim(PaymentId),
 }
 
 /// One issue: what it costs and what it answers.
@@ -73,6 +76,10 @@ pub struct IssueBooking {
     pub digest: [u8; 32],
     /// The response frame's bytes, stored with the booking.
     pub response: Vec<u8>,
+    /// Hash of the session's recovery key.
+    pub recovery: [u8; 32],
+    /// A and B of every output, in order, as they are published for wallets that have only their seed.
+    pub points: Vec<[u8; 64]>,
     /// Hash(A, B) of every commitment answered, each unique for good.
     pub commitments: Vec<[u8; 32]>,
     /// The keyset that issues.
@@ -102,6 +109,8 @@ pub enum IssueBooked {
     TokenSpent,
     /// No settled payment with exactly this change left.
     ChangeUnavailable,
+    /// No refunded payment of exactly this amount that was not reclaimed.
+    ReclaimUnavailable,
     /// More of a denomination came back than was issued; it is frozen, durably.
     Frozen,
     /// A commitment was answered before: this process's memory was copied or revived. Nothing changed.
@@ -138,6 +147,8 @@ pub enum PaymentBooked {
     Credited,
     /// The same payment was booked before.
     AlreadyCredited,
+    /// The same payment was booked before and given back since.
+    Refunded,
     /// A token was paid in another payment, whose side this is.
     DoubleSpent {
         /// The side of the payment that was first.
@@ -171,6 +182,43 @@ pub enum FundingState {
     ChangeUnavailable,
     /// The payment's change is another amount.
     ChangeDiffers,
+    /// The payment is not refunded, or was reclaimed.
+    ReclaimUnavailable,
+    /// The payment is of another amount.
+    ReclaimDiffers,
+}
+
+/// What became of a refund.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefundDone {
+    /// Taken from the publisher's balance now.
+    Refunded,
+    /// Refunded before; it may have been reclaimed since.
+    AlreadyRefunded,
+    /// No payment with this id was booked for this publisher.
+    UnknownPayment,
+    /// The publisher's balance is below the amount.
+    PaidOut,
+}
+
+/// What became of a refund, and where the ledger stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefundBooked {
+    /// The number of committed transactions that credited or refunded anything, this one included.
+    pub sequence: u64,
+    /// What became of it.
+    pub done: RefundDone,
+}
+
+/// A booked session as it is published for restoring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedRow {
+    /// Hash of the session's recovery key.
+    pub recovery: [u8; 32],
+    /// Denomination, A and B of every output, in order.
+    pub outputs: Vec<(Amount, [u8; 64])>,
+    /// The response frame's bytes.
+    pub response: Vec<u8>,
 }
 
 /// Where the ledger stands.
@@ -178,7 +226,7 @@ pub enum FundingState {
 pub struct Position {
     /// The ledger's random id.
     pub ledger: [u8; 16],
-    /// The number of committed deposit transactions that credited anything.
+    /// The number of committed transactions that credited or refunded anything.
     pub sequence: u64,
     /// The highest service time ever recorded, Unix seconds.
     pub time: u64,
@@ -223,6 +271,8 @@ pub struct Sheet {
     pub vouchers: Amount,
     /// Change of settled payments not yet taken.
     pub change_due: Amount,
+    /// Refunded payments not yet reclaimed.
+    pub refunds_due: Amount,
     /// Publishers' balances.
     pub credits: Amount,
     /// Tokens by keyset and denomination, ascending.
@@ -248,6 +298,12 @@ pub trait Ledger: KeysetLedger {
     /// Books payments, each for itself, in one transaction.
     fn deposit(&self, payments: Vec<PaymentBooking>, now: u64) -> Answer<'_, DepositBooked>;
 
+    /// Gives a payment back: from the publisher's balance to whoever paid it, once.
+    fn refund(&self, payment: PaymentId, publisher: String, now: u64) -> Answer<'_, RefundBooked>;
+
+    /// The booked sessions of a bucket of a keyset, by its number, in the order in which they were booked.
+    fn recorded(&self, keyset: u32, bucket: u64) -> Answer<'_, Vec<RecordedRow>>;
+
     /// Creates vouchers of one amount; `false` if the mint would then have sold more than it can count.
     fn create_vouchers(&self, keys: Vec<[u8; 32]>, amount: Amount, now: u64) -> Answer<'_, bool>;
 
@@ -256,6 +312,12 @@ pub trait Ledger: KeysetLedger {
 
     /// Adds a publisher, if it is not there.
     fn add_publisher(&self, name: String) -> Answer<'_, ()>;
+
+    /// Sets the key with which a publisher asks for refunds; `false` if there is no such publisher.
+    fn set_publisher_key(&self, name: String, key: [u8; 32]) -> Answer<'_, bool>;
+
+    /// The key with which a publisher asks for refunds, if it has one.
+    fn publisher_key(&self, name: String) -> Answer<'_, Option<[u8; 32]>>;
 
     /// What a publisher has earned.
     fn publisher_balance(&self, name: String) -> Answer<'_, Option<Amount>>;

@@ -36,6 +36,8 @@ pub struct Count {
 pub struct Known {
     /// Payments of the batch that are booked.
     pub payments: HashSet<PaymentId>,
+    /// Payments of the batch that were booked and given back.
+    pub refunded: HashSet<PaymentId>,
     /// Tokens of the batch that are spent.
     pub spent: HashMap<SpentKey, SpentBy>,
     /// The sides of the payments in `spent`.
@@ -66,6 +68,7 @@ pub struct Plan {
 /// Resolves a batch.
 ///
 /// ```text
+/// booked before and given back             refunded
 /// booked before                            already credited
 /// a reason not to book it                  refused
 /// a token of a keyset that is not open     refused
@@ -80,9 +83,11 @@ pub struct Plan {
 /// [`LedgerError::Corrupt`] if a token is spent by a payment whose side is not in `known`.
 pub fn resolve(batch: &[PaymentBooking], known: Known) -> Result<Plan, LedgerError> {
     let mut plan = Plan::default();
-    let Known { mut payments, mut spent, mut sides, publishers, closed, mut counts } = known;
+    let Known { mut payments, refunded, mut spent, mut sides, publishers, closed, mut counts } = known;
     for (index, payment) in batch.iter().enumerate() {
-        let outcome = if payments.contains(&payment.id) {
+        let outcome = if refunded.contains(&payment.id) {
+            PaymentBooked::Refunded
+        } else if payments.contains(&payment.id) {
             PaymentBooked::AlreadyCredited
         } else if let Some(refusal) = payment.refusal {
             PaymentBooked::Refused(refusal)

@@ -43,7 +43,8 @@ CREATE TABLE voucher (
 
 CREATE TABLE publisher (
     name        TEXT    NOT NULL PRIMARY KEY,
-    balance     INTEGER NOT NULL CHECK (balance >= 0)
+    balance     INTEGER NOT NULL CHECK (balance >= 0),
+    key         BLOB    CHECK (length(key) = 32)
 ) WITHOUT ROWID;
 
 -- state: 1 booked, 2 cancelled. The first row of an id stays.
@@ -55,6 +56,17 @@ CREATE TABLE session (
     time        INTEGER NOT NULL,
     CHECK ((state = 1) = (digest IS NOT NULL)),
     CHECK ((state = 1) = (response IS NOT NULL))
+) WITHOUT ROWID;
+
+-- What a wallet with only its seed needs of a booked session, beside the response. number counts the booked sessions of a keyset from 0;
+-- 64 of them are a bucket. outputs: denomination (8 bytes, big-endian), A, B of each.
+CREATE TABLE recorded (
+    keyset      INTEGER NOT NULL REFERENCES keyset (number),
+    number      INTEGER NOT NULL CHECK (number >= 0),
+    session     BLOB    NOT NULL,
+    recovery    BLOB    NOT NULL CHECK (length(recovery) = 32),
+    outputs     BLOB    NOT NULL CHECK (length(outputs) % 72 = 0),
+    PRIMARY KEY (keyset, number)
 ) WITHOUT ROWID;
 
 -- Hash(A, B) of every commitment that was ever answered.
@@ -69,16 +81,17 @@ CREATE TABLE spent (
     spent_by    BLOB    NOT NULL
 ) WITHOUT ROWID;
 
--- state: 1 settled. change is what is left to be taken; taken says whether it was.
+-- state: 1 settled, 2 refunded, 3 reclaimed, never back. change is what is left to be taken, in any state; taken says whether it was.
 CREATE TABLE payment (
     id          BLOB    NOT NULL PRIMARY KEY,
     publisher   TEXT    NOT NULL REFERENCES publisher (name),
     amount      INTEGER NOT NULL CHECK (amount > 0),
     change      INTEGER NOT NULL CHECK (change >= 0),
     taken       INTEGER NOT NULL CHECK (taken IN (0, 1)),
-    state       INTEGER NOT NULL CHECK (state = 1),
+    state       INTEGER NOT NULL CHECK (state IN (1, 2, 3)),
     side        BLOB    NOT NULL,
     time        INTEGER NOT NULL
 ) WITHOUT ROWID;
 
 CREATE INDEX payment_change_due ON payment (change) WHERE change > 0 AND taken = 0;
+CREATE INDEX payment_refund_due ON payment (amount) WHERE state = 2;

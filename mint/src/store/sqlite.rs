@@ -8,15 +8,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use farthing_protocol::amount::Amount;
+use farthing_protocol::proof::PaymentId;
 use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
+use super::sqlite_givebacks as givebacks;
 use super::sqlite_keysets as keysets;
 use super::sqlite_rows::{self as rows, Failure};
 use super::{
     Announcement, Answer, Debit, DepositBooked, FundingState, IssueBooked, IssueBooking, Ledger, LedgerError, PaymentBooking, Position,
-    SessionId, SessionRow, Sheet,
+    RecordedRow, RefundBooked, RefundDone, SessionId, SessionRow, Sheet,
 };
 
 /// How many requests may wait for the writer before callers wait themselves.
@@ -40,6 +42,8 @@ pub(super) enum Command {
     Deposit(Vec<PaymentBooking>, u64, Reply<DepositBooked>),
     Vouchers(Vec<[u8; 32]>, Amount, u64, Reply<bool>),
     Publisher(String, Reply<()>),
+    PublisherKey(String, [u8; 32], Reply<bool>),
+    Refund(PaymentId, String, u64, Reply<RefundBooked>),
     Announce(Box<Announcement>, Reply<bool>),
     Keyset(keysets::Change, Reply<keysets::Changed>),
 }
@@ -161,6 +165,14 @@ impl Ledger for SqliteLedger {
         Box::pin(self.ask(move |reply| Command::Deposit(payments, now, reply)))
     }
 
+    fn refund(&self, payment: PaymentId, publisher: String, now: u64) -> Answer<'_, RefundBooked> {
+        Box::pin(self.ask(move |reply| Command::Refund(payment, publisher, now, reply)))
+    }
+
+    fn recorded(&self, keyset: u32, bucket: u64) -> Answer<'_, Vec<RecordedRow>> {
+        read("recorded", async move { givebacks::recorded(&mut *self.reader().await?, keyset, bucket).await })
+    }
+
     fn create_vouchers(&self, keys: Vec<[u8; 32]>, amount: Amount, now: u64) -> Answer<'_, bool> {
         Box::pin(self.ask(move |reply| Command::Vouchers(keys, amount, now, reply)))
     }
@@ -171,6 +183,14 @@ impl Ledger for SqliteLedger {
 
     fn add_publisher(&self, name: String) -> Answer<'_, ()> {
         Box::pin(self.ask(move |reply| Command::Publisher(name, reply)))
+    }
+
+    fn set_publisher_key(&self, name: String, key: [u8; 32]) -> Answer<'_, bool> {
+        Box::pin(self.ask(move |reply| Command::PublisherKey(name, key, reply)))
+    }
+
+    fn publisher_key(&self, name: String) -> Answer<'_, Option<[u8; 32]>> {
+        read("publisher key", async move { givebacks::publisher_key(&mut *self.reader().await?, &name).await })
     }
 
     fn publisher_balance(&self, name: String) -> Answer<'_, Option<Amount>> {
@@ -312,6 +332,16 @@ async fn run(connection: &mut SqliteConnection, command: Command, time: &mut u64
             let insert = sqlx::query("INSERT INTO publisher (name, balance) VALUES (?1, 0) ON CONFLICT DO NOTHING").bind(name);
             let done = insert.execute(&mut *connection).await.map(drop).map_err(Failure::from);
             finish(reply, settle(connection, done, true).await?)
+        }
+        Command::PublisherKey(name, key, reply) => {
+            let done = givebacks::set_publisher_key(connection, &name, &key).await;
+            finish(reply, settle(connection, done, true).await?)
+        }
+        Command::Refund(payment, publisher, now, reply) => {
+            *time = now.max(*time);
+            let done = givebacks::refund(connection, &payment, &publisher).await;
+            let keep = matches!(done, Ok(RefundBooked { done: RefundDone::Refunded, .. }));
+            finish(reply, settle(connection, done, keep).await?)
         }
         Command::Announce(announcement, reply) => {
             let done = rows::announce(connection, &announcement).await;

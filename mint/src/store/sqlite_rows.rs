@@ -8,6 +8,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
 use super::resolve::{Count, Known, SpentBy, resolve};
+use super::sqlite_givebacks as givebacks;
 use super::sqlite_keysets as keysets;
 use super::{
     Announcement, Counter, Debit, FundingState, IssueBooked, IssueBooking, LedgerError, PaymentBooked, PaymentBooking, Position, SessionId,
@@ -82,7 +83,7 @@ pub(super) fn amount(row: &SqliteRow, column: &'static str) -> Outcome<Amount> {
     unsigned(row, column).map(Amount::from_units)
 }
 
-fn array<const N: usize>(row: &SqliteRow, column: &'static str) -> Outcome<[u8; N]> {
+pub(super) fn array<const N: usize>(row: &SqliteRow, column: &'static str) -> Outcome<[u8; N]> {
     let bytes: &[u8] = row.try_get(column)?;
     bytes.try_into().map_err(|_| Failure::Ledger(LedgerError::Corrupt("bytes of a wrong length")))
 }
@@ -267,6 +268,7 @@ pub(super) async fn issue(connection: &mut SqliteConnection, booking: &IssueBook
             return Ok(IssueBooked::Frozen);
         }
     }
+    givebacks::record(connection, booking, keyset).await?;
     Ok(IssueBooked::Booked)
 }
 
@@ -301,14 +303,15 @@ async fn debit(connection: &mut SqliteConnection, booking: &IssueBooking) -> Out
         }
         Debit::Change(payment) => {
             let done =
-                sqlx::query("UPDATE payment SET taken = 1 WHERE id = ?1 AND state = ?3 AND taken = 0 AND change = ?2 AND change > 0")
+                // Whether the amount was given back makes no difference to the rest.
+                sqlx::query("UPDATE payment SET taken = 1 WHERE id = ?1 AND taken = 0 AND change = ?2 AND change > 0")
                     .bind(payment.0.as_slice())
                     .bind(worth)
-                    .bind(SETTLED)
                     .execute(connection)
                     .await?;
             Ok((done.rows_affected() != 1).then_some(IssueBooked::ChangeUnavailable))
         }
+        Debit::Reclaim(payment) => givebacks::reclaim(connection, payment, worth).await,
     }
 }
 
@@ -366,9 +369,8 @@ pub(super) async fn funding(connection: &mut SqliteConnection, debit: &Debit, wo
             Ok(if found.is_empty() { FundingState::Ready } else { FundingState::TokenSpent })
         }
         Debit::Change(payment) => {
-            let row = sqlx::query("SELECT change, taken FROM payment WHERE id = ?1 AND state = ?2")
+            let row = sqlx::query("SELECT change, taken FROM payment WHERE id = ?1")
                 .bind(payment.0.as_slice())
-                .bind(SETTLED)
                 .fetch_optional(connection)
                 .await?;
             let Some(row) = row else { return Ok(FundingState::ChangeUnavailable) };
@@ -377,6 +379,7 @@ pub(super) async fn funding(connection: &mut SqliteConnection, debit: &Debit, wo
             }
             Ok(if amount(&row, "change")? == worth { FundingState::Ready } else { FundingState::ChangeDiffers })
         }
+        Debit::Reclaim(payment) => givebacks::reclaimable(connection, payment, worth).await,
     }
 }
 
@@ -462,8 +465,9 @@ pub(super) async fn deposit(connection: &mut SqliteConnection, batch: &[PaymentB
 async fn known(connection: &mut SqliteConnection, batch: &[PaymentBooking], tokens: &[(SpentKey, [u8; 44])]) -> Outcome<Known> {
     let mut known = Known::default();
     let ids = batch.iter().map(|payment| payment.id.0.as_slice());
-    for row in find(connection, "SELECT id FROM payment WHERE id IN", ids).await? {
-        known.payments.insert(PaymentId(array(&row, "id")?));
+    for row in find(connection, "SELECT id, state FROM payment WHERE id IN", ids).await? {
+        let settled = row.try_get::<i64, _>("state")? == SETTLED;
+        if settled { &mut known.payments } else { &mut known.refunded }.insert(PaymentId(array(&row, "id")?));
     }
     let publishers: HashSet<&str> = batch.iter().map(|payment| payment.publisher.as_str()).collect();
     for name in publishers {
@@ -541,7 +545,8 @@ pub(super) async fn sheet(connection: &mut SqliteConnection) -> Outcome<Sheet> {
         "SELECT (SELECT sold FROM mint WHERE id = 1) AS sold,
                 (SELECT coalesce(sum(balance), 0) FROM voucher) AS vouchers,
                 (SELECT coalesce(sum(balance), 0) FROM publisher) AS credits,
-                (SELECT coalesce(sum(change), 0) FROM payment WHERE change > 0 AND taken = 0) AS change_due",
+                (SELECT coalesce(sum(change), 0) FROM payment WHERE change > 0 AND taken = 0) AS change_due,
+                (SELECT coalesce(sum(amount), 0) FROM payment WHERE state = 2) AS refunds_due",
     )
     .fetch_one(&mut *connection)
     .await?;
@@ -560,6 +565,7 @@ pub(super) async fn sheet(connection: &mut SqliteConnection) -> Outcome<Sheet> {
         sold: amount(&sums, "sold")?,
         vouchers: amount(&sums, "vouchers")?,
         change_due: amount(&sums, "change_due")?,
+        refunds_due: amount(&sums, "refunds_due")?,
         credits: amount(&sums, "credits")?,
         counters,
         position,

@@ -117,6 +117,13 @@ pub enum FundingBody {
         /// L.
         list: Vec<SpentKeyBody>,
     },
+    /// A refunded payment: S and L of the payment.
+    Reclaim {
+        /// S.
+        statement: Bytes<32>,
+        /// L.
+        list: Vec<SpentKeyBody>,
+    },
 }
 
 /// Opens an issuing session.
@@ -319,3 +326,79 @@ pub struct KeysetListFrame {
     pub keysets: Vec<KeysetBody>,
 }
 frame!(KeysetListFrame, 10, 2 << 20);
+
+/// A publisher asks to give a payment back: at most 366 bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub struct RefundRequestFrame {
+    /// The payment's id.
+    pub payment: Bytes<32>,
+    /// The publisher's name.
+    pub publisher: String,
+    /// The proof by the publisher's key.
+    pub proof: ProofBody,
+}
+frame!(RefundRequestFrame, 11, 512);
+
+/// What became of a refund request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub enum RefundOutcomeBody {
+    /// Taken from the publisher's balance now; the reader may reclaim it.
+    Refunded,
+    /// Refunded by an earlier request.
+    AlreadyRefunded,
+    /// Not refunded, for the reason with this number.
+    Refused(u16),
+}
+
+/// The mint's answer to a refund request, signed by a receipt key: at most 128 bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub struct RefundResponseFrame {
+    /// Where the ledger stands after this refund.
+    pub mark: LedgerMark,
+    /// The receipt key that signs, one of the announced ones.
+    pub receipt_key: Bytes<32>,
+    /// What became of it.
+    pub outcome: RefundOutcomeBody,
+    /// The proof.
+    pub proof: ProofBody,
+}
+frame!(RefundResponseFrame, 12, 128);
+
+/// One output of a completed session, as the mint recorded it: 168 bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub struct RecordedOutputBody {
+    /// Value in smallest units.
+    pub denomination: u64,
+    /// A and B.
+    pub commitment: CommitmentBody,
+    /// b, y, z.
+    pub response: ResponseBody,
+}
+
+/// A completed session, as the mint recorded it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub struct RecordedSessionBody {
+    /// Hash of the session's recovery key.
+    pub recovery: Bytes<32>,
+    /// The outputs, in the order of the session.
+    pub outputs: Vec<RecordedOutputBody>,
+}
+
+/// Completed sessions of one keyset, for wallets that have only their seed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub struct RestoreBucketFrame {
+    /// The keyset that issued.
+    pub keyset: Bytes<32>,
+    /// The bucket's number within the keyset, from 0.
+    pub bucket: u64,
+    /// The sessions, ascending by recovery hash and first A, at most 64.
+    pub sessions: Vec<RecordedSessionBody>,
+}
+// 64 sessions of 256 outputs are 2,755,122 bytes.
+frame!(RestoreBucketFrame, 13, 3 << 20);

@@ -7,19 +7,23 @@ use farthing_protocol::issue::{FundingKeys, Issue, Open, SessionPlan, issued_fra
 use farthing_protocol::keyset::{KeysetList, Proposal, Windows};
 use farthing_protocol::payment::PaymentTerms;
 use farthing_protocol::proof::{LoneKey, PaymentId, SpendKey, SpentKey, Statement};
+use farthing_protocol::refund::{self, RefundOutcome, RefundRefusal};
+use farthing_protocol::restore::{Bucket, RecordedSession};
 use farthing_protocol::seed::WalletSeed;
 use farthing_protocol::settle::{Outcome, Refusal, sign_answer};
 use farthing_protocol::snowblind::{Nonces, SigningKey, commit};
 use farthing_protocol::spending::Spending;
 use farthing_protocol::token::{OwnedToken, OwnedTokens, UsedTokens};
 use farthing_protocol::voucher::VoucherCode;
-use farthing_protocol::wire::{Frame, LedgerMark, RereadFrame};
+use farthing_protocol::wire::{
+    Frame, IssueResponseFrame, LedgerMark, OpenRequestFrame, OpenResponseFrame, RecordedOutputBody, RereadFrame,
+};
 use rand::rngs::ThreadRng;
 use rand::{Rng, RngExt};
 use serde_json::{Value, json};
 
 use super::positive::subject;
-use super::reading::hex;
+use super::reading::{Fields, hex};
 
 const DAY: u64 = 86_400;
 
@@ -148,11 +152,14 @@ impl World {
         }]);
         let answers = self.answers(&spendings, [first_change, second_change], proof);
         let rereads = self.reread(&used);
+        self.issue(1, &[20, 50, 200, 200], &FundingKeys::Reclaim(&rest, settled));
+        let refunds = self.refund(&spendings[0]);
+        let buckets = self.buckets();
         json!({
             "root": hex(self.root.public().as_bytes()), "list": hex(self.list.to_frame().to_bytes()), "head": hex(self.list.head()),
             "ids": self.list.keysets().iter().map(|keyset| hex(keyset.id().0)).collect::<Vec<_>>(),
             "payments": payments, "double_spends": double_spends, "answers": answers, "sessions": self.sessions, "rereads": rereads,
-            "vouchers": vouchers,
+            "vouchers": vouchers, "refunds": refunds, "buckets": buckets,
         })
     }
 
@@ -164,6 +171,46 @@ impl World {
         let frame = sign_answer(self.root.public(), mark, &given, &outcomes, &self.receipt, &mut self.rng).unwrap();
         let payments: Vec<Value> = ids.iter().map(|id| json!({"id": hex(id.0), "change": changes[0].units()})).collect();
         json!([{"frame": hex(frame.to_bytes()), "payments": payments}])
+    }
+
+    fn refund(&mut self, spending: &Spending) -> Value {
+        let (payment, key) = (spending.payment_id(), LoneKey::generate(&mut self.rng));
+        let request = refund::request(self.root.public(), payment, "news.example", &key, &mut self.rng).unwrap();
+        let mark = LedgerMark { ledger: self.bytes::<16>().into(), sequence: self.rng.random_range(0..1 << 40) };
+        let outcome = RefundOutcome::Refused(RefundRefusal::PaidOut);
+        let answer = refund::sign_answer(self.root.public(), mark, payment, outcome, &self.receipt, &mut self.rng).unwrap();
+        json!([{
+            "payment_id": hex(payment.0), "key": hex(key.public().as_bytes()), "request": hex(request.to_bytes()),
+            "answer": hex(answer.to_bytes()), "outcome": {"Refused": outcome_number(outcome)},
+        }])
+    }
+
+    /// What the mint would publish of all sessions so far.
+    fn buckets(&self) -> Value {
+        let mut all = Vec::new();
+        for keyset in self.list.keysets() {
+            let mut sessions = Vec::new();
+            let mut keys = Vec::new();
+            for session in &self.sessions {
+                let open: OpenRequestFrame = session.frame("open_request");
+                if open.keyset.0 != keyset.id().0 {
+                    continue;
+                }
+                let (opened, issued) =
+                    (session.frame::<OpenResponseFrame>("open_response"), session.frame::<IssueResponseFrame>("issue_response"));
+                let outputs = open.denominations.iter().zip(opened.commitments).zip(issued.responses);
+                let outputs = outputs.map(|((denomination, commitment), response)| RecordedOutputBody {
+                    denomination: *denomination,
+                    commitment,
+                    response,
+                });
+                sessions.push(RecordedSession::new(open.recovery.0, outputs.collect()).unwrap());
+                keys.extend(session.items("keys").iter().cloned());
+            }
+            let bucket = Bucket::new(keyset.id(), 0, sessions).unwrap();
+            all.push(json!({"keyset": hex(keyset.id().0), "frame": hex(bucket.to_frame().to_bytes()), "keys": keys}));
+        }
+        json!({"seed": hex(self.seed.expose_secret().as_ref()), "all": all})
     }
 
     fn reread(&mut self, used: &UsedTokens) -> Value {
@@ -180,6 +227,13 @@ impl World {
             "frame": hex(frame.to_bytes()), "challenge": challenge, "recipient": "news.example",
             "keys": used.list().iter().map(key).collect::<Vec<_>>(),
         }])
+    }
+}
+
+fn outcome_number(outcome: RefundOutcome) -> u16 {
+    match outcome {
+        RefundOutcome::Refused(refusal) => refusal.number(),
+        _ => 0,
     }
 }
 

@@ -2,7 +2,8 @@
 
 use farthing_protocol::amount::Amount;
 use farthing_protocol::error::{
-    AnswerError, EvidenceError, FrameError, GroupError, IssueError, KeysetError, PaymentError, ProofError, UseError, VoucherError,
+    AnswerError, EvidenceError, FrameError, GroupError, IssueError, KeysetError, PaymentError, ProofError, RefundError, RestoreError,
+    UseError, VoucherError,
 };
 use farthing_protocol::evidence::DoubleSpend;
 use farthing_protocol::group::Point;
@@ -11,6 +12,8 @@ use farthing_protocol::issue::{Issue, Open, PendingTokens, SessionPlan};
 use farthing_protocol::keyset::KeysetList;
 use farthing_protocol::payment::{Deposit, Payment};
 use farthing_protocol::proof::{KeyList, KeyProof, KeysetId, PaymentId, Purpose, SpentKey, Statement};
+use farthing_protocol::refund::{self, Refund, RefundRefusal};
+use farthing_protocol::restore::Bucket;
 use farthing_protocol::seed::WalletSeed;
 use farthing_protocol::settle::{Refusal, verify_answer};
 use farthing_protocol::snowblind::{Challenge, SigningKey};
@@ -18,7 +21,7 @@ use farthing_protocol::spending::{Spending, verify_batch};
 use farthing_protocol::voucher::VoucherCode;
 use farthing_protocol::wire::{
     DepositRequestFrame, DepositResponseFrame, DoubleSpendFrame, Frame, IssueRequestFrame, IssueResponseFrame, KeysetListFrame,
-    OpenRequestFrame, OpenResponseFrame, PaymentFrame, RereadFrame,
+    OpenRequestFrame, OpenResponseFrame, PaymentFrame, RefundRequestFrame, RefundResponseFrame, RereadFrame, RestoreBucketFrame,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -50,6 +53,16 @@ pub fn run(operation: &str, input: &Value) -> Option<&'static str> {
         "blind" => blind(input).err().map(IssueError::code),
         "unblind" => blind(input).ok()?.unblind(&input.frame::<IssueResponseFrame>("frame")).err().map(IssueError::code),
         "answer" => answer(input),
+        "refund" => {
+            let refund = Refund::from_frame(&input.frame::<RefundRequestFrame>("frame"));
+            refund.and_then(|refund| refund.verify(&input.point("root"), &input.point("key"))).err().map(RefundError::code)
+        }
+        "refund-answer" => {
+            let payment = PaymentId(input.bytes("payment_id"));
+            refund::verify_answer(&input.frame::<RefundResponseFrame>("frame"), payment, &input.keysets()).err().map(AnswerError::code)
+        }
+        "bucket" => bucket(input).err().map(RestoreError::code),
+        "restore-session" => restore_session(input),
         "http-payment" => {
             let payment = Payment::from_frame(&input.frame::<PaymentFrame>("frame")).unwrap();
             let subject = subject(&input.at("challenge"), &input.hex("salt"));
@@ -74,10 +87,14 @@ pub fn all_codes() -> Vec<&'static str> {
     codes.extend(KeysetError::ALL.iter().map(|error| error.code()));
     codes.extend(IssueError::ALL.iter().map(|error| error.code()));
     codes.extend(AnswerError::ALL.iter().map(|error| error.code()));
+    codes.extend(RefundError::ALL.iter().map(|error| error.code()));
+    codes.extend(RestoreError::ALL.iter().map(|error| error.code()));
     codes.extend(UseError::ALL.iter().map(|error| error.code()));
     codes.extend(VoucherError::ALL.iter().map(|error| error.code()));
     codes.extend(Refusal::ALL.iter().map(|refusal| refusal.code()));
     codes.push(Refusal::Other(0).code());
+    codes.extend(RefundRefusal::ALL.iter().map(|refusal| refusal.code()));
+    codes.push(RefundRefusal::Other(0).code());
     codes
 }
 
@@ -101,6 +118,9 @@ fn frame(input: &Value) -> Option<&'static str> {
         8 => DepositResponseFrame::from_bytes(&bytes).err(),
         9 => DoubleSpendFrame::from_bytes(&bytes).err(),
         10 => KeysetListFrame::from_bytes(&bytes).err(),
+        11 => RefundRequestFrame::from_bytes(&bytes).err(),
+        12 => RefundResponseFrame::from_bytes(&bytes).err(),
+        13 => RestoreBucketFrame::from_bytes(&bytes).err(),
         other => panic!("unknown kind {other}"),
     };
     error.map(FrameError::code)
@@ -175,6 +195,18 @@ fn blind(input: &Value) -> Result<PendingTokens, IssueError> {
     let plan = SessionPlan { keyset: keyset.id(), denominations: input.amounts("denominations"), recovery: [0; 32] };
     let seed = WalletSeed::from_bytes(&input.secret("seed"));
     plan.blind(&seed, list.root(), keyset, input.number("first_index"), &input.frame::<OpenResponseFrame>("opened"))
+}
+
+fn bucket(input: &Value) -> Result<Bucket, RestoreError> {
+    let number = if input.get("bucket").is_some() { input.number("bucket") } else { 0 };
+    Bucket::from_frame(&input.frame::<RestoreBucketFrame>("frame"), KeysetId(input.bytes("keyset")), number)
+}
+
+fn restore_session(input: &Value) -> Option<&'static str> {
+    let (list, bucket) = (input.keysets(), bucket(input).unwrap());
+    let keyset = list.get(&KeysetId(input.bytes("keyset"))).unwrap();
+    let seed = WalletSeed::from_bytes(&input.secret("seed"));
+    bucket.sessions()[0].restore(&seed, list.root(), keyset, input.number("first_index")).err().map(IssueError::code)
 }
 
 fn answer(input: &Value) -> Option<&'static str> {

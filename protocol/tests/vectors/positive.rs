@@ -14,13 +14,16 @@ use farthing_protocol::keyset::{KeysetList, Proposal, Windows};
 use farthing_protocol::labels::ALL_DOMAINS;
 use farthing_protocol::payment::{Deposit, Payment, PaymentTerms};
 use farthing_protocol::proof::{KeyList, KeyProof, KeysetId, LoneKey, PaymentId, Purpose, Statement};
+use farthing_protocol::refund::{self, Refund, RefundRefusal};
+use farthing_protocol::restore::{self, Bucket};
 use farthing_protocol::seed::{TokenPlace, WalletSeed};
 use farthing_protocol::settle::{Refusal, sign_answer, verify_answer};
 use farthing_protocol::snowblind::{Blinding, Challenge, Commitment, Nonces, SigningContext, SigningKey, commit};
 use farthing_protocol::voucher::VoucherCode;
 use farthing_protocol::wire::{
     CommitmentBody, DepositRequestFrame, DepositResponseFrame, DoubleSpendFrame, Frame, IssueRequestFrame, IssueResponseFrame,
-    KeysetListFrame, LedgerMark, OpenRequestFrame, OpenResponseFrame, PaymentFrame, RereadFrame,
+    KeysetListFrame, LedgerMark, OpenRequestFrame, OpenResponseFrame, PaymentFrame, RefundRequestFrame, RefundResponseFrame, RereadFrame,
+    RestoreBucketFrame,
 };
 use serde_json::Value;
 
@@ -53,6 +56,10 @@ pub fn run(operation: &str, input: &Value, output: &Value, name: &str) {
         "http-subject" => check.hex("subject", subject(&input.at("challenge"), &input.hex("salt"))),
         "http-payment" => http_payment(input, &check),
         "http-reread" => http_reread(input, &check),
+        "refund-request" => refund_request(input, &check),
+        "refund-answer" => refund_answer(input, &check),
+        "refund-refusals" => refund_refusals(&check),
+        "restore" => restored(input, &check),
         "frame" => frame(input, &check),
         other => panic!("{name}: unknown operation {other}"),
     }
@@ -219,10 +226,11 @@ fn session(input: &Value, check: &Check<'_>) {
     let given = input.at("funding");
     let mut code = Recorded::new(if given.get("voucher").is_some() { given.hex("voucher") } else { vec![0; 16] });
     let voucher = VoucherCode::generate(&mut code).key().unwrap();
-    let used = ["refresh", "change"].into_iter().find(|kind| given.get(kind).is_some()).map(|kind| given.tokens(kind).retire());
+    let used = ["refresh", "change", "reclaim"].into_iter().find(|kind| given.get(kind).is_some()).map(|kind| given.tokens(kind).retire());
     let funding = match &used {
         None => FundingKeys::Voucher(&voucher),
         Some(used) if given.get("refresh").is_some() => FundingKeys::Refresh(used),
+        Some(used) if given.get("reclaim").is_some() => FundingKeys::Reclaim(used, Statement::from_bytes(given.bytes("statement"))),
         Some(used) => FundingKeys::Change(used, Statement::from_bytes(given.bytes("statement"))),
     };
 
@@ -408,6 +416,66 @@ fn http_reread(input: &Value, check: &Check<'_>) {
     payload(input, &Credential::Reread { reread: Base64UrlUnpadded::encode_string(&check.output.hex("frame")) }, check);
 }
 
+fn refund_request(input: &Value, check: &Check<'_>) {
+    let (root, payment, publisher) = (input.point("root"), PaymentId(input.bytes("payment_id")), input.text("publisher"));
+    let key = LoneKey::from_bytes(&input.secret("publisher_secret")).unwrap();
+    check.hex("publisher_key", key.public().as_bytes());
+    let mut rng = Recorded::new(input.hex("fresh"));
+    let frame = refund::request(&root, payment, publisher, &key, &mut rng).unwrap();
+    rng.finish();
+    check.hex("frame", frame.to_bytes());
+    let checked = Refund::from_frame(&frame).unwrap().verify(&root, key.public()).unwrap();
+    check.holds("payment and publisher", checked.payment() == payment && checked.publisher() == publisher);
+}
+
+fn refund_answer(input: &Value, check: &Check<'_>) {
+    let (list, payment) = (input.keysets(), PaymentId(input.bytes("payment_id")));
+    let outcome = refund::verify_answer(&check.output.frame("frame"), payment, &list).unwrap();
+    let key = LoneKey::from_bytes(&input.secret("receipt_secret")).unwrap();
+    let mark = LedgerMark { ledger: input.bytes("ledger").into(), sequence: input.number("sequence") };
+    let mut rng = Recorded::new(input.hex("fresh"));
+    let frame = refund::sign_answer(list.root(), mark, payment, outcome, &key, &mut rng).unwrap();
+    rng.finish();
+    check.hex("frame", frame.to_bytes());
+}
+
+fn refund_refusals(check: &Check<'_>) {
+    let listed = check.output.items("codes");
+    assert_eq!(listed.len(), RefundRefusal::ALL.len());
+    for (listed, known) in listed.iter().zip(RefundRefusal::ALL) {
+        let number = u16::try_from(listed.number("number")).unwrap();
+        assert!(RefundRefusal::from_number(number) == *known && known.code() == listed.text("code") && known.number() == number);
+    }
+}
+
+fn restored(input: &Value, check: &Check<'_>) {
+    let (list, frame) = (input.keysets(), input.frame::<RestoreBucketFrame>("frame"));
+    let keyset = list.get(&KeysetId(input.bytes("keyset"))).unwrap();
+    let bucket = Bucket::from_frame(&frame, keyset.id(), input.number("bucket")).unwrap();
+    check.holds("the frame again", bucket.to_frame() == frame);
+    let seed = WalletSeed::from_bytes(&input.secret("seed"));
+    let found = restore::find(&seed, list.root(), 0, &bucket.sessions().iter().map(|session| *session.recovery()).collect());
+    let listed = check.output.items("found").iter().map(|one| (one.number("index"), one.bytes("recovery")));
+    check.holds("found", found.iter().copied().eq(listed));
+    let (mut tokens, mut passed_over) = (Vec::new(), 0);
+    for (index, hash) in found {
+        for session in bucket.sessions().iter().filter(|session| *session.recovery() == hash) {
+            match session.restore(&seed, list.root(), keyset, index) {
+                Ok(own) => tokens.extend(own),
+                Err(_) => passed_over += 1,
+            }
+        }
+    }
+    check.number("passed_over", passed_over);
+    assert_eq!(tokens.len(), check.output.items("tokens").len());
+    for (token, expected) in tokens.iter().zip(check.output.items("tokens")) {
+        check.holds("spent key", *token.token().spent_key() == spent_key(expected));
+        assert_eq!(hex(token.key().expose_secret().as_ref()), expected.text("secret"));
+        let signature = token.token().signature().to_body();
+        assert_eq!(hex([signature.r.0, signature.s.0, signature.t.0].concat()), expected.text("signature"));
+    }
+}
+
 fn both_encodings<F: Frame>(input: &Value, check: &Check<'_>) {
     assert_eq!((u64::from(F::KIND), F::LIMIT as u64), (input.number("kind"), input.number("limit")));
     let bytes = input.hex("frame");
@@ -431,6 +499,9 @@ fn frame(input: &Value, check: &Check<'_>) {
         8 => both_encodings::<DepositResponseFrame>(input, check),
         9 => both_encodings::<DoubleSpendFrame>(input, check),
         10 => both_encodings::<KeysetListFrame>(input, check),
+        11 => both_encodings::<RefundRequestFrame>(input, check),
+        12 => both_encodings::<RefundResponseFrame>(input, check),
+        13 => both_encodings::<RestoreBucketFrame>(input, check),
         other => panic!("unknown kind {other}"),
     }
 }

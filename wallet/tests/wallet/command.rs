@@ -70,3 +70,44 @@ async fn a_readers_day() {
     let text = String::from_utf8_lossy(&history.stdout).into_owned();
     assert!(!text.contains("secret") && !text.contains("authorization") && !text.contains("Payment "));
 }
+
+/// Runs `farthing --json` with a line on its standard input.
+async fn farthing_with(wallet: PathBuf, arguments: &[&str], line: &str) -> Output {
+    use std::io::Write;
+    let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    let line = line.to_owned();
+    tokio::task::spawn_blocking(move || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_farthing"));
+        command.arg("--json").arg("--wallet").arg(wallet).args(arguments);
+        let pipe = std::process::Stdio::piped;
+        let mut child = command.stdin(pipe()).stdout(pipe()).stderr(pipe()).spawn().unwrap();
+        writeln!(child.stdin.take().unwrap(), "{line}").unwrap();
+        child.wait_with_output().unwrap()
+    })
+    .await
+    .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_written_down_and_typed_in_again() {
+    let stage = Stage::set().await;
+    let (first, second) = (stage.wallet_directory(), stage.directory.path().join("second"));
+    let key = format!("--mint-key={}", Base64UrlUnpadded::encode_string(stage.mint.root().as_bytes()));
+    let mint = stage.mint_url.to_string();
+    answer(&farthing(first.clone(), &["init", "--mint", &mint, &key]).await);
+    answer(&farthing(first.clone(), &["topup", &stage.voucher(700).await.expose_secret()]).await);
+    let url = stage.url("/articles/500").to_string();
+    assert_eq!(error(&farthing(first.clone(), &["reclaim", &url]).await)["code"], "nothing-paid");
+    answer(&farthing(first.clone(), &["pay", "--yes", &url]).await);
+    assert_eq!(error(&farthing(first.clone(), &["reclaim", &url]).await)["peer"], "reclaim-unavailable");
+    answer(&farthing(first.clone(), &["refresh"]).await);
+    let shown = answer(&farthing(first.clone(), &["seed"]).await);
+    let seed = shown["seed"].as_str().unwrap().to_uppercase().replace('-', " ");
+
+    let restore = ["restore", "--mint", &mint, &key];
+    assert_eq!(error(&farthing_with(second.clone(), &restore, "fs00").await)["code"], "bad-seed");
+    assert_eq!(error(&farthing_with(first, &restore, &seed).await)["code"], "wallet-exists");
+    let found = answer(&farthing_with(second.clone(), &restore, &seed).await);
+    assert_eq!(found["refreshed"], 200);
+    assert_eq!(answer(&farthing(second, &["balance"]).await)["spendable"], 200);
+}

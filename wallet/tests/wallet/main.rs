@@ -2,5 +2,6 @@
 
 mod command;
 mod flows;
+mod givebacks;
 mod hostile;
 mod stage;

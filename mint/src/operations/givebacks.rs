@@ -1,0 +1,75 @@
+//! Giving back: a publisher's refunds, and what wallets need that have only their seed.
+
+use farthing_protocol::error::RefundError;
+use farthing_protocol::group::Point;
+use farthing_protocol::proof::KeysetId;
+use farthing_protocol::refund::{Refund, RefundOutcome, RefundRefusal};
+use farthing_protocol::restore::{Bucket, RecordedSession};
+use farthing_protocol::wire::{
+    CommitmentBody, Frame, IssueResponseFrame, RecordedOutputBody, RefundRequestFrame, RefundResponseFrame, RestoreBucketFrame,
+};
+
+use super::{OperationError, Operations};
+use crate::store::{LedgerError, RecordedRow, RefundDone};
+use std::sync::atomic::Ordering;
+
+impl Operations {
+    /// Gives a payment back, or says again that it was given back.
+    ///
+    /// # Errors
+    /// [`OperationError`]; after `Unavailable` the payment may be refunded, and the same request again says so.
+    pub async fn refund(&self, frame: &RefundRequestFrame) -> Result<RefundResponseFrame, OperationError> {
+        let _place = self.admit()?;
+        let now = self.now()?;
+        let refund = Refund::from_frame(frame)?;
+        // Nobody learns from the answer which publishers there are.
+        let key = self.ledger.publisher_key(refund.publisher().to_owned()).await?.ok_or(RefundError::InvalidProof)?;
+        let key = Point::from_bytes(key).map_err(|_| LedgerError::Corrupt("a publisher's key"))?;
+        let root = *self.root();
+        let checked = self.work(move || refund.verify(&root, &key)).await??;
+        let booked = self.ledger.refund(checked.payment(), checked.publisher().to_owned(), now).await?;
+        self.sequence.fetch_max(booked.sequence, Ordering::SeqCst);
+        let outcome = match booked.done {
+            RefundDone::Refunded => RefundOutcome::Refunded,
+            RefundDone::AlreadyRefunded => RefundOutcome::AlreadyRefunded,
+            RefundDone::UnknownPayment => RefundOutcome::Refused(RefundRefusal::UnknownPayment),
+            RefundDone::PaidOut => RefundOutcome::Refused(RefundRefusal::PaidOut),
+        };
+        let mark = self.signer.mark(self.ledger_id, booked.sequence);
+        self.signer.answer_refund(mark, checked.payment(), outcome).map_err(|_| OperationError::Unavailable)
+    }
+
+    /// A bucket of recorded sessions of the keyset with this number, and whether it is closed: full, and the same for ever.
+    /// `None` if there is no such keyset. A bucket that nothing was recorded in yet is empty.
+    ///
+    /// # Errors
+    /// [`OperationError::Overloaded`] or [`OperationError::Unavailable`].
+    pub async fn bucket(&self, keyset: u32, bucket: u64) -> Result<Option<(RestoreBucketFrame, bool)>, OperationError> {
+        let _place = self.admit()?;
+        let list = self.list();
+        let known = list.keysets().iter().find(|known| known.number() == u64::from(keyset));
+        let Some(id) = known.map(farthing_protocol::keyset::Keyset::id) else { return Ok(None) };
+        let rows = self.ledger.recorded(keyset, bucket).await?;
+        let made = bucket_of(id, bucket, rows)?;
+        Ok(Some((made.to_frame(), made.is_closed())))
+    }
+}
+
+fn bucket_of(keyset: KeysetId, number: u64, rows: Vec<RecordedRow>) -> Result<Bucket, LedgerError> {
+    let damaged = LedgerError::Corrupt("a recorded session");
+    let session = |row: RecordedRow| {
+        let response = IssueResponseFrame::from_bytes(&row.response).map_err(|_| damaged)?;
+        if response.responses.len() != row.outputs.len() {
+            return Err(damaged);
+        }
+        let outputs = row.outputs.into_iter().zip(response.responses).map(|((denomination, points), response)| {
+            let (mut a, mut b) = ([0; 32], [0; 32]);
+            a.copy_from_slice(&points[..32]);
+            b.copy_from_slice(&points[32..]);
+            RecordedOutputBody { denomination: denomination.units(), commitment: CommitmentBody { a: a.into(), b: b.into() }, response }
+        });
+        RecordedSession::new(row.recovery, outputs.collect()).map_err(|_| damaged)
+    };
+    let sessions = rows.into_iter().map(session).collect::<Result<_, _>>()?;
+    Bucket::new(keyset, number, sessions).map_err(|_| damaged)
+}
