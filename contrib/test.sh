@@ -82,7 +82,8 @@ sockets = [socket.socket() for _ in range(5)]
 for one in sockets: one.bind(("127.0.0.1", 0))
 print(*(one.getsockname()[1] for one in sockets))')
 
-# --- the mint, with a voucher, and both publishers
+# --- the mint, with a voucher, and both publishers; its keys live for seconds and need no passphrase
+export FARTHING_MINT_INSECURE_PLAIN_KEYS=true
 mint="http://127.0.0.1:$mint_port"
 key=$("$bin/farthing-mint" init --data "$work/mint" 2>>"$work/mint.log")
 for port in "$nginx_port" "$caddy_port"; do
