@@ -103,6 +103,8 @@ impl UnsignedKeyset {
 
     /// Checks every rule of the list and signs.
     ///
+    /// Implements R-LIFE-07.
+    ///
     /// # Errors
     /// [`MintError::Keyset`] if the list or the keyset breaks a rule or is not of this root key, [`MintError::Damaged`] if `root_file`
     /// holds no key.

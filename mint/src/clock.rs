@@ -63,6 +63,8 @@ impl Clock for SystemClock {
 pub struct ClockJumped;
 
 /// The time of the service, which never goes back.
+///
+/// Implements R-LIFE-09.
 pub(crate) struct ServiceClock {
     clock: Arc<dyn Clock>,
     state: Mutex<State>,

@@ -125,6 +125,8 @@ impl Mint {
 
     /// Publishes a list that was signed elsewhere.
     ///
+    /// Implements R-LIFE-07.
+    ///
     /// # Errors
     /// [`MintError::Announcement`] if it does not continue the list by one keyset of this mint's keys, a day before it issues;
     /// [`MintError::Keyset`], [`MintError::ListChanged`], and those of files and ledger.
@@ -259,6 +261,8 @@ impl Mint {
     }
 
     /// Takes in a state of the ledger, if anything in it is new.
+    ///
+    /// Implements R-LIFE-06.
     pub(super) async fn take_in(&self, lifecycle: Lifecycle) -> Result<(), MintError> {
         let mut known = self.0.known.lock().await;
         if known.as_ref().is_some_and(|known| known.clock != lifecycle.clock) {
@@ -315,6 +319,8 @@ impl Mint {
     }
 
     /// Announces the next keyset, or warns that somebody must.
+    ///
+    /// Implements R-LIFE-05.
     async fn rotate_in_time(&self, lifecycle: &Lifecycle, alarmed: &mut u64) -> Result<(), MintError> {
         let Ok(now) = self.time() else { return Ok(()) };
         let list = self.0.operations.list();
@@ -351,6 +357,8 @@ impl Mint {
 }
 
 /// The next keyset's windows: as long as those of the newest, a day after they are published, and never three at a time.
+///
+/// Implements R-LIFE-05.
 fn next_windows(list: &KeysetList, newest: &Keyset, now: u64, not_before: u64, until_published: u64) -> Windows {
     let last = newest.windows();
     let mut ends: Vec<u64> =

@@ -72,6 +72,8 @@ pub struct Unit {
 impl Unit {
     /// A unit of three lower-case letters and at most 9 decimals.
     ///
+    /// Implements R-KEYSET-10.
+    ///
     /// # Errors
     /// [`KeysetError::InvalidUnit`].
     pub fn new(currency: &str, decimals: u8) -> Result<Self, KeysetError> {

@@ -81,6 +81,8 @@ impl<'k> Batch<'k> {
     }
 
     /// Decodes a spending's points, hashes its challenges, and keeps what the weights must depend on. One that fails leaves no trace.
+    ///
+    /// Implements R-SPEND-12.
     pub(crate) fn add(&mut self, spending: &Spending) -> Result<(), ProofError> {
         let (points, tokens, absorbed) = (self.points.len(), self.tokens.len(), self.absorbed.len());
         let added = self.try_add(spending);
@@ -140,6 +142,8 @@ impl<'k> Batch<'k> {
     }
 
     /// One independent 128-bit weight for each equation, from everything in the batch and 32 fresh bytes.
+    ///
+    /// Implements R-SPEND-14.
     pub(crate) fn draw_weights(&mut self) {
         let mut bytes = alloc::vec![[0; 16]; self.prepared.len() + self.tokens.len()];
         Transcript::new(labels::BATCH)
@@ -157,6 +161,8 @@ impl<'k> Batch<'k> {
     }
 
     /// Sums everything; if that fails, groups; in a failed group each spending by itself.
+    ///
+    /// Implements R-SPEND-15.
     ///
     /// With one bad spending in every group the work is two passes of the whole and one check of each spending alone; never more.
     pub(crate) fn check_all(&self) -> Vec<Result<(), ProofError>> {

@@ -89,6 +89,8 @@ impl DoubleSpend {
 
     /// Decodes a proof; both lists must be canonical and the sides in order.
     ///
+    /// Implements R-EVID-01.
+    ///
     /// # Errors
     /// [`EvidenceError`], one variant per defect.
     pub fn from_frame(frame: &DoubleSpendFrame) -> Result<Self, EvidenceError> {
@@ -117,6 +119,8 @@ impl DoubleSpend {
     }
 
     /// Checks the proof with public keys only. Anybody can.
+    ///
+    /// Implements R-EVID-01, R-EVID-02, R-EVID-03.
     ///
     /// # Errors
     /// [`EvidenceError`]: why it proves nothing.
@@ -169,6 +173,8 @@ fn spent_key_to_body(spent: &SpentKey) -> SpentKeyBody {
 }
 
 /// A list L: 1 to 24 spent keys, strictly ascending.
+///
+/// Implements R-EVID-04.
 pub(crate) fn list_from_body(body: &[SpentKeyBody]) -> Option<Vec<SpentKey>> {
     if body.is_empty() || body.len() > MAX_TOKENS {
         return None;

@@ -17,6 +17,8 @@ use crate::labels;
 use crate::transcript::Transcript;
 
 /// A group element with its 32-byte canonical encoding; never the identity.
+///
+/// Implements R-PRIV-02.
 #[derive(Clone, Copy)]
 pub struct Point {
     point: RistrettoPoint,
@@ -25,6 +27,8 @@ pub struct Point {
 
 impl Point {
     /// Decodes 32 canonical bytes.
+    ///
+    /// Implements R-WIRE-06.
     ///
     /// # Errors
     /// [`GroupError::NonCanonicalPoint`] if RFC 9496 section 4.3.1 refuses the bytes, [`GroupError::IdentityPoint`] for the identity.
@@ -130,6 +134,8 @@ pub(crate) fn decode_element(encoded: &[u8; 32]) -> Result<RistrettoPoint, Group
 
 /// Decodes a canonical scalar (an integer below l, 32 bytes little-endian).
 ///
+/// Implements R-WIRE-07.
+///
 /// # Errors
 /// [`GroupError::NonCanonicalScalar`] for l and above.
 pub(crate) fn scalar_from_bytes(bytes: [u8; 32]) -> Result<Scalar, GroupError> {
@@ -137,6 +143,8 @@ pub(crate) fn scalar_from_bytes(bytes: [u8; 32]) -> Result<Scalar, GroupError> {
 }
 
 /// Decodes a canonical scalar other than zero.
+///
+/// Implements R-WIRE-07.
 ///
 /// # Errors
 /// [`GroupError::NonCanonicalScalar`] for l and above, [`GroupError::ZeroScalar`] for zero.

@@ -18,6 +18,8 @@ pub const METHOD: &str = "farthing";
 pub const INTENT: &str = "charge";
 
 /// The JSON of a challenge's `request`. Amounts are decimal strings of smallest units.
+///
+/// Implements R-HTTP-02.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChargeRequest {
@@ -58,6 +60,8 @@ pub struct MethodDetails {
 }
 
 /// The JSON of a credential's `payload`. `Debug` shows only its kind: the salt links a payment to an article, the bytes are money.
+///
+/// Implements R-HTTP-02, R-PRIV-02.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 pub enum Credential {
@@ -111,6 +115,8 @@ pub struct EchoedChallenge<'a> {
 
 impl EchoedChallenge<'_> {
     /// D = Hash(salt, every parameter): each under its name, absent ones marked. The salt keeps the mint from guessing the article.
+    ///
+    /// Implements R-HTTP-01.
     ///
     /// A reread has no salt (nobody but the publisher sees its D): pass an empty one.
     pub fn subject(&self, salt: &[u8]) -> [u8; 32] {

@@ -74,6 +74,7 @@ pub enum Funding {
 }
 
 impl Funding {
+    /// Implements R-ISSUE-15.
     const fn number(&self) -> u64 {
         match self {
             Self::Voucher(_) => 0,
@@ -83,6 +84,7 @@ impl Funding {
         }
     }
 
+    /// Implements R-ISSUE-15.
     const fn purpose(&self) -> Purpose {
         match self {
             Self::Voucher(_) => Purpose::Voucher,
@@ -166,6 +168,8 @@ impl FundingKeys<'_> {
 impl SessionPlan {
     /// The outputs' value.
     ///
+    /// Implements R-ISSUE-08.
+    ///
     /// # Errors
     /// [`IssueError::OutputCount`], [`IssueError::InvalidDenominations`] or [`IssueError::AmountMismatch`] if it overflows.
     pub fn amount(&self) -> Result<Amount, IssueError> {
@@ -212,6 +216,8 @@ impl SessionPlan {
     }
 
     /// Blinds a token for each commitment of an opened session.
+    ///
+    /// Implements R-ISSUE-07, R-ISSUE-13.
     ///
     /// `first_index` is the first of as many wallet indices as there are outputs, reserved durably and never used before or after. The
     /// caller has refused commitments it has seen in earlier sessions.
@@ -331,6 +337,8 @@ pub struct Open {
 impl Open {
     /// Checks everything that needs no keys.
     ///
+    /// Implements R-ISSUE-09.
+    ///
     /// # Errors
     /// [`IssueError`], one variant per defect.
     pub fn from_frame(frame: &OpenRequestFrame) -> Result<Self, IssueError> {
@@ -361,6 +369,8 @@ impl Open {
     }
 
     /// Verifies the proof by the funding keys and, for a refresh, the tokens' signatures.
+    ///
+    /// Implements R-ISSUE-10.
     ///
     /// # Errors
     /// [`ProofError`]: what is wrong.
@@ -428,6 +438,8 @@ pub struct Issue {
 impl Issue {
     /// Checks everything that needs no session.
     ///
+    /// Implements R-ISSUE-12.
+    ///
     /// # Errors
     /// [`IssueError::OutputCount`] or [`IssueError::InvalidEncoding`].
     pub fn from_frame(frame: &IssueRequestFrame) -> Result<Self, IssueError> {
@@ -451,6 +463,8 @@ impl Issue {
     }
 
     /// Verifies the proof by the session's funding keys.
+    ///
+    /// Implements R-ISSUE-10.
     ///
     /// # Errors
     /// [`IssueError::CountMismatch`] if there is not one challenge for each output, [`IssueError::InvalidProof`].

@@ -23,6 +23,8 @@ use crate::transcript::Transcript;
 use crate::wire::{Bytes, KeysetBody, KeysetListFrame, VERSION};
 
 /// A keyset is published at least this long before it issues, in seconds; the first of a list is exempt.
+///
+/// Implements R-KEYSET-07.
 pub const PUBLISHED_AHEAD: u64 = 86_400;
 
 /// A keyset issues for at least this long, in seconds.
@@ -47,6 +49,7 @@ pub struct Windows {
 }
 
 impl Windows {
+    /// Implements R-KEYSET-06.
     fn check(&self) -> Result<(), KeysetError> {
         let ordered = [self.issue_from, self.issue_until, self.spend_until, self.refresh_until, self.deposit_until].is_sorted();
         let long_enough = self.issue_until.saturating_sub(self.issue_from) >= SHORTEST_ISSUE;
@@ -164,6 +167,8 @@ impl KeysetList {
 
     /// Verifies a whole list under the pinned root key.
     ///
+    /// Implements R-KEYSET-01.
+    ///
     /// # Errors
     /// [`KeysetError`], one variant per rule.
     ///
@@ -194,6 +199,8 @@ impl KeysetList {
     }
 
     /// Takes a newer list in place of this one.
+    ///
+    /// Implements R-KEYSET-09.
     ///
     /// # Errors
     /// [`KeysetError::Forked`] if the two differ where both speak: keep both frames, they prove it, and stop using the mint.
@@ -251,6 +258,8 @@ impl KeysetList {
 
     /// The one unit that all these keysets count in; `None` if one is unknown, if they differ, or if there are none.
     ///
+    /// Implements R-SPEND-16.
+    ///
     /// # Security
     /// Denominations of different units must never be added up or exchanged: ask this before a payment's sum means anything, and before a
     /// refresh or change issues from another keyset than it spends.
@@ -291,11 +300,14 @@ impl KeysetList {
         self.signatures.push(signature);
     }
 
+    /// Implements R-KEYSET-02.
     fn statement(&self, number: u64, head: &[u8; 32]) -> Statement {
         Statement::new(self.root.as_bytes(), Amount::from_units(number), 0, head)
     }
 
     /// Checks the rules for the next entry and computes its id and head.
+    ///
+    /// Implements R-KEYSET-04, R-KEYSET-05, R-KEYSET-08.
     fn next_entry(&self, proposal: Proposal) -> Result<(Keyset, [u8; 32]), KeysetError> {
         let Proposal { published, unit, windows, receipt_key, keys } = proposal;
         windows.check()?;
@@ -335,6 +347,7 @@ impl KeysetList {
     }
 }
 
+/// Implements R-KEYSET-03.
 fn keyset_id(
     root: &Point,
     number: u64,

@@ -28,6 +28,8 @@ macro_rules! domains {
     ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
         $($(#[$doc])* pub const $name: Domain = Domain($text);)*
         /// All domain separators, in the order of their definition.
+        ///
+        /// Implements R-WIRE-08.
         pub const ALL_DOMAINS: &[Domain] = &[$($name),*];
     };
 }

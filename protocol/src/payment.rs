@@ -55,6 +55,8 @@ pub struct Payment {
 impl Payment {
     /// Checks everything about a payment that needs no curve arithmetic.
     ///
+    /// Implements R-SPEND-10.
+    ///
     /// # Errors
     /// [`PaymentError`], one variant per defect.
     pub fn from_frame(frame: &PaymentFrame) -> Result<Self, PaymentError> {
@@ -113,6 +115,8 @@ impl Payment {
     }
 
     /// Says what the payment is about: the verifier names itself and D, so that a payment to anybody else fails the proof.
+    ///
+    /// Implements R-HTTP-03.
     pub fn state(&self, recipient: &str, subject: [u8; 32]) -> Spending {
         let terms = PaymentTerms { recipient, amount: self.amount, deposit_by: self.deposit_by, subject };
         Spending::new(Purpose::Pay, terms.statement(), self.tokens.clone(), self.proof)
@@ -169,6 +173,8 @@ impl Deposit {
 }
 
 /// Checks order, counts and scalars of tokens.
+///
+/// Implements R-SPEND-09.
 pub(crate) fn tokens_from_body(body: &TokensBody) -> Result<Vec<Token>, PaymentError> {
     if body.tokens.is_empty() {
         return Err(PaymentError::Empty);

@@ -53,6 +53,8 @@ pub enum Purpose {
 
 impl Purpose {
     /// The purpose's number in the transcript.
+    ///
+    /// Implements R-SPEND-02.
     pub const fn number(self) -> u64 {
         match self {
             Self::Pay => 1,
@@ -88,6 +90,8 @@ impl SpentKey {
     pub const SIZE: usize = 72;
 
     /// Keyset, denomination (8 bytes, big-endian, so that bytes sort like values), P.
+    ///
+    /// Implements R-SPEND-08.
     pub fn to_bytes(&self) -> [u8; Self::SIZE] {
         let mut out = [0; Self::SIZE];
         out[..32].copy_from_slice(&self.keyset.0);
@@ -103,6 +107,8 @@ pub struct Statement([u8; 32]);
 
 impl Statement {
     /// S = Hash(recipient, amount, `deposit_by`, D).
+    ///
+    /// Implements R-SPEND-01.
     ///
     /// `recipient` is a publisher's name for a payment and the mint's root key for everything else; `deposit_by` is the last second at
     /// which the mint may still take the payment, 0 where there is none.
@@ -129,6 +135,8 @@ impl Statement {
 }
 
 /// The list L that a proof covers.
+///
+/// Implements R-SPEND-04.
 #[derive(Clone, Copy)]
 pub enum KeyList<'a> {
     /// Tokens, ascending, without duplicates.
@@ -138,6 +146,7 @@ pub enum KeyList<'a> {
 }
 
 impl KeyList<'_> {
+    /// Implements R-EVID-05.
     fn append(&self, transcript: &mut Transcript) {
         match self {
             Self::Tokens(list) => {
@@ -166,6 +175,8 @@ pub struct PaymentId(pub [u8; 32]);
 
 impl PaymentId {
     /// Hash(pay, S, L).
+    ///
+    /// Implements R-SPEND-06.
     pub fn new(statement: &Statement, list: &[SpentKey]) -> Self {
         let mut transcript = Transcript::new(labels::PAYMENT_ID);
         transcript.u64(labels::PURPOSE, Purpose::Pay.number()).bytes(labels::STATEMENT_VALUE, &statement.0);
@@ -227,11 +238,15 @@ impl KeyProof {
     }
 
     /// `e_1` .. `e_n`, 128 bits each, appended to `out`; `opening` is [`KeyProof::opening`] of the purpose.
+    ///
+    /// Implements R-SPEND-03.
     pub(crate) fn coefficients(&self, opening: &Transcript, statement: &Statement, list: KeyList<'_>, out: &mut Vec<[u8; 16]>) {
         Self::coefficients_after(Self::transcript(opening, statement, list), list.len(), &self.t, out);
     }
 
     /// Checks uG = T + sum `e_i` `P_i`.
+    ///
+    /// Implements R-SPEND-05.
     ///
     /// # Errors
     /// [`ProofError::InvalidPoint`] if T or a key is not canonical, [`ProofError::InvalidProof`] if the equation does not hold,
@@ -309,6 +324,8 @@ impl SpendKey {
 }
 
 /// Makes a proof with the keys of `list`, in its order.
+///
+/// Implements R-SPEND-07.
 ///
 /// The nonce t is hedged: a hash of all secrets, the transcript and 32 fresh bytes, so that neither a weak generator nor a repeated
 /// statement alone repeats it.

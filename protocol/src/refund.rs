@@ -78,6 +78,8 @@ impl Refund {
 
     /// Verifies the proof by the publisher's registered key.
     ///
+    /// Implements R-BACK-01.
+    ///
     /// # Errors
     /// [`RefundError::InvalidProof`].
     ///
@@ -218,6 +220,8 @@ pub fn sign_answer<R: CryptoRng + ?Sized>(
 }
 
 /// Verifies the answer to the request about `payment`.
+///
+/// Implements R-BACK-02.
 ///
 /// # Errors
 /// [`AnswerError::InvalidSignature`]; the refund then stays undecided and is asked for again.

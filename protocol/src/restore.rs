@@ -74,6 +74,8 @@ impl RecordedSession {
 
     /// Derives the session's tokens again.
     ///
+    /// Implements R-BACK-04.
+    ///
     /// `first_index` is the index whose recovery hash is this session's.
     ///
     /// # Errors
@@ -97,6 +99,8 @@ impl RecordedSession {
 }
 
 /// A token that came back from a seed: it can be refreshed, and nothing else.
+///
+/// Implements R-BACK-05.
 pub struct RestoredToken(OwnedToken);
 
 impl RestoredToken {
@@ -142,6 +146,8 @@ impl Bucket {
 
     /// Reads the bucket asked for.
     ///
+    /// Implements R-BACK-03.
+    ///
     /// # Errors
     /// [`RestoreError`], one variant per defect.
     pub fn from_frame(frame: &RestoreBucketFrame, keyset: KeysetId, number: u64) -> Result<Self, RestoreError> {
@@ -181,6 +187,8 @@ impl Bucket {
 }
 
 /// Finds which of the recovery hashes are a seed's, with the index of each, ascending.
+///
+/// Implements R-BACK-04.
 ///
 /// Tries every index from `from` until [`GAP`] in a row, or the last index, have none: two hashes each.
 ///

@@ -20,6 +20,8 @@ use crate::snowblind::{Blinding, Commitment};
 use crate::transcript::Transcript;
 
 /// 32 bytes that are the reader's money: whoever has them can recover and spend it. Wiped when dropped; neither cloned nor printed.
+///
+/// Implements R-ISSUE-02.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct WalletSeed([u8; 32]);
 
@@ -58,6 +60,8 @@ impl WalletSeed {
 
     /// Derives a token's key and the blinding of its issue.
     ///
+    /// Implements R-ISSUE-03.
+    ///
     /// # Errors
     /// [`IssueError::UnusableBlinding`] with probability 2^-252: take the next index.
     ///
@@ -79,6 +83,8 @@ impl WalletSeed {
     }
 
     /// The hash of a session's recovery key, sent when the session opens. It looks random to everybody else.
+    ///
+    /// Implements R-PRIV-03.
     pub fn recovery_hash(&self, root: &Point, session_index: u64) -> [u8; 32] {
         self.recovery_hashes(root).at(session_index)
     }

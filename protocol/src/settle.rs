@@ -166,6 +166,8 @@ pub fn sign_answer<R: CryptoRng + ?Sized>(
 
 /// Verifies a deposit answer against the payments that were deposited: their ids and their change.
 ///
+/// Implements R-EVID-06, R-EVID-07, R-EVID-08.
+///
 /// # Errors
 /// [`AnswerError`], one variant per defect; the payments then stay undecided.
 ///

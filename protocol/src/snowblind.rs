@@ -99,6 +99,8 @@ impl SigningKey {
 
 /// The signer's secrets (a, b, y) behind one commitment. Answers one challenge, then is gone.
 ///
+/// Implements R-ISSUE-02.
+///
 /// # Security
 /// Nonces must be drawn from the operating system's generator, live in memory only, and never exist twice: a copied process or a revived
 /// snapshot that answers again gives away the key. The ledger's unique row per commitment is the last line against that.
@@ -216,6 +218,8 @@ impl Nonces {
 
     /// Answers the one challenge: z = a + (c + y^5) x. Consumes the nonces.
     ///
+    /// Implements R-ISSUE-01.
+    ///
     /// # Security
     /// The response must not leave before the ledger has durably recorded what it cost.
     ///
@@ -269,6 +273,8 @@ pub struct Response {
 impl Response {
     /// Decodes three canonical scalars, y not zero.
     ///
+    /// Implements R-ISSUE-06.
+    ///
     /// # Errors
     /// [`GroupError::NonCanonicalScalar`] or [`GroupError::ZeroScalar`].
     pub fn from_body(body: &ResponseBody) -> Result<Self, GroupError> {
@@ -282,6 +288,8 @@ impl Response {
 }
 
 /// The user's secrets (r, alpha, beta), fresh for every commitment.
+///
+/// Implements R-ISSUE-02, R-PRIV-01.
 ///
 /// # Security
 /// Exactly one (r, alpha, beta) fits any (signature, session) pair, so a fresh one hides the link perfectly; repeating any one of the
@@ -318,6 +326,8 @@ impl Blinding {
 
     /// Blinds the message (a token's public key P, 32 bytes) and makes the challenge. Consumes the blinding.
     ///
+    /// Implements R-ISSUE-04.
+    ///
     /// # Errors
     /// [`IssueError::UnusableBlinding`] if alpha is zero or R is the identity (probability 2^-252): use another blinding.
     ///
@@ -350,6 +360,8 @@ impl Blinding {
 
 impl PendingBlinding {
     /// Checks the signer's response and turns it into a signature. Consumes the pending blinding.
+    ///
+    /// Implements R-ISSUE-04, R-ISSUE-05.
     ///
     /// # Errors
     /// [`IssueError::InvalidResponse`] if b, y, z do not open the commitment or do not answer the challenge.
@@ -399,6 +411,8 @@ pub struct Signature {
 
 impl Signature {
     /// Decodes a signature whose scalars are canonical and whose t is not zero.
+    ///
+    /// Implements R-ISSUE-06.
     ///
     /// # Errors
     /// [`GroupError::NonCanonicalScalar`] or [`GroupError::ZeroScalar`].

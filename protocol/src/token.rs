@@ -111,6 +111,8 @@ impl OwnedTokens {
 
     /// Pays: consumes the tokens, returns the payment and what may still be proved with their keys.
     ///
+    /// Implements R-SPEND-11.
+    ///
     /// # Errors
     /// [`UseError::InvalidAmount`] if the amount is zero or more than the tokens are worth.
     ///
@@ -149,6 +151,8 @@ impl OwnedTokens {
 }
 
 /// Tokens that were paid or retired: their keys can still prove, but never pay.
+///
+/// Implements R-SPEND-11.
 pub struct UsedTokens(Vec<OwnedToken>);
 
 impl UsedTokens {
@@ -173,6 +177,8 @@ impl UsedTokens {
     }
 
     /// Proves that the reader of a payment asks to read again.
+    ///
+    /// Implements R-HTTP-04.
     ///
     /// # Errors
     /// [`UseError`] only for a broken caller.

@@ -37,6 +37,8 @@ impl Transcript {
     }
 
     /// Appends whether a value is there, and the value if so: an absent value and an empty one differ.
+    ///
+    /// Implements R-WIRE-10.
     pub(crate) fn optional(&mut self, field: Field, value: Option<&[u8]>) -> &mut Self {
         match value {
             None => self.u64(labels::PRESENT, 0),

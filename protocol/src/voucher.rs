@@ -40,6 +40,8 @@ impl VoucherCode {
 
     /// Reads a code as people type it.
     ///
+    /// Implements R-ISSUE-14.
+    ///
     /// # Errors
     /// [`VoucherError::Malformed`] if it is no code, [`VoucherError::Checksum`] if it was mistyped.
     ///
@@ -102,6 +104,8 @@ impl VoucherCode {
     }
 
     /// The voucher's key.
+    ///
+    /// Implements R-ISSUE-14.
     ///
     /// # Errors
     /// [`UseError::InvalidKey`] with probability 2^-252.

@@ -46,6 +46,7 @@ pub(crate) struct Addressed {
 }
 
 impl Addressed {
+    /// Implements R-VERIF-01.
     pub(crate) fn address(received: Received, config: &VerifierConfig, resource: &Resource) -> Result<Self, Refused> {
         if received.realm() != config.publisher {
             return Err(Refused::invalid_challenge("wrong-publisher"));
@@ -167,6 +168,8 @@ impl Stated {
     }
 
     /// Checks what only a first claim needs: a challenge of our own that lives, for the price of now.
+    ///
+    /// Implements R-VERIF-02.
     pub(crate) fn first(self, config: &VerifierConfig, offer: &Offer, now: u64) -> Result<First, Refused> {
         let addressed = &self.addressed;
         if !addressed.is_authentic(config) {
@@ -190,6 +193,8 @@ impl First {
     }
 
     /// Checks what needs no curve arithmetic: the tokens' keysets, their unit and windows.
+    ///
+    /// Implements R-SPEND-16.
     pub(crate) fn prepare(self, config: &VerifierConfig, trusted: &Trusted, now: u64) -> Result<Prepared, Refused> {
         let First(stated) = self;
         let mut depositable = true;
@@ -222,6 +227,8 @@ impl Prepared {
 }
 
 /// The curve work: every signature and every proof of spending, in one batch. The answers come in the order of the payments.
+///
+/// Implements R-VERIF-10.
 pub(crate) fn verify_all(payments: Vec<Prepared>, trusted: &Trusted) -> Vec<Result<CheckedPayment, Refused>> {
     let count = payments.len();
     let (spendings, rests): (Vec<_>, Vec<_>) = payments
@@ -278,6 +285,8 @@ impl CheckedPayment {
     }
 
     /// The claim; with limits (and the first second of their window) it asks to be accepted before the mint is asked.
+    ///
+    /// Implements R-VERIF-03.
     pub(crate) fn claim(&self, accept: Option<(RiskLimits, u64)>) -> Claim {
         let spending = self.checked.spending();
         let record = PaymentRecord {

@@ -77,6 +77,8 @@ impl Checker {
 
     /// Checks one payment.
     ///
+    /// Implements R-VERIF-10.
+    ///
     /// May be dropped at any time: a payment that is not being checked yet is left out, one that is costs its check and nothing else.
     ///
     /// # Errors

@@ -171,6 +171,8 @@ fn report(refreshed: &Result<(), VerifierError>) {
 }
 
 /// Splits the evidence of a fork into its two frames.
+///
+/// Implements R-KEYSET-09.
 pub(crate) fn fork_frames(evidence: &[u8]) -> Option<[KeysetListFrame; 2]> {
     let (length, rest) = evidence.split_first_chunk::<8>()?;
     let (first, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;

@@ -92,6 +92,8 @@ impl<S: Store> Outbox<S> {
     }
 
     /// Sends a payment to the mint, or joins it on its way.
+    ///
+    /// Implements R-VERIF-04.
     pub(crate) fn submit(&self, payment: PaymentId, deposit: &Deposit) -> oneshot::Receiver<Settlement> {
         let (waiter, settlement) = oneshot::channel();
         let mut on_the_way = self.on_the_way();
@@ -217,6 +219,8 @@ impl<S: Store> Outbox<S> {
     }
 
     /// The state an outcome leads to; `None` if the mint must not be believed.
+    ///
+    /// Implements R-VERIF-07.
     fn judge(&self, job: &Job, outcome: Outcome, trusted: &Trusted) -> Option<PaymentState> {
         let state = match outcome {
             Outcome::Credited { .. } | Outcome::AlreadyCredited { .. } => PaymentState::Settled,

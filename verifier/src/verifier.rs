@@ -326,6 +326,8 @@ impl<S: Store> Verifier<S> {
 
 impl<S: Store> Inner<S> {
     /// Counts a store's failure on its way to a 503.
+    ///
+    /// Implements R-VERIF-08.
     fn stored<T>(&self, result: Result<T, StoreError>) -> Result<T, Refused> {
         result.map_err(|error| {
             self.counters.store_failure();
@@ -334,6 +336,7 @@ impl<S: Store> Inner<S> {
         })
     }
 
+    /// Implements R-VERIF-06.
     async fn claim(&self, checked: CheckedPayment) -> Result<Paid, Refused> {
         let now = checked.checked_at();
         let accept = match &self.config.mode {
@@ -380,6 +383,8 @@ impl<S: Store> Inner<S> {
     }
 
     /// Answers by a payment's state; a pending one asks the mint, together with whoever asks already.
+    ///
+    /// Implements R-VERIF-05.
     async fn resume(&self, payment: PaymentId, mut record: PaymentRecord, deposit: &Deposit) -> Result<Paid, Refused> {
         if record.state == PaymentState::Pending {
             // A queue in front of the mint must not keep a reader for ever.

@@ -293,6 +293,8 @@ impl Wallet {
     }
 
     /// Stores a finished payment's state and lets its tokens go to the next refresh.
+    ///
+    /// Implements R-WALLET-06.
     pub(crate) fn free_tokens(change: &crate::store::Change, payment: &PaymentRecord) -> Result<(), WalletError> {
         for token in &payment.tokens {
             let record =

@@ -61,6 +61,8 @@ fn amount(text: &str) -> Result<Amount, WalletError> {
 impl Offer {
     /// Finds and checks the offer of a 402 page.
     ///
+    /// Implements R-WALLET-04.
+    ///
     /// # Errors
     /// [`WalletError::Offer`]: why it must not be paid.
     pub(crate) fn of(page: &Page, mint: &str, unit: &Unit, now: u64) -> Result<Self, WalletError> {

@@ -187,6 +187,8 @@ impl Wallet {
     }
 
     /// Makes the payment and stores its final bytes; from here on its tokens are never paid again.
+    ///
+    /// Implements R-WALLET-01.
     fn prepare(&mut self, offer: &Offer, amount: Amount, tokens: &[(SpentKey, TokenRecord)]) -> Result<PaymentRecord, WalletError> {
         let mut held: Vec<HeldToken> = tokens.iter().map(|(key, record)| HeldToken::new(key, record)).collect();
         held.sort_by_key(HeldToken::spent_key);
@@ -265,6 +267,8 @@ impl Wallet {
 }
 
 /// What is to be paid, within the offer's and the reader's limits.
+///
+/// Implements R-WALLET-05.
 fn agreed_amount(offer: &Offer, options: PayOptions) -> Result<Amount, WalletError> {
     let amount = match (offer.tip, options.tip) {
         (Some((least, most)), Some(tip)) if tip < least || tip > most => {

@@ -75,6 +75,7 @@ impl Wallet {
     }
 }
 
+/// Implements R-BACK-10.
 async fn search(client: &MintClient, seed: &WalletSeed, keysets: &KeysetList) -> Result<Found, WalletError> {
     let now = now();
     let mut sessions: BTreeMap<[u8; 32], Vec<(&Keyset, RecordedSession)>> = BTreeMap::new();

@@ -92,6 +92,8 @@ impl Change {
     }
 
     /// Remembers a commitment for good; `false` if it was seen before.
+    ///
+    /// Implements R-WALLET-03.
     pub(crate) fn add_commitment(&self, row: &[u8; 32]) -> Result<bool, WalletError> {
         let mut table = self.transaction.open_table(COMMITMENTS).map_err(storage)?;
         let before = table.insert(row.as_slice(), ()).map_err(storage)?;
@@ -99,6 +101,8 @@ impl Change {
     }
 
     /// Reserves `count` indices that were never used and never will be again; returns the first.
+    ///
+    /// Implements R-WALLET-02.
     pub(crate) fn reserve_indices(&self, count: usize) -> Result<u64, WalletError> {
         let mut table = self.transaction.open_table(META).map_err(storage)?;
         let first = read_index(table.get("next index").map_err(storage)?.map(|guard| guard.value().to_vec()))?;

@@ -165,6 +165,8 @@ fn sign(root: &Path, proposal: &Path, replace: bool) -> Result<(), Failure> {
 }
 
 /// Writes down what is signed before it leaves. Two announcements of one number, both published, would prove a fork.
+///
+/// Implements R-LIFE-07.
 fn remember(root: &Path, signed: &SignedAnnouncement, replace: bool) -> Result<(), Failure> {
     let failed = |error: std::io::Error| Failure::Mint(MintError::File("the list of what was signed", error.kind()));
     let mut name = root.as_os_str().to_owned();

@@ -81,6 +81,7 @@ impl Operations {
         self.signer.answer(mark, &ids, &outcomes).map_err(|_| OperationError::Unavailable)
     }
 
+    /// Implements R-MINT-07.
     fn booking(&self, step: &Step, now: u64) -> Option<PaymentBooking> {
         let Step::Verified(deposit, spending) = step else { return None };
         let payment = deposit.payment();
@@ -96,6 +97,8 @@ impl Operations {
     }
 
     /// Why a payment that was not booked before is not to be booked now.
+    ///
+    /// Implements R-SPEND-16, R-LIFE-02.
     fn window_refusal(&self, deposit: &Deposit, spending: &Spending, now: u64) -> Option<Refusal> {
         if deposit.payment().deposit_by() < now {
             return Some(Refusal::Late);
@@ -113,6 +116,7 @@ impl Operations {
         None
     }
 
+    /// Implements R-MINT-08.
     fn outcome(&self, booked: PaymentBooked, deposit: &Deposit, spending: &Spending) -> Result<Outcome, OperationError> {
         let change = deposit.payment().change();
         Ok(match booked {
@@ -131,6 +135,8 @@ impl Operations {
     }
 
     /// Stops the mint if the verifier has seen this ledger further ahead than it is.
+    ///
+    /// Implements R-MINT-10.
     async fn check_mark(&self, seen: Option<LedgerMark>, now: u64) -> Result<(), OperationError> {
         let Some(seen) = seen.filter(|seen| seen.ledger.0 == self.ledger_id) else { return Ok(()) };
         let known = self.signer.mark(self.ledger_id, self.sequence.load(Ordering::SeqCst));

@@ -111,6 +111,8 @@ impl Operations {
     }
 
     /// Consumes the nonces, books, and only then lets the responses go.
+    ///
+    /// Implements R-MINT-01.
     async fn book(
         &self,
         session: &Session,
@@ -160,6 +162,8 @@ impl Operations {
     }
 
     /// What the ledger says of a session that is not in memory; if nothing, it is cancelled there first.
+    ///
+    /// Implements R-MINT-02.
     async fn recorded(&self, id: SessionId, digest: [u8; 32]) -> Result<IssueResponseFrame, OperationError> {
         let row = match self.ledger.session(id).await? {
             Some(row) => row,
@@ -177,6 +181,7 @@ impl Operations {
         Ok(keyset)
     }
 
+    /// Implements R-LIFE-02.
     fn check_funding_keysets(&self, funding: &Funding, now: u64) -> Result<(), OperationError> {
         let keysets: Vec<KeysetId> = match funding {
             Funding::Voucher(_) => Vec::new(),

@@ -149,6 +149,8 @@ impl Operations {
     /// Records the time now and then, closes the keysets whose time has come, and drops the spent tokens of closed ones, in small steps.
     /// While the clock is not to be believed nothing is closed.
     ///
+    /// Implements R-LIFE-03.
+    ///
     /// # Errors
     /// [`OperationError`]: another time, then.
     pub(crate) async fn close_keysets(&self, lifecycle: &Lifecycle) -> Result<(), OperationError> {

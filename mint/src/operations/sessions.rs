@@ -66,6 +66,8 @@ impl Sessions {
 
     /// The answer to an earlier open request that asked for the same, if its session is still open.
     ///
+    /// Implements R-ISSUE-11.
+    ///
     /// # Errors
     /// [`OperationError::SessionBusy`] if one of the funding keys has another session open.
     pub(super) fn repeated(&self, open: &CheckedOpen, now: u64) -> Result<Option<OpenResponseFrame>, OperationError> {

@@ -31,6 +31,8 @@ pub use sealed::{KeyProtection, Secret};
 pub(crate) use vault::KeyVault;
 
 /// Nonces die this long after they were drawn.
+///
+/// Implements R-MINT-03.
 pub const NONCES_LIVE: Duration = Duration::from_mins(2);
 
 /// Wall and monotonic clock may disagree by this much about the age of nonces.
@@ -132,6 +134,8 @@ impl Signer {
 
     /// Takes the keys of a list's keysets in place of those it had. Keysets that `issues` denies get no denomination keys: what is not
     /// there cannot sign. Returns the numbers of keysets that should issue but whose keys are not in the file.
+    ///
+    /// Implements R-LIFE-04.
     pub(crate) fn load(&self, list: &KeysetList, file: KeyFile, issues: impl Fn(&Keyset) -> bool) -> Vec<u64> {
         let mut missing = Vec::new();
         let mut found = Vec::with_capacity(list.keysets().len());
@@ -278,6 +282,8 @@ impl Signer {
     }
 
     /// The ledger's sequence in a mark, if this mint made the mark.
+    ///
+    /// Implements R-MINT-10.
     pub fn sequence_of(&self, mark: &LedgerMark) -> Option<u64> {
         let sequence = mark.sequence >> SEAL_BITS;
         (self.mark(mark.ledger.0, sequence) == *mark).then_some(sequence)

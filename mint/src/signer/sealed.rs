@@ -108,6 +108,8 @@ impl KeyProtection {
 }
 
 /// A key made from a secret, so that a file is written again without the work.
+///
+/// Implements R-LIFE-08.
 pub(super) struct Lock {
     kind: u8,
     cost: [u32; 3],

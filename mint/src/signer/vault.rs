@@ -13,6 +13,8 @@ const PLAIN: &str = "keys.json";
 const MOST_WAITING: usize = 32;
 
 /// The key file of a data directory and what opens it.
+///
+/// Implements R-LIFE-08.
 pub(crate) struct KeyVault {
     data: DataDirectory,
     protection: KeyProtection,

@@ -67,6 +67,8 @@ pub struct Plan {
 
 /// Resolves a batch.
 ///
+/// Implements R-BACK-07, R-LIFE-01.
+///
 /// ```text
 /// booked before and given back             refunded
 /// booked before                            already credited

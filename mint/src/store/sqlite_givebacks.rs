@@ -25,6 +25,7 @@ pub(super) async fn refund(connection: &mut SqliteConnection, payment: &PaymentI
     Ok(RefundBooked { sequence: rows::position(connection).await?.sequence, done })
 }
 
+/// Implements R-BACK-06, R-BACK-08.
 async fn refund_payment(connection: &mut SqliteConnection, payment: &PaymentId, publisher: &str) -> Outcome<RefundDone> {
     let row = sqlx::query("SELECT amount, state FROM payment WHERE id = ?1 AND publisher = ?2")
         .bind(payment.0.as_slice())
@@ -56,6 +57,8 @@ async fn refund_payment(connection: &mut SqliteConnection, payment: &PaymentId, 
 }
 
 /// refunded -> reclaimed; `Some` is why not.
+///
+/// Implements R-BACK-06.
 pub(super) async fn reclaim(connection: &mut SqliteConnection, payment: &PaymentId, worth: i64) -> Outcome<Option<IssueBooked>> {
     let moved = sqlx::query("UPDATE payment SET state = ?3 WHERE id = ?1 AND state = ?4 AND amount = ?2")
         .bind(payment.0.as_slice())
@@ -78,6 +81,8 @@ pub(super) async fn reclaimable(connection: &mut SqliteConnection, payment: &Pay
 }
 
 /// Numbers a booked session of its keyset.
+///
+/// Implements R-BACK-09.
 pub(super) async fn record(connection: &mut SqliteConnection, booking: &IssueBooking, keyset: u32) -> Outcome<()> {
     if booking.points.len() != booking.denominations.len() {
         return Err(LedgerError::Corrupt("a booking with another number of commitments than outputs").into());
@@ -101,6 +106,8 @@ pub(super) async fn record(connection: &mut SqliteConnection, booking: &IssueBoo
 }
 
 /// The sessions of one bucket.
+///
+/// Implements R-BACK-09.
 pub(super) async fn recorded(connection: &mut SqliteConnection, keyset: u32, bucket: u64) -> Outcome<Vec<RecordedRow>> {
     let size = MAX_SESSIONS as u64;
     // No ledger holds that many sessions.

@@ -27,12 +27,16 @@ pub(super) enum Change {
 pub(super) type Changed = u64;
 
 /// Whether tokens of a keyset may come back.
+///
+/// Implements R-LIFE-01.
 pub(super) async fn is_open(connection: &mut SqliteConnection, id: &KeysetId) -> Outcome<bool> {
     let row = sqlx::query("SELECT state FROM keyset WHERE id = ?1").bind(id.0.as_slice()).fetch_optional(connection).await?;
     Ok(row.map(|row| row.try_get::<i64, _>("state")).transpose()? == Some(OPEN))
 }
 
 /// Why the keysets of an issue forbid it.
+///
+/// Implements R-LIFE-04.
 pub(super) async fn issue_guard(connection: &mut SqliteConnection, booking: &IssueBooking) -> Outcome<Option<IssueBooked>> {
     let issues = sqlx::query("SELECT 1 FROM keyset WHERE id = ?1 AND state = ?2 AND retired IS NULL")
         .bind(booking.keyset.0.as_slice())
@@ -83,6 +87,7 @@ pub(super) async fn change(connection: &mut SqliteConnection, change: &Change, t
     }
 }
 
+/// Implements R-LIFE-03.
 async fn prune(connection: &mut SqliteConnection, number: u32, rows: u32) -> Outcome<Changed> {
     let closed = sqlx::query("SELECT 1 FROM keyset WHERE number = ?1 AND state = ?2")
         .bind(i64::from(number))

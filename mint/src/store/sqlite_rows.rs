@@ -168,6 +168,7 @@ async fn count(connection: &mut SqliteConnection, keyset: u32, denomination: Amo
     Ok(Count { issued: unsigned(&row, "issued")?, redeemed: unsigned(&row, "redeemed")?, frozen: row.try_get::<i64, _>("frozen")? != 0 })
 }
 
+/// Implements R-MINT-09.
 async fn freeze(connection: &mut SqliteConnection, keyset: u32, denomination: Amount) -> Outcome<()> {
     tracing::error!(keyset, denomination = denomination.units(), "more tokens came back than were issued: the denomination is frozen");
     sqlx::query("UPDATE counter SET frozen = 1 WHERE keyset = ?1 AND denomination = ?2")
@@ -179,6 +180,8 @@ async fn freeze(connection: &mut SqliteConnection, keyset: u32, denomination: Am
 }
 
 /// Counts tokens that came back; `false` if that would be more than were issued, or the kind is frozen.
+///
+/// Implements R-MINT-09.
 async fn redeem(connection: &mut SqliteConnection, keyset: u32, denomination: Amount, tokens: u64) -> Outcome<bool> {
     let done = sqlx::query(
         "UPDATE counter SET redeemed = redeemed + ?3 WHERE keyset = ?1 AND denomination = ?2 AND frozen = 0 AND redeemed + ?3 <= issued",
@@ -273,6 +276,8 @@ pub(super) async fn issue(connection: &mut SqliteConnection, booking: &IssueBook
 }
 
 /// Takes what the issue costs; `Some` is why it cannot.
+///
+/// Implements R-MINT-04, R-MINT-05.
 async fn debit(connection: &mut SqliteConnection, booking: &IssueBooking) -> Outcome<Option<IssueBooked>> {
     let worth = integer(booking.amount.units())?;
     match &booking.debit {

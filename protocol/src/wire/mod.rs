@@ -31,6 +31,7 @@ pub const VERSION: u8 = 1;
 /// No frame of any kind is longer: 4 MiB.
 const LARGEST: usize = 4 << 20;
 
+/// Implements R-WIRE-03.
 const CONFIG: Configuration<LittleEndian, Fixint, Limit<LARGEST>> =
     bincode::config::standard().with_little_endian().with_fixed_int_encoding().with_limit::<LARGEST>();
 
@@ -57,6 +58,8 @@ pub trait Frame: Serialize + DeserializeOwned + sealed::Sealed {
     }
 
     /// Decodes a whole frame.
+    ///
+    /// Implements R-WIRE-01, R-WIRE-02, R-WIRE-05.
     ///
     /// # Errors
     /// [`FrameError`], one variant per defect.

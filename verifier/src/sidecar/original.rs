@@ -74,6 +74,7 @@ impl TrustedPeers {
         texts.iter().map(one).collect::<Option<_>>().map(Self)
     }
 
+    /// Implements R-VERIF-11.
     pub(super) fn trust(&self, peer: Peer) -> bool {
         match peer {
             Peer::Unix => true,
@@ -125,6 +126,8 @@ pub(super) struct Original {
 
 impl Original {
     /// Reads what a trusted proxy says about the request.
+    ///
+    /// Implements R-VERIF-11.
     pub(super) fn of(request: &Parts, proxy: Proxy, scheme: &str, publisher: &str) -> Result<Self, Undescribed> {
         let headers = &request.headers;
         match proxy {

@@ -54,6 +54,7 @@ impl Pattern {
         (!useless).then_some(Self { segments, open_end })
     }
 
+    /// Implements R-VERIF-12.
     fn fits(&self, path: &str) -> bool {
         let mut parts = path.strip_prefix('/').unwrap_or_default().split('/');
         for segment in &self.segments {
@@ -162,6 +163,8 @@ impl Rules {
 }
 
 /// The path with its escapes undone, if every server reads it the same way.
+///
+/// Implements R-VERIF-12.
 ///
 /// Refused: escapes that are none, escaped slashes, percent signs, backslashes and control characters, what is not UTF-8, empty segments
 /// but the last, and `.` or `..`, also with parameters after a semicolon.

@@ -115,6 +115,8 @@ pub struct Claim {
 }
 
 /// Bounds on what is accepted and not settled, checked inside the claim.
+///
+/// Implements R-VERIF-09.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RiskLimits {
     /// The most that may be open in total.
