@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 use crate::error::WalletError;
 use crate::policy::top_up;
 use crate::records::{Exchange, FundingRecord, HeldToken, PaymentRecord, PaymentState, SessionRecord, TokenRecord, TokenState};
+use crate::store::Change;
 use crate::{Wallet, now};
 
 /// How often a session that the mint has cancelled is opened anew before the wallet gives up for now.
@@ -295,11 +296,9 @@ impl Wallet {
     /// Stores a finished payment's state and lets its tokens go to the next refresh.
     ///
     /// Implements R-WALLET-06.
-    pub(crate) fn free_tokens(change: &crate::store::Change, payment: &PaymentRecord) -> Result<(), WalletError> {
+    pub(crate) fn free_tokens(change: &Change, payment: &PaymentRecord) -> Result<(), WalletError> {
         for token in &payment.tokens {
-            let record =
-                TokenRecord { signature: token.signature, secret: token.secret, state: TokenState::RefreshOnly, acquired: payment.created };
-            change.put_token(&token.spent_key(), &record)?;
+            change.put_token(&token.spent_key(), &token.at_rest(TokenState::RefreshOnly, payment.created))?;
         }
         change.put_payment(payment)
     }
@@ -322,26 +321,7 @@ impl Wallet {
         let (open, first_index) = self.open_request(&funding, &keyset, denominations, number)?;
         let record = SessionRecord { funding, first_index, open, exchange: None };
         self.store.change(|change| {
-            match &record.funding {
-                FundingRecord::Refresh { tokens } => {
-                    for token in tokens {
-                        let state = TokenState::Refreshing(number);
-                        let row = TokenRecord { signature: token.signature, secret: token.secret, state, acquired: now() };
-                        change.put_token(&token.spent_key(), &row)?;
-                    }
-                }
-                FundingRecord::Change { payment } => {
-                    let mut payment = self.store.payment(&payment.0)?.ok_or(WalletError::Damaged)?;
-                    payment.change_taken = true;
-                    change.put_payment(&payment)?;
-                }
-                FundingRecord::Reclaim { payment } => {
-                    let mut payment = self.store.payment(&payment.0)?.ok_or(WalletError::Damaged)?;
-                    payment.reclaimed = true;
-                    change.put_payment(&payment)?;
-                }
-                FundingRecord::Voucher { .. } => {}
-            }
+            self.mark_funding(change, &record.funding, &TokenState::Refreshing(number), true)?;
             change.put_session(number, &record)
         })?;
         Ok(number)
@@ -460,28 +440,23 @@ impl Wallet {
     /// Forgets an issue the mint has refused; nothing was booked for it.
     fn abandon(&self, number: u64, record: &SessionRecord) -> Result<(), WalletError> {
         self.store.change(|change| {
-            match &record.funding {
-                FundingRecord::Refresh { tokens } => {
-                    for token in tokens {
-                        let state = TokenState::RefreshOnly;
-                        let row = TokenRecord { signature: token.signature, secret: token.secret, state, acquired: now() };
-                        change.put_token(&token.spent_key(), &row)?;
-                    }
-                }
-                FundingRecord::Change { payment } => {
-                    let mut payment = self.store.payment(&payment.0)?.ok_or(WalletError::Damaged)?;
-                    payment.change_taken = false;
-                    change.put_payment(&payment)?;
-                }
-                FundingRecord::Reclaim { payment } => {
-                    let mut payment = self.store.payment(&payment.0)?.ok_or(WalletError::Damaged)?;
-                    payment.reclaimed = false;
-                    change.put_payment(&payment)?;
-                }
-                FundingRecord::Voucher { .. } => {}
-            }
+            self.mark_funding(change, &record.funding, &TokenState::RefreshOnly, false)?;
             change.remove_session(number)
         })
+    }
+
+    /// Marks what pays for an issue as being used for it, or as free again.
+    fn mark_funding(&self, change: &Change, funding: &FundingRecord, tokens_to: &TokenState, used: bool) -> Result<(), WalletError> {
+        let payment = |id: &Bytes<32>| self.store.payment(&id.0)?.ok_or(WalletError::Damaged);
+        match funding {
+            FundingRecord::Voucher { .. } => Ok(()),
+            FundingRecord::Refresh { tokens } => {
+                let mut all = tokens.iter();
+                all.try_for_each(|token| change.put_token(&token.spent_key(), &token.at_rest(tokens_to.clone(), now())))
+            }
+            FundingRecord::Change { payment: id } => change.put_payment(&PaymentRecord { change_taken: used, ..payment(id)? }),
+            FundingRecord::Reclaim { payment: id } => change.put_payment(&PaymentRecord { reclaimed: used, ..payment(id)? }),
+        }
     }
 }
 

@@ -56,6 +56,11 @@ impl HeldToken {
         Self { spent_key, signature: record.signature, secret: record.secret }
     }
 
+    /// The token at rest, in this state.
+    pub(crate) fn at_rest(&self, state: TokenState, acquired: u64) -> TokenRecord {
+        TokenRecord { signature: self.signature, secret: self.secret, state, acquired }
+    }
+
     pub(crate) fn spent_key(&self) -> SpentKey {
         SpentKey {
             keyset: KeysetId(self.spent_key.keyset.0),
