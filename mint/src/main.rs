@@ -302,6 +302,8 @@ fn sheet(status: &Status, unit: &Unit) -> String {
         ("change due", status.change_due),
         ("refunds due", status.refunds_due),
         ("credited to publishers", status.credits),
+        ("fees", status.fees),
+        ("paid out", status.paid_out),
     ] {
         lines.push(format!("{name:<24}{:>24}", show(amount)));
     }

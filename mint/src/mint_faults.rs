@@ -12,6 +12,7 @@ use farthing_protocol::wire::{DepositRequestFrame, IssueRequestFrame};
 
 use super::*;
 use crate::operations::OperationError;
+use crate::store::books::{Audit, BankAccount, Books, PayoutBooked, PayoutOrder, PayoutRun, StatementDay};
 use crate::store::keysets::{KeysetLedger, LedgerSize, Lifecycle};
 use crate::store::{
     Answer, Debit, DepositBooked, FundingState, IssueBooked, IssueBooking, PaymentBooking, Position, RecordedRow, RefundBooked, SessionId,
@@ -97,6 +98,30 @@ impl Ledger for Faulty {
     }
 }
 
+impl Books for Faulty {
+    fn audit(&self) -> Answer<'_, Audit> {
+        self.sound.audit()
+    }
+    fn set_payee(&self, publisher: String, payee: BankAccount) -> Answer<'_, bool> {
+        self.change(move || self.sound.set_payee(publisher, payee))
+    }
+    fn without_payee(&self) -> Answer<'_, Vec<String>> {
+        self.sound.without_payee()
+    }
+    fn pay_out(&self, order: PayoutOrder) -> Answer<'_, PayoutBooked> {
+        self.change(move || self.sound.pay_out(order))
+    }
+    fn payout_runs(&self, id: Option<String>) -> Answer<'_, Vec<PayoutRun>> {
+        self.sound.payout_runs(id)
+    }
+    fn payout_written(&self, id: String) -> Answer<'_, ()> {
+        self.change(move || self.sound.payout_written(id))
+    }
+    fn statement(&self, publisher: String) -> Answer<'_, Option<Vec<StatementDay>>> {
+        self.sound.statement(publisher)
+    }
+}
+
 impl KeysetLedger for Faulty {
     fn lifecycle(&self) -> Answer<'_, Lifecycle> {
         self.sound.lifecycle()
@@ -150,10 +175,15 @@ impl World {
     }
 
     async fn session(&self) -> (PendingTokens, IssueRequestFrame) {
+        self.session_of(&self.voucher, 100).await
+    }
+
+    /// Two tokens of a denomination.
+    async fn session_of(&self, voucher: &LoneKey, units: u64) -> (PendingTokens, IssueRequestFrame) {
         let (mut rng, list, root) = (rand::rng(), self.list(), self.mint.root());
         let keyset = &list.keysets()[0];
-        let plan = SessionPlan { keyset: keyset.id(), denominations: vec![Amount::from_units(100); 2], recovery: [0; 32] };
-        let funding = FundingKeys::Voucher(&self.voucher);
+        let plan = SessionPlan { keyset: keyset.id(), denominations: vec![Amount::from_units(units); 2], recovery: [0; 32] };
+        let funding = FundingKeys::Voucher(voucher);
         let open = plan.open(&root, &funding, &mut rng).unwrap();
         let opened = self.operations().open(&open).await.unwrap();
         let pending = plan.blind(&WalletSeed::generate(&mut rng), &root, keyset, 0, &opened).unwrap();
