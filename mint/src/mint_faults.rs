@@ -264,6 +264,33 @@ async fn deposits_that_failed_are_told_apart_on_repeat() {
 }
 
 #[tokio::test]
+async fn payouts_that_failed_are_booked_once_on_repeat() {
+    let world = World::new().await;
+    let voucher = world.mint.create_vouchers(Amount::from_units(2_000), 1).await.unwrap()[0].key().unwrap();
+    let (pending, request) = world.session_of(&voucher, 1_000).await;
+    let tokens = pending.unblind(&world.operations().issue(&request).await.unwrap()).unwrap();
+    let account = BankAccount { iban: "DE89370400440532013000".into(), name: "News".into(), address: None };
+    world.mint.set_payee("news.example", &account).await.unwrap();
+    let out = world.dir.path().join("out");
+    for (token, (id, how)) in tokens.into_iter().zip([("one", NOT_STORED), ("two", STORED)]) {
+        let terms = PaymentTerms { recipient: "news.example", amount: Amount::from_units(1_000), deposit_by: u64::MAX, subject: [1; 32] };
+        let (payment, _) = OwnedTokens::new(vec![token]).unwrap().pay(&terms, &mut rand::rng()).unwrap();
+        world.deposit(&Deposit::new("news.example", [1; 32], payment).unwrap()).await.unwrap();
+        let options = PayoutOptions { id: Some(id.into()), debtor: account.clone(), minimum: Amount::ZERO, fee_share: 0 };
+        world.fail_next(how);
+        assert!(world.mint.pay_out(options.clone(), &out).await.is_err());
+        let file = out.join(format!("payout-{id}.xml"));
+        assert!(!file.exists(), "no file before the booking is known to stand");
+        let report = world.mint.pay_out(options, &out).await.unwrap();
+        assert_eq!(report.booked, how == NOT_STORED);
+        assert!(file.exists());
+    }
+    let status = world.mint.status().await.unwrap();
+    assert_eq!((status.paid_out, status.credits), (Amount::from_units(2_000), Amount::ZERO));
+    assert_eq!(world.mint.audit().await.unwrap().differences, []);
+}
+
+#[tokio::test]
 async fn marks_grow_and_cannot_be_invented() {
     let world = World::new().await;
     let signer = Signer::new(world.mint.root(), Zeroizing::new([7; 32]), Arc::new(SystemClock::new()), 0);
