@@ -78,6 +78,15 @@ pub enum MintError {
     /// The mint would have sold more than 2^62 units.
     #[error("the mint cannot count that much money")]
     SoldTooMuch,
+    /// A bank account that the bank would not take.
+    #[error("{0}")]
+    BankAccount(&'static str),
+    /// A payout order that makes no sense.
+    #[error("{0}")]
+    Payout(&'static str),
+    /// Not a day.
+    #[error("not a day such as 2026-01-31")]
+    Day,
     /// Connections cannot be taken.
     #[error("serving: {0}")]
     Serve(io::ErrorKind),

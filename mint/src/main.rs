@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use commands::payout::{PayeeArguments, PayoutCommand, StatementArguments};
 use commands::{clock::ClockCommand, keyset::KeysCommand, keyset::KeysetCommand, secret::SecretArguments};
 use farthing_mint::{InitOptions, Mint, MintError, MintOptions, Rotation, Status, key_text, keys_are_sealed, parse_key};
 use farthing_protocol::amount::{Amount, Unit};
@@ -95,6 +96,19 @@ enum Command {
         #[command(subcommand)]
         command: PublisherCommand,
     },
+    /// Pays publishers
+    Payout {
+        #[command(subcommand)]
+        command: PayoutCommand,
+    },
+    /// Recomputes everything from journal and tables, and fails if anything differs
+    Audit {
+        #[command(flatten)]
+        data: Data,
+        /// Prints JSON, amounts in smallest units
+        #[arg(long)]
+        json: bool,
+    },
     /// Prints the balance sheet
     Status {
         #[command(flatten)]
@@ -135,6 +149,10 @@ enum PublisherCommand {
         #[arg(long)]
         key: Option<String>,
     },
+    /// Says where a publisher is paid: IBAN, holder, address if the bank wants one
+    Iban(PayeeArguments),
+    /// Prints a publisher's account, day by day
+    Statement(StatementArguments),
     /// Prints what a publisher has earned
     Balance {
         #[command(flatten)]
@@ -238,6 +256,10 @@ async fn run(command: Command) -> Result<(), Failure> {
             }
             print(&mint.unit().display(balance))
         }
+        Command::Publisher { command: PublisherCommand::Iban(arguments) } => commands::payout::payee(arguments).await,
+        Command::Publisher { command: PublisherCommand::Statement(arguments) } => commands::payout::statement(arguments).await,
+        Command::Payout { command } => commands::payout::payout(command).await,
+        Command::Audit { data, json } => commands::books::audit(data, json).await,
         Command::Status { data, json } => {
             let mint = open(data).await?;
             let status = mint.status().await?;
@@ -302,6 +324,8 @@ fn sheet(status: &Status, unit: &Unit) -> String {
         ("change due", status.change_due),
         ("refunds due", status.refunds_due),
         ("credited to publishers", status.credits),
+        ("fees", status.fees),
+        ("paid out", status.paid_out),
     ] {
         lines.push(format!("{name:<24}{:>24}", show(amount)));
     }

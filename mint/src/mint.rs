@@ -250,6 +250,10 @@ impl Mint {
 mod keysets;
 pub use keysets::{Announced, ClockView, keys_are_sealed};
 
+#[path = "money.rs"]
+mod money;
+pub use money::{PayoutOptions, PayoutReport, PublisherStatement, StatementLine};
+
 #[cfg(test)]
 #[path = "mint_faults.rs"]
 mod faults;

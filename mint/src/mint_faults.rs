@@ -12,6 +12,7 @@ use farthing_protocol::wire::{DepositRequestFrame, IssueRequestFrame};
 
 use super::*;
 use crate::operations::OperationError;
+use crate::store::books::{Audit, BankAccount, Books, PayoutBooked, PayoutOrder, PayoutRun, StatementDay};
 use crate::store::keysets::{KeysetLedger, LedgerSize, Lifecycle};
 use crate::store::{
     Answer, Debit, DepositBooked, FundingState, IssueBooked, IssueBooking, PaymentBooking, Position, RecordedRow, RefundBooked, SessionId,
@@ -97,6 +98,30 @@ impl Ledger for Faulty {
     }
 }
 
+impl Books for Faulty {
+    fn audit(&self) -> Answer<'_, Audit> {
+        self.sound.audit()
+    }
+    fn set_payee(&self, publisher: String, payee: BankAccount) -> Answer<'_, bool> {
+        self.change(move || self.sound.set_payee(publisher, payee))
+    }
+    fn without_payee(&self) -> Answer<'_, Vec<String>> {
+        self.sound.without_payee()
+    }
+    fn pay_out(&self, order: PayoutOrder) -> Answer<'_, PayoutBooked> {
+        self.change(move || self.sound.pay_out(order))
+    }
+    fn payout_runs(&self, id: Option<String>) -> Answer<'_, Vec<PayoutRun>> {
+        self.sound.payout_runs(id)
+    }
+    fn payout_written(&self, id: String) -> Answer<'_, ()> {
+        self.change(move || self.sound.payout_written(id))
+    }
+    fn statement(&self, publisher: String) -> Answer<'_, Option<Vec<StatementDay>>> {
+        self.sound.statement(publisher)
+    }
+}
+
 impl KeysetLedger for Faulty {
     fn lifecycle(&self) -> Answer<'_, Lifecycle> {
         self.sound.lifecycle()
@@ -150,10 +175,15 @@ impl World {
     }
 
     async fn session(&self) -> (PendingTokens, IssueRequestFrame) {
+        self.session_of(&self.voucher, 100).await
+    }
+
+    /// Two tokens of a denomination.
+    async fn session_of(&self, voucher: &LoneKey, units: u64) -> (PendingTokens, IssueRequestFrame) {
         let (mut rng, list, root) = (rand::rng(), self.list(), self.mint.root());
         let keyset = &list.keysets()[0];
-        let plan = SessionPlan { keyset: keyset.id(), denominations: vec![Amount::from_units(100); 2], recovery: [0; 32] };
-        let funding = FundingKeys::Voucher(&self.voucher);
+        let plan = SessionPlan { keyset: keyset.id(), denominations: vec![Amount::from_units(units); 2], recovery: [0; 32] };
+        let funding = FundingKeys::Voucher(voucher);
         let open = plan.open(&root, &funding, &mut rng).unwrap();
         let opened = self.operations().open(&open).await.unwrap();
         let pending = plan.blind(&WalletSeed::generate(&mut rng), &root, keyset, 0, &opened).unwrap();
@@ -231,6 +261,33 @@ async fn deposits_that_failed_are_told_apart_on_repeat() {
     }
     assert_eq!(world.mint.publisher_balance("news.example").await.unwrap(), Some(Amount::from_units(120)));
     world.left().await;
+}
+
+#[tokio::test]
+async fn payouts_that_failed_are_booked_once_on_repeat() {
+    let world = World::new().await;
+    let voucher = world.mint.create_vouchers(Amount::from_units(2_000), 1).await.unwrap()[0].key().unwrap();
+    let (pending, request) = world.session_of(&voucher, 1_000).await;
+    let tokens = pending.unblind(&world.operations().issue(&request).await.unwrap()).unwrap();
+    let account = BankAccount { iban: "DE89370400440532013000".into(), name: "News".into(), address: None };
+    world.mint.set_payee("news.example", &account).await.unwrap();
+    let out = world.dir.path().join("out");
+    for (token, (id, how)) in tokens.into_iter().zip([("one", NOT_STORED), ("two", STORED)]) {
+        let terms = PaymentTerms { recipient: "news.example", amount: Amount::from_units(1_000), deposit_by: u64::MAX, subject: [1; 32] };
+        let (payment, _) = OwnedTokens::new(vec![token]).unwrap().pay(&terms, &mut rand::rng()).unwrap();
+        world.deposit(&Deposit::new("news.example", [1; 32], payment).unwrap()).await.unwrap();
+        let options = PayoutOptions { id: Some(id.into()), debtor: account.clone(), minimum: Amount::ZERO, fee_share: 0 };
+        world.fail_next(how);
+        assert!(world.mint.pay_out(options.clone(), &out).await.is_err());
+        let file = out.join(format!("payout-{id}.xml"));
+        assert!(!file.exists(), "no file before the booking is known to stand");
+        let report = world.mint.pay_out(options, &out).await.unwrap();
+        assert_eq!(report.booked, how == NOT_STORED);
+        assert!(file.exists());
+    }
+    let status = world.mint.status().await.unwrap();
+    assert_eq!((status.paid_out, status.credits), (Amount::from_units(2_000), Amount::ZERO));
+    assert_eq!(world.mint.audit().await.unwrap().differences, []);
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use farthing_mint::store::books::{BankAccount, PayoutBooked, PayoutOrder, StatementDay};
 use farthing_mint::store::keysets::KeysetState;
 use farthing_mint::store::sqlite::SqliteLedger;
 use farthing_mint::store::{
@@ -87,7 +88,10 @@ async fn balanced(ledger: &dyn Ledger) {
     let sheet = ledger.sheet().await.unwrap();
     let outstanding: u64 = sheet.counters.iter().map(|one| one.denomination.units() * (one.issued - one.redeemed)).sum();
     let parts = sheet.vouchers.units() + outstanding + sheet.change_due.units() + sheet.refunds_due.units() + sheet.credits.units();
+    let parts = parts + sheet.fees.units() + sheet.paid_out.units();
     assert_eq!(parts, sheet.sold.units(), "{sheet:?}");
+    let audit = ledger.audit().await.unwrap();
+    assert_eq!(audit.differences, [], "{audit:?}");
 }
 
 async fn issuing(ledger: &dyn Ledger) {
@@ -231,6 +235,50 @@ async fn giving_back(ledger: &dyn Ledger) {
     assert_eq!(ledger.issue(issue(8, &[1; 5], Debit::Change(paid.id))).await.unwrap(), IssueBooked::ChangeUnavailable);
     let done = ledger.deposit(vec![paid], 1_000).await.unwrap();
     assert_eq!(done.outcomes, [PaymentBooked::Refunded]);
+    balanced(ledger).await;
+}
+
+/// A payout takes whole cents, once an id; what it took cannot be refunded any more.
+async fn paying_out(ledger: &dyn Ledger) {
+    announced(ledger).await;
+    let debit = funded(ledger, 1, 1_000).await;
+    ledger.issue(issue(1, &[1, 10, 100, 100], debit)).await.unwrap();
+    let account = |name: &str| BankAccount { iban: "DE89370400440532013000".into(), name: name.into(), address: None };
+    let order = |id: &str, minimum| {
+        let (cent, minimum) = (units(10), units(minimum));
+        PayoutOrder { id: id.into(), debtor: account("mint"), cent, minimum, fee_share: 100, now: 90_000 }
+    };
+    for name in ["blog.example", "news.example"] {
+        ledger.add_publisher(name.into()).await.unwrap();
+    }
+    let paid = payment(1, "news.example", 205, vec![token(10, 1), token(100, 2), token(100, 3)]);
+    ledger.deposit(vec![paid.clone(), payment(2, "blog.example", 1, vec![token(1, 4)])], 1_000).await.unwrap();
+    assert_eq!(ledger.pay_out(order("one", 0)).await.unwrap(), PayoutBooked::Nothing, "nobody has an account");
+    assert!(!ledger.set_payee("nobody.example".into(), account("nobody")).await.unwrap());
+    for name in ["somebody", "news"] {
+        assert!(ledger.set_payee("news.example".into(), account(name)).await.unwrap());
+    }
+    assert_eq!(ledger.without_payee().await.unwrap(), ["blog.example"]);
+    assert_eq!(ledger.pay_out(order("one", 206)).await.unwrap(), PayoutBooked::Nothing);
+    assert_eq!(ledger.pay_out(order("one", 205)).await.unwrap(), PayoutBooked::Booked);
+    balanced(ledger).await;
+    let runs = ledger.payout_runs(None).await.unwrap();
+    let payout = &runs[0].payouts[0];
+    assert_eq!((runs.len(), runs[0].payouts.len(), runs[0].written, payout.payee.name.as_str()), (1, 1, false, "news"));
+    assert_eq!((payout.credited, payout.fee, payout.amount), (units(200), units(20), units(180)));
+    assert_eq!(ledger.publisher_balance("news.example".into()).await.unwrap(), Some(units(5)));
+    assert_eq!(ledger.refund(paid.id, "news.example".into(), 90_000).await.unwrap().done, RefundDone::PaidOut);
+
+    assert_eq!(ledger.pay_out(order("one", 0)).await.unwrap(), PayoutBooked::Earlier);
+    assert_eq!(ledger.pay_out(order("two", 0)).await.unwrap(), PayoutBooked::Nothing, "less than a cent");
+    ledger.payout_written("one".into()).await.unwrap();
+    assert_eq!(ledger.payout_runs(None).await.unwrap(), []);
+    assert_eq!(ledger.payout_runs(Some("one".into())).await.unwrap()[0].payouts, runs[0].payouts);
+    let days = ledger.statement("news.example".into()).await.unwrap().unwrap();
+    let day = |day, credited, paid_out| StatementDay { day, credited: units(credited), refunded: units(0), paid_out: units(paid_out) };
+    assert_eq!(days, [day(0, 205, 0), day(1, 0, 200)]);
+    let sheet = ledger.sheet().await.unwrap();
+    assert_eq!((sheet.fees, sheet.paid_out, sheet.credits), (units(20), units(180), units(6)));
     balanced(ledger).await;
 }
 
@@ -443,4 +491,4 @@ macro_rules! on_sqlite {
     };
 }
 
-on_sqlite! { issuing refreshing depositing giving_back recording selling closing retiring }
+on_sqlite! { issuing refreshing depositing giving_back paying_out recording selling closing retiring }

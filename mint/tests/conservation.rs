@@ -3,6 +3,7 @@
 mod common;
 
 use common::{World, copy, statement};
+use farthing_mint::{BankAccount, PayoutOptions};
 use farthing_protocol::amount::{Amount, default_denominations, split};
 use farthing_protocol::issue::FundingKeys;
 use farthing_protocol::payment::Deposit;
@@ -61,6 +62,21 @@ async fn take_back(world: &mut World, one: Sent, change: bool) -> Vec<OwnedToken
         tokens.extend(take_change(world, one).await);
     }
     tokens
+}
+
+/// What is paid out is gone from the publishers and from nowhere else.
+async fn pay_everybody(world: &World, publishers: &[&str], earned: u64) {
+    let account = BankAccount { iban: "DE89370400440532013000".into(), name: "Somebody".into(), address: None };
+    for publisher in publishers {
+        world.mint.set_payee(publisher, &account).await.unwrap();
+    }
+    let before = world.balanced().await;
+    let options = PayoutOptions { id: None, debtor: account, minimum: Amount::ZERO, fee_share: 30 };
+    world.mint.pay_out(options, &world.path().join("out")).await.unwrap();
+    let after = world.balanced().await;
+    assert!(after.paid_out.units() > 0);
+    assert_eq!(after.credits.units() + after.fees.units() + after.paid_out.units(), earned);
+    assert_eq!((after.sold, after.vouchers, after.outstanding), (before.sold, before.vouchers, before.outstanding));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -166,4 +182,5 @@ async fn value_is_conserved_in_random_sequences() {
         assert_eq!(status.outstanding.units(), worth(&wallet) + undecided);
     }
     assert!(earned > 0 && given_back > 0);
+    pay_everybody(&world, &publishers, earned).await;
 }

@@ -288,6 +288,7 @@ async fn sigkill_under_load_loses_nothing() {
     assert!(credited > 0);
     let status: serde_json::Value = serde_json::from_str(&text(&["status", "--json"], &data)).unwrap();
     assert_eq!(status["balanced"], true, "{status}");
+    assert!(text(&["audit"], &data).contains(" 0 differences"), "the journal was cut off with the rest or not at all");
     assert_eq!(status["credits"].as_u64().unwrap(), credited, "what was promised is there");
     assert_eq!(status["outstanding"], 0);
     assert_eq!(status["sold"], 4_000_000);

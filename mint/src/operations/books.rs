@@ -40,7 +40,7 @@ pub struct KeysetStatus {
 /// The mint's balance sheet at one moment, in smallest units.
 ///
 /// ```text
-/// sold = vouchers + outstanding + change due + refunds due + credits
+/// sold = vouchers + outstanding + change due + refunds due + credits + fees + paid out
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Status {
@@ -56,8 +56,12 @@ pub struct Status {
     pub change_due: Amount,
     /// Refunded payments not yet reclaimed.
     pub refunds_due: Amount,
-    /// Credited to publishers.
+    /// Credited to publishers and not paid out.
     pub credits: Amount,
+    /// Kept of payouts.
+    pub fees: Amount,
+    /// Paid out to publishers.
+    pub paid_out: Amount,
     /// Whether the equation above holds.
     pub balanced: bool,
     /// The keysets, oldest first.
@@ -109,7 +113,15 @@ impl Operations {
             });
         }
         let outstanding = all.amount();
-        let parts = Amount::checked_sum([sheet.vouchers, outstanding, sheet.change_due, sheet.refunds_due, sheet.credits]);
+        let parts = Amount::checked_sum([
+            sheet.vouchers,
+            outstanding,
+            sheet.change_due,
+            sheet.refunds_due,
+            sheet.credits,
+            sheet.fees,
+            sheet.paid_out,
+        ]);
         Ok(Status {
             unit: self.unit.name(),
             sold: sheet.sold,
@@ -118,6 +130,8 @@ impl Operations {
             change_due: sheet.change_due,
             refunds_due: sheet.refunds_due,
             credits: sheet.credits,
+            fees: sheet.fees,
+            paid_out: sheet.paid_out,
             balanced: parts == Some(sheet.sold),
             keysets,
         })

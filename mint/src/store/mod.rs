@@ -6,10 +6,13 @@
 //!
 //! Engines share [`resolve`], the rules by which a batch of payments is booked, and must pass the conformance suite in `tests/conformance.rs`.
 
+pub mod books;
 pub mod keysets;
 pub mod resolve;
 pub mod sqlite;
+mod sqlite_books;
 mod sqlite_givebacks;
+mod sqlite_journal;
 mod sqlite_keysets;
 mod sqlite_rows;
 
@@ -21,6 +24,7 @@ use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
 use farthing_protocol::settle::Refusal;
 use thiserror::Error;
 
+use books::Books;
 use keysets::KeysetLedger;
 
 /// Why a ledger gave no answer.
@@ -275,6 +279,10 @@ pub struct Sheet {
     pub refunds_due: Amount,
     /// Publishers' balances.
     pub credits: Amount,
+    /// Kept of payouts.
+    pub fees: Amount,
+    /// Paid out to publishers.
+    pub paid_out: Amount,
     /// Tokens by keyset and denomination, ascending.
     pub counters: Vec<Counter>,
     /// Where the ledger stands.
@@ -282,7 +290,7 @@ pub struct Sheet {
 }
 
 /// A ledger.
-pub trait Ledger: KeysetLedger {
+pub trait Ledger: KeysetLedger + Books {
     /// Books an issue: session row, commitments, debit, counts and response in one transaction.
     fn issue(&self, booking: IssueBooking) -> Answer<'_, IssueBooked>;
 

@@ -13,7 +13,10 @@ use sqlx::sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions, Connection, Row, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
+use super::books::{Account, Entries};
+use super::sqlite_books as books;
 use super::sqlite_givebacks as givebacks;
+use super::sqlite_journal as journal;
 use super::sqlite_keysets as keysets;
 use super::sqlite_rows::{self as rows, Failure};
 use super::{
@@ -46,6 +49,7 @@ pub(super) enum Command {
     Refund(PaymentId, String, u64, Reply<RefundBooked>),
     Announce(Box<Announcement>, Reply<bool>),
     Keyset(keysets::Change, Reply<keysets::Changed>),
+    Books(books::Change, u64, Reply<books::Changed>),
 }
 
 /// An answer that waits for the commit.
@@ -87,6 +91,7 @@ impl SqliteLedger {
                 .bind(rows::integer(now)?)
                 .execute(&mut *transaction)
                 .await?;
+            journal::ensure(&mut transaction).await?;
             transaction.commit().await?;
             connection.close().await?;
             Ok::<(), Failure>(())
@@ -100,7 +105,12 @@ impl SqliteLedger {
     /// [`LedgerError::Unavailable`] if the file cannot be opened, [`LedgerError::Corrupt`] if it is no ledger.
     pub async fn open(path: &Path) -> Result<Self, LedgerError> {
         let work = async {
-            let writer = SqliteConnection::connect_with(&options(path)).await?;
+            let mut writer = SqliteConnection::connect_with(&options(path)).await?;
+            if !journal::there(&mut writer).await? {
+                let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
+                journal::ensure(&mut transaction).await?;
+                transaction.commit().await?;
+            }
             let readers = SqlitePoolOptions::new()
                 .max_connections(READERS)
                 .acquire_timeout(BUSY)
@@ -217,7 +227,7 @@ impl Ledger for SqliteLedger {
             let mut connection = self.reader().await?;
             // One read transaction is one moment.
             let mut moment = connection.begin().await?;
-            let sheet = rows::sheet(&mut moment).await?;
+            let sheet = journal::sheet(&mut moment).await?;
             moment.rollback().await?;
             Ok(sheet)
         })
@@ -264,19 +274,21 @@ impl Writer {
         let connection = self.begin().await?;
         let mut deposits = Vec::new();
         let mut time = 0;
+        let mut entries = Entries::default();
         for command in group {
             match command {
                 Command::Deposit(payments, now, reply) => {
                     time = now.max(time);
                     deposits.push((payments, reply));
                 }
-                other => run(connection, other, &mut time, finishes).await?,
+                other => run(connection, other, &mut time, &mut entries, finishes).await?,
             }
         }
         if !deposits.is_empty() {
-            deposit(connection, deposits, time, finishes).await?;
+            deposit(connection, deposits, time, &mut entries, finishes).await?;
         }
         sqlx::query("UPDATE mint SET time = ?1 WHERE id = 1 AND time < ?1").bind(rows::integer(time)?).execute(&mut *connection).await?;
+        journal::write(connection, &entries).await?;
         sqlx::query("COMMIT").execute(connection).await?;
         Ok(())
     }
@@ -302,13 +314,24 @@ fn finish<T: Send + 'static>(reply: Reply<T>, answer: Result<T, LedgerError>) ->
 ///
 /// An error means that the whole transaction is lost: some failures make SQLite roll back everything by itself, and what ran before in
 /// this group must then not be answered as if it stood.
-async fn run(connection: &mut SqliteConnection, command: Command, time: &mut u64, finishes: &mut Vec<Finish>) -> Result<(), Failure> {
+async fn run(
+    connection: &mut SqliteConnection,
+    command: Command,
+    time: &mut u64,
+    entries: &mut Entries,
+    finishes: &mut Vec<Finish>,
+) -> Result<(), Failure> {
+    // What this request moves; it counts once the request is kept.
+    let mut own = Entries::default();
     sqlx::query("SAVEPOINT request").execute(&mut *connection).await?;
     let done = match command {
         Command::Issue(booking, reply) => {
             *time = booking.now.max(*time);
-            let done = rows::issue(connection, &booking).await;
+            let done = rows::issue(connection, &booking, &mut own).await.and_then(|done| balanced(done, &own));
             let keep = matches!(done, Ok(IssueBooked::Booked));
+            if keep {
+                entries.absorb(own)?;
+            }
             let overdrawn = matches!(done, Ok(IssueBooked::Frozen));
             let answer = settle(connection, done, keep).await?;
             if overdrawn {
@@ -326,6 +349,12 @@ async fn run(connection: &mut SqliteConnection, command: Command, time: &mut u64
             *time = now.max(*time);
             let done = rows::create_vouchers(connection, &keys, amount).await;
             let keep = matches!(done, Ok(true));
+            if keep {
+                let total = super::books::worth(amount, keys.len() as u64)?;
+                own.debit(Account::Sold, total)?;
+                own.credit(Account::Vouchers, total)?;
+                entries.absorb(own)?;
+            }
             finish(reply, settle(connection, done, keep).await?)
         }
         Command::Publisher(name, reply) => {
@@ -339,8 +368,11 @@ async fn run(connection: &mut SqliteConnection, command: Command, time: &mut u64
         }
         Command::Refund(payment, publisher, now, reply) => {
             *time = now.max(*time);
-            let done = givebacks::refund(connection, &payment, &publisher).await;
+            let done = givebacks::refund(connection, &payment, &publisher, &mut own).await;
             let keep = matches!(done, Ok(RefundBooked { done: RefundDone::Refunded, .. }));
+            if keep {
+                entries.absorb(own)?;
+            }
             finish(reply, settle(connection, done, keep).await?)
         }
         Command::Announce(announcement, reply) => {
@@ -352,11 +384,27 @@ async fn run(connection: &mut SqliteConnection, command: Command, time: &mut u64
             let done = keysets::change(connection, &change, time).await;
             finish(reply, settle(connection, done, true).await?)
         }
+        Command::Books(change, now, reply) => {
+            *time = now.max(*time);
+            let done = books::change(connection, &change, &mut own).await;
+            if done.is_ok() {
+                entries.absorb(own)?;
+            }
+            finish(reply, settle(connection, done, true).await?)
+        }
         // Deposits are booked together, by `deposit`.
         Command::Deposit(_, _, reply) => finish(reply, settle(connection, Err(LedgerError::Unavailable.into()), false).await?),
     };
     finishes.push(done);
     Ok(())
+}
+
+/// An issue that was booked costs what it made, or is none.
+fn balanced(done: IssueBooked, own: &Entries) -> Result<IssueBooked, Failure> {
+    if done == IssueBooked::Booked {
+        own.check()?;
+    }
+    Ok(done)
 }
 
 /// Ends the savepoint: kept, or as if the request had never been. Inside: the request's own answer.
@@ -373,6 +421,7 @@ async fn deposit(
     connection: &mut SqliteConnection,
     deposits: Vec<(Vec<PaymentBooking>, Reply<DepositBooked>)>,
     now: u64,
+    entries: &mut Entries,
     finishes: &mut Vec<Finish>,
 ) -> Result<(), Failure> {
     let mut batch = Vec::new();
@@ -381,7 +430,7 @@ async fn deposit(
         shares.push((payments.len(), reply));
         batch.extend(payments);
     }
-    let (sequence, outcomes) = rows::deposit(connection, &batch, now).await?;
+    let (sequence, outcomes) = rows::deposit(connection, &batch, now, entries).await?;
     let mut outcomes = outcomes.into_iter();
     for (count, reply) in shares {
         let own = outcomes.by_ref().take(count).collect();

@@ -5,6 +5,7 @@ use farthing_protocol::proof::PaymentId;
 use farthing_protocol::restore::MAX_SESSIONS;
 use sqlx::{Row, SqliteConnection};
 
+use super::books::{Account, Entries};
 use super::sqlite_rows::{self as rows, Failure, Outcome};
 use super::{FundingState, IssueBooked, IssueBooking, LedgerError, RecordedRow, RefundBooked, RefundDone};
 
@@ -16,8 +17,13 @@ const RECLAIMED: i64 = 3;
 const OUTPUT: usize = 8 + 64;
 
 /// settled -> refunded, debiting the publisher; the row's state alone decides.
-pub(super) async fn refund(connection: &mut SqliteConnection, payment: &PaymentId, publisher: &str) -> Outcome<RefundBooked> {
-    let done = refund_payment(connection, payment, publisher).await?;
+pub(super) async fn refund(
+    connection: &mut SqliteConnection,
+    payment: &PaymentId,
+    publisher: &str,
+    entries: &mut Entries,
+) -> Outcome<RefundBooked> {
+    let done = refund_payment(connection, payment, publisher, entries).await?;
     if done == RefundDone::Refunded {
         // So that a backup from before it is noticed.
         sqlx::query("UPDATE mint SET sequence = sequence + 1 WHERE id = 1").execute(&mut *connection).await?;
@@ -26,7 +32,12 @@ pub(super) async fn refund(connection: &mut SqliteConnection, payment: &PaymentI
 }
 
 /// Implements R-BACK-06, R-BACK-08.
-async fn refund_payment(connection: &mut SqliteConnection, payment: &PaymentId, publisher: &str) -> Outcome<RefundDone> {
+async fn refund_payment(
+    connection: &mut SqliteConnection,
+    payment: &PaymentId,
+    publisher: &str,
+    entries: &mut Entries,
+) -> Outcome<RefundDone> {
     let row = sqlx::query("SELECT amount, state FROM payment WHERE id = ?1 AND publisher = ?2")
         .bind(payment.0.as_slice())
         .bind(publisher)
@@ -53,6 +64,8 @@ async fn refund_payment(connection: &mut SqliteConnection, payment: &PaymentId, 
     if moved.rows_affected() != 1 {
         return Err(LedgerError::Corrupt("a payment that changed between looking and writing").into());
     }
+    entries.debit(Account::Publisher(publisher.to_owned()), rows::amount(&row, "amount")?)?;
+    entries.credit(Account::RefundsDue, rows::amount(&row, "amount")?)?;
     Ok(RefundDone::Refunded)
 }
 

@@ -7,12 +7,13 @@ use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, Row, SqliteConnection};
 
+use super::books::{Account, Entries, worth};
 use super::resolve::{Count, Known, SpentBy, resolve};
 use super::sqlite_givebacks as givebacks;
 use super::sqlite_keysets as keysets;
 use super::{
-    Announcement, Counter, Debit, FundingState, IssueBooked, IssueBooking, LedgerError, PaymentBooked, PaymentBooking, Position, SessionId,
-    SessionRow, Sheet,
+    Announcement, Debit, FundingState, IssueBooked, IssueBooking, LedgerError, PaymentBooked, PaymentBooking, Position, SessionId,
+    SessionRow,
 };
 
 /// The most a mint may ever sell, so that every sum of the ledger fits in a signed 64-bit integer: 2^62 units.
@@ -89,13 +90,13 @@ pub(super) fn array<const N: usize>(row: &SqliteRow, column: &'static str) -> Ou
 }
 
 /// `(?,?),(?,?)`: `rows` times a tuple of `columns`.
-fn tuples(rows: usize, columns: usize) -> String {
+pub(super) fn tuples(rows: usize, columns: usize) -> String {
     let tuple = format!("({})", vec!["?"; columns].join(","));
     vec![tuple; rows].join(",")
 }
 
 /// Cuts items into statements of the permitted sizes.
-fn pieces<T>(mut items: &[T]) -> Vec<&[T]> {
+pub(super) fn pieces<T>(mut items: &[T]) -> Vec<&[T]> {
     let mut out = Vec::new();
     for size in SIZES {
         while items.len() >= size {
@@ -229,7 +230,7 @@ pub(super) async fn cancel_session(connection: &mut SqliteConnection, id: Sessio
     session(connection, id).await?.ok_or_else(|| LedgerError::Corrupt("an inserted row that is not there").into())
 }
 
-pub(super) async fn issue(connection: &mut SqliteConnection, booking: &IssueBooking) -> Outcome<IssueBooked> {
+pub(super) async fn issue(connection: &mut SqliteConnection, booking: &IssueBooking, entries: &mut Entries) -> Outcome<IssueBooked> {
     let inserted =
         sqlx::query("INSERT INTO session (id, state, digest, response, time) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING")
             .bind(booking.session.as_slice())
@@ -256,7 +257,7 @@ pub(super) async fn issue(connection: &mut SqliteConnection, booking: &IssueBook
     if let Some(refused) = keysets::issue_guard(connection, booking).await? {
         return Ok(refused);
     }
-    if let Some(refused) = debit(connection, booking).await? {
+    if let Some(refused) = debit(connection, booking, entries).await? {
         return Ok(refused);
     }
     let keyset = keyset_number(connection, &booking.keyset).await?;
@@ -270,6 +271,7 @@ pub(super) async fn issue(connection: &mut SqliteConnection, booking: &IssueBook
         if done.rows_affected() != 1 {
             return Ok(IssueBooked::Frozen);
         }
+        entries.credit(Account::Tokens(keyset), worth(denomination, tokens)?)?;
     }
     givebacks::record(connection, booking, keyset).await?;
     Ok(IssueBooked::Booked)
@@ -278,16 +280,17 @@ pub(super) async fn issue(connection: &mut SqliteConnection, booking: &IssueBook
 /// Takes what the issue costs; `Some` is why it cannot.
 ///
 /// Implements R-MINT-04, R-MINT-05.
-async fn debit(connection: &mut SqliteConnection, booking: &IssueBooking) -> Outcome<Option<IssueBooked>> {
-    let worth = integer(booking.amount.units())?;
+async fn debit(connection: &mut SqliteConnection, booking: &IssueBooking, entries: &mut Entries) -> Outcome<Option<IssueBooked>> {
+    let amount = integer(booking.amount.units())?;
     match &booking.debit {
         Debit::Voucher(key) => {
             let done = sqlx::query("UPDATE voucher SET balance = balance - ?2 WHERE key = ?1 AND balance >= ?2")
                 .bind(key.as_slice())
-                .bind(worth)
+                .bind(amount)
                 .execute(&mut *connection)
                 .await?;
             if done.rows_affected() == 1 {
+                entries.debit(Account::Vouchers, booking.amount)?;
                 return Ok(None);
             }
             let known = voucher_balance(connection, *key).await?.is_some();
@@ -303,6 +306,7 @@ async fn debit(connection: &mut SqliteConnection, booking: &IssueBooking) -> Out
                 if !redeem(connection, kind.0, kind.1, count).await? {
                     return Ok(Some(IssueBooked::Frozen));
                 }
+                entries.debit(Account::Tokens(kind.0), worth(kind.1, count)?)?;
             }
             Ok(None)
         }
@@ -311,12 +315,16 @@ async fn debit(connection: &mut SqliteConnection, booking: &IssueBooking) -> Out
                 // Whether the amount was given back makes no difference to the rest.
                 sqlx::query("UPDATE payment SET taken = 1 WHERE id = ?1 AND taken = 0 AND change = ?2 AND change > 0")
                     .bind(payment.0.as_slice())
-                    .bind(worth)
+                    .bind(amount)
                     .execute(connection)
                     .await?;
+            entries.debit(Account::ChangeDue, booking.amount)?;
             Ok((done.rows_affected() != 1).then_some(IssueBooked::ChangeUnavailable))
         }
-        Debit::Reclaim(payment) => givebacks::reclaim(connection, payment, worth).await,
+        Debit::Reclaim(payment) => {
+            entries.debit(Account::RefundsDue, booking.amount)?;
+            givebacks::reclaim(connection, payment, amount).await
+        }
     }
 }
 
@@ -404,7 +412,12 @@ async fn find<'k>(connection: &mut SqliteConnection, sql: &'static str, keys: im
 
 // ---- deposits ------------------------------------------------------------------------------------------------------------------
 
-pub(super) async fn deposit(connection: &mut SqliteConnection, batch: &[PaymentBooking], now: u64) -> Outcome<(u64, Vec<PaymentBooked>)> {
+pub(super) async fn deposit(
+    connection: &mut SqliteConnection,
+    batch: &[PaymentBooking],
+    now: u64,
+    entries: &mut Entries,
+) -> Outcome<(u64, Vec<PaymentBooked>)> {
     let tokens = numbered(connection, batch.iter().flat_map(|payment| &payment.tokens)).await?;
     let known = known(connection, batch, &tokens).await?;
     let plan = resolve(batch, known)?;
@@ -445,6 +458,7 @@ pub(super) async fn deposit(connection: &mut SqliteConnection, batch: &[PaymentB
         if !redeem(connection, keyset, *denomination, *tokens).await? {
             return Err(LedgerError::Corrupt("a cap broken between looking and writing").into());
         }
+        entries.debit(Account::Tokens(keyset), worth(*denomination, *tokens)?)?;
     }
     for (keyset, denomination) in &plan.freeze {
         let keyset = keyset_number(connection, keyset).await?;
@@ -459,6 +473,10 @@ pub(super) async fn deposit(connection: &mut SqliteConnection, batch: &[PaymentB
         if done.rows_affected() != 1 {
             return Err(LedgerError::Corrupt("a publisher gone between looking and writing").into());
         }
+        entries.credit(Account::Publisher(publisher.clone()), *credit)?;
+    }
+    for payment in plan.insert.iter().filter_map(|index| batch.get(*index)) {
+        entries.credit(Account::ChangeDue, payment.change)?;
     }
     if !plan.insert.is_empty() {
         sqlx::query("UPDATE mint SET sequence = sequence + 1 WHERE id = 1").execute(&mut *connection).await?;
@@ -542,37 +560,4 @@ pub(super) async fn create_vouchers(connection: &mut SqliteConnection, keys: &[[
 pub(super) async fn position(connection: &mut SqliteConnection) -> Outcome<Position> {
     let row = sqlx::query("SELECT ledger, sequence, time FROM mint WHERE id = 1").fetch_one(connection).await?;
     Ok(Position { ledger: array(&row, "ledger")?, sequence: unsigned(&row, "sequence")?, time: unsigned(&row, "time")? })
-}
-
-pub(super) async fn sheet(connection: &mut SqliteConnection) -> Outcome<Sheet> {
-    let position = position(connection).await?;
-    let sums = sqlx::query(
-        "SELECT (SELECT sold FROM mint WHERE id = 1) AS sold,
-                (SELECT coalesce(sum(balance), 0) FROM voucher) AS vouchers,
-                (SELECT coalesce(sum(balance), 0) FROM publisher) AS credits,
-                (SELECT coalesce(sum(change), 0) FROM payment WHERE change > 0 AND taken = 0) AS change_due,
-                (SELECT coalesce(sum(amount), 0) FROM payment WHERE state = 2) AS refunds_due",
-    )
-    .fetch_one(&mut *connection)
-    .await?;
-    let mut counters = Vec::new();
-    let all = sqlx::query("SELECT keyset, denomination, issued, redeemed, frozen FROM counter ORDER BY keyset, denomination");
-    for row in all.fetch_all(connection).await? {
-        counters.push(Counter {
-            keyset: u32::try_from(row.try_get::<i64, _>("keyset")?).map_err(|_| LedgerError::Corrupt("a keyset number"))?,
-            denomination: amount(&row, "denomination")?,
-            issued: unsigned(&row, "issued")?,
-            redeemed: unsigned(&row, "redeemed")?,
-            frozen: row.try_get::<i64, _>("frozen")? != 0,
-        });
-    }
-    Ok(Sheet {
-        sold: amount(&sums, "sold")?,
-        vouchers: amount(&sums, "vouchers")?,
-        change_due: amount(&sums, "change_due")?,
-        refunds_due: amount(&sums, "refunds_due")?,
-        credits: amount(&sums, "credits")?,
-        counters,
-        position,
-    })
 }

@@ -274,10 +274,11 @@ impl World {
         verify_answer(frame, &expected, &self.list).unwrap()
     }
 
-    /// The status, which must balance.
+    /// The status, which must balance and be what the journal says.
     pub async fn balanced(&self) -> Status {
         let status = self.mint.status().await.unwrap();
         assert!(status.balanced, "{status:?}");
+        assert_eq!(self.mint.audit().await.unwrap().differences, [], "{status:?}");
         status
     }
 

@@ -1,0 +1,146 @@
+//! `farthing-mint payout` and what belongs to it at `farthing-mint publisher`.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use farthing_mint::{Address, BankAccount, PayoutOptions};
+
+use crate::{Data, Failure, open, print};
+
+#[derive(Subcommand)]
+pub enum PayoutCommand {
+    /// Books a payout for every publisher with enough, and writes `payout-ID.xml` (SEPA, pain.001.001.09) and `payout-ID.csv`. The same
+    /// id again books nothing and writes the same files; what was cut off is finished first
+    Run {
+        #[command(flatten)]
+        data: Data,
+        /// Where the files go
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// The run's id, at most 16 letters, digits and hyphens; today's date (UTC) if it is not given
+        #[arg(long)]
+        id: Option<String>,
+        /// Publishers with less than this wait, in main units
+        #[arg(long, env = "FARTHING_MINT_PAYOUT_MINIMUM", default_value = "1.00")]
+        minimum: String,
+        /// What the mint keeps, in thousandths
+        #[arg(long, env = "FARTHING_MINT_FEE_SHARE", value_name = "PER MILLE", default_value_t = 0, value_parser = clap::value_parser!(u16).range(0..=999))]
+        fee_share: u16,
+        /// Who pays
+        #[arg(long, env = "FARTHING_MINT_DEBTOR_NAME", value_name = "NAME")]
+        debtor_name: String,
+        /// The account that pays
+        #[arg(long, env = "FARTHING_MINT_DEBTOR_IBAN", value_name = "IBAN")]
+        debtor_iban: String,
+        /// Prints JSON, amounts in smallest units
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Where a publisher is paid.
+#[derive(clap::Args)]
+pub struct PayeeArguments {
+    #[command(flatten)]
+    data: Data,
+    /// The domain
+    publisher: String,
+    /// The account
+    #[arg(long)]
+    iban: String,
+    /// Its holder, as the bank knows it
+    #[arg(long)]
+    name: String,
+    /// The holder's street and number
+    #[arg(long, requires = "town")]
+    street: Option<String>,
+    /// The holder's postal code
+    #[arg(long, requires = "town")]
+    postcode: Option<String>,
+    /// The holder's town
+    #[arg(long, requires = "country")]
+    town: Option<String>,
+    /// The holder's country, two letters
+    #[arg(long, requires = "town")]
+    country: Option<String>,
+}
+
+/// Which statement.
+#[derive(clap::Args)]
+pub struct StatementArguments {
+    #[command(flatten)]
+    data: Data,
+    /// The domain
+    publisher: String,
+    /// The first day, such as 2026-01-01, UTC
+    #[arg(long)]
+    from: Option<String>,
+    /// The last day
+    #[arg(long)]
+    to: Option<String>,
+    /// Prints CSV, amounts in smallest units
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+    /// Prints JSON, amounts in smallest units
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn payee(arguments: PayeeArguments) -> Result<(), Failure> {
+    let PayeeArguments { data, publisher, iban, name, street, postcode, town, country } = arguments;
+    let address = town.zip(country).map(|(town, country)| Address { street, postcode, town, country });
+    Ok(open(data).await?.set_payee(&publisher, &BankAccount { iban, name, address }).await?)
+}
+
+pub async fn statement(arguments: StatementArguments) -> Result<(), Failure> {
+    let StatementArguments { data, publisher, from, to, csv, json } = arguments;
+    let mint = open(data).await?;
+    let statement = mint.statement(&publisher, from.as_deref(), to.as_deref()).await?.ok_or(Failure::Usage("no such publisher"))?;
+    if json {
+        return print(&serde_json::to_string_pretty(&statement).map_err(|_| Failure::Output)?);
+    }
+    let unit = mint.unit();
+    let mut lines = Vec::new();
+    if csv {
+        lines.push("day,credited,refunded,paid_out,balance".to_owned());
+    } else {
+        lines.push(format!("{:<12}{:>20}{:>20}{:>20}{:>20}", "day", "credited", "refunded", "paid out", "balance"));
+        lines.push(format!("{:<72}{:>20}", "opening", unit.display(statement.opening)));
+    }
+    for line in &statement.lines {
+        let amounts = [line.credited, line.refunded, line.paid_out, line.balance];
+        if csv {
+            lines.push(format!("{},{}", line.day, amounts.map(|amount| amount.to_string()).join(",")));
+        } else {
+            lines.push(format!("{:<12}{}", line.day, amounts.map(|amount| format!("{:>20}", unit.display(amount))).concat()));
+        }
+    }
+    print(&lines.join("\n"))
+}
+
+pub async fn payout(command: PayoutCommand) -> Result<(), Failure> {
+    let PayoutCommand::Run { data, out, id, minimum, fee_share, debtor_name, debtor_iban, json } = command;
+    let mint = open(data).await?;
+    let unit = mint.unit();
+    let minimum = unit.parse(&minimum).ok_or(Failure::Usage("not an amount in main units, such as 5.00"))?;
+    let debtor = BankAccount { iban: debtor_iban, name: debtor_name, address: None };
+    let report = mint.pay_out(PayoutOptions { id, debtor, minimum, fee_share }, &out).await?;
+    for name in &report.without_account {
+        eprintln!("farthing-mint: {name} has earned something and no account: see `farthing-mint publisher iban`");
+    }
+    if json {
+        return print(&serde_json::to_string_pretty(&report).map_err(|_| Failure::Output)?);
+    }
+    if report.written.is_empty() {
+        return print(&format!("run {}: nobody is to be paid", report.id));
+    }
+    for run in &report.written {
+        for payout in &run.payouts {
+            let (amount, fee) = (unit.display(payout.amount), unit.display(payout.fee));
+            print(&format!("run {}   {}   {amount}   fee {fee}", run.id, payout.publisher))?;
+        }
+        let how = if run.id == report.id && report.booked { "booked now" } else { "booked before" };
+        print(&format!("run {}: {how}, files written", run.id))?;
+    }
+    Ok(())
+}

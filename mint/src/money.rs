@@ -1,0 +1,180 @@
+//! Money out: where publishers are paid, payout runs and their files, statements; and the audit of it all.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{Amount, Mint, MintError, publisher_name};
+use crate::sepa;
+use crate::store::books::{Audit, BankAccount, PayoutBooked, PayoutOrder, PayoutRun};
+
+/// What a payout run is to do.
+#[derive(Clone, Debug)]
+pub struct PayoutOptions {
+    /// The run's id, at most 16 letters, digits and hyphens; `None` for today's date, UTC. An id is booked once.
+    pub id: Option<String>,
+    /// The account that pays.
+    pub debtor: BankAccount,
+    /// Publishers with less than this wait.
+    pub minimum: Amount,
+    /// What the mint keeps, in thousandths, rounded down to whole cents.
+    pub fee_share: u16,
+}
+
+/// What a payout run has done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PayoutReport {
+    /// The id that was asked for.
+    pub id: String,
+    /// Whether this call booked it; if not, it was booked before or nobody is to be paid.
+    pub booked: bool,
+    /// The runs whose files are complete now: the one asked for, and any that was cut off before.
+    pub written: Vec<PayoutRun>,
+    /// Publishers that have earned something and whose bank account is not known.
+    pub without_account: Vec<String>,
+}
+
+/// A line of a statement, amounts in smallest units.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StatementLine {
+    /// The day, UTC.
+    pub day: String,
+    /// Payments credited.
+    pub credited: Amount,
+    /// Payments given back.
+    pub refunded: Amount,
+    /// Paid out, fees included.
+    pub paid_out: Amount,
+    /// The balance at the day's end.
+    pub balance: Amount,
+}
+
+/// A publisher's account over some days, amounts in smallest units.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PublisherStatement {
+    /// The publisher.
+    pub publisher: String,
+    /// What the mint counts in.
+    pub unit: String,
+    /// The balance before the first line.
+    pub opening: Amount,
+    /// The days on which anything moved.
+    pub lines: Vec<StatementLine>,
+    /// The balance after the last line.
+    pub closing: Amount,
+}
+
+impl Mint {
+    /// Recomputes everything from the journal and from the tables, and names what differs.
+    ///
+    /// # Errors
+    /// [`MintError::Ledger`].
+    pub async fn audit(&self) -> Result<Audit, MintError> {
+        Ok(self.0.ledger.audit().await?)
+    }
+
+    /// Sets or changes where a publisher is paid.
+    ///
+    /// # Errors
+    /// [`MintError::BankAccount`] if the bank would not take it, [`MintError::PublisherName`] also if there is no such publisher,
+    /// [`MintError::Ledger`].
+    pub async fn set_payee(&self, name: &str, payee: &BankAccount) -> Result<(), MintError> {
+        let name = publisher_name(name).ok_or(MintError::PublisherName)?;
+        let payee = sepa::account(payee).map_err(MintError::BankAccount)?;
+        if self.0.ledger.set_payee(name, payee).await? { Ok(()) } else { Err(MintError::PublisherName) }
+    }
+
+    /// Books a payout run, unless its id is booked, and writes its files, and those of runs that were cut off: `payout-ID.xml` and
+    /// `payout-ID.csv`, made from the ledger alone.
+    ///
+    /// # Errors
+    /// [`MintError::Payout`] if the order makes no sense, [`MintError::BankAccount`], [`MintError::ClockJumped`], [`MintError::Ledger`];
+    /// [`MintError::File`] if the files cannot be written or others of their names are there: the run stays booked, and the next call
+    /// writes them.
+    pub async fn pay_out(&self, options: PayoutOptions, out: &Path) -> Result<PayoutReport, MintError> {
+        let unit = self.unit();
+        let decimals = unit.decimals().checked_sub(2).filter(|_| unit.currency() == "eur");
+        let decimals = decimals.ok_or(MintError::Payout("SEPA carries euros, in cents: this mint's unit cannot be paid out so"))?;
+        let cent = Amount::from_units(10_u64.pow(u32::from(decimals)));
+        if options.fee_share > 999 {
+            return Err(MintError::Payout("the fee share is given in thousandths, 0 to 999"));
+        }
+        let debtor = sepa::account(&options.debtor).map_err(MintError::BankAccount)?;
+        let now = self.time()?;
+        let id = options.id.unwrap_or_else(|| sepa::date(now / 86_400));
+        if !sepa::is_run_id(&id) {
+            return Err(MintError::Payout("a run's id has at most 16 letters, digits and hyphens"));
+        }
+        let (minimum, fee_share) = (options.minimum, options.fee_share);
+        let order = PayoutOrder { id: id.clone(), debtor, cent, minimum, fee_share, now };
+        let booked = self.0.ledger.pay_out(order).await? == PayoutBooked::Booked;
+        let mut runs = self.0.ledger.payout_runs(None).await?;
+        if !runs.iter().any(|run| run.id == id) {
+            runs.extend(self.0.ledger.payout_runs(Some(id.clone())).await?);
+        }
+        let ledger = self.0.ledger.position().await?.ledger;
+        for run in &mut runs {
+            let files = sepa::Files { run, ledger, cent };
+            let (xml, csv) = (files.xml(), files.csv());
+            write_once(out, &format!("payout-{}.csv", run.id), csv.as_bytes())?;
+            write_once(out, &format!("payout-{}.xml", run.id), xml.as_bytes())?;
+            if !run.written {
+                self.0.ledger.payout_written(run.id.clone()).await?;
+                run.written = true;
+            }
+        }
+        Ok(PayoutReport { id, booked, written: runs, without_account: self.0.ledger.without_payee().await? })
+    }
+
+    /// A publisher's account from one day to another, both included, as `2026-01-31`; `None` if there is no such publisher.
+    ///
+    /// # Errors
+    /// [`MintError::PublisherName`], [`MintError::Day`], [`MintError::Damaged`], [`MintError::Ledger`].
+    pub async fn statement(&self, name: &str, from: Option<&str>, to: Option<&str>) -> Result<Option<PublisherStatement>, MintError> {
+        let name = publisher_name(name).ok_or(MintError::PublisherName)?;
+        let day = |text: Option<&str>, open| text.map_or(Ok(open), |text| sepa::days(text).ok_or(MintError::Day));
+        let (from, to) = (day(from, 0)?, day(to, u64::MAX)?);
+        let Some(days) = self.0.ledger.statement(name.clone()).await? else { return Ok(None) };
+        let (mut balance, mut opening, mut lines) = (Amount::ZERO, Amount::ZERO, Vec::new());
+        for one in days.into_iter().take_while(|one| one.day <= to) {
+            let after = balance.checked_add(one.credited).and_then(|sum| sum.checked_sub(one.refunded)?.checked_sub(one.paid_out));
+            balance = after.ok_or(MintError::Damaged("the journal"))?;
+            if one.day < from {
+                opening = balance;
+                continue;
+            }
+            let (credited, refunded, paid_out) = (one.credited, one.refunded, one.paid_out);
+            lines.push(StatementLine { day: sepa::date(one.day), credited, refunded, paid_out, balance });
+        }
+        Ok(Some(PublisherStatement { publisher: name, unit: self.unit().name(), opening, lines, closing: balance }))
+    }
+}
+
+/// Writes a file that is complete or not there, for the operator alone; the same content again changes nothing, another one is refused.
+fn write_once(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), MintError> {
+    let write = || {
+        DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        let (path, temporary) = (dir.join(name), dir.join(format!(".{name}.new")));
+        match fs::read(&path) {
+            Ok(known) if known == bytes => return Ok(()),
+            Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(_) => {}
+        }
+        // What a run that died has left.
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::hard_link(&temporary, &path)?;
+        fs::remove_file(&temporary)?;
+        File::open(dir)?.sync_all()
+    };
+    write().map_err(|error: io::Error| MintError::File("the payout's file", error.kind()))
+}

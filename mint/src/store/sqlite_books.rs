@@ -1,0 +1,232 @@
+//! Payees, payouts and statements in SQLite.
+
+use std::collections::BTreeMap;
+
+use farthing_protocol::amount::Amount;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Connection, Row, SqliteConnection};
+
+use super::books::{Account, Audit, BankAccount, Books, Entries, Payout, PayoutBooked, PayoutOrder, PayoutRun, StatementDay};
+use super::sqlite::{Command, SqliteLedger, read};
+use super::sqlite_journal as journal;
+use super::sqlite_rows::{Outcome, amount, integer, unsigned};
+use super::{Answer, LedgerError};
+
+/// The most one transfer may carry, in cents: a bank takes no more.
+const MOST_CENTS: u64 = 99_999_999_999;
+
+const DAY: u64 = 86_400;
+
+/// A change to the books' own tables.
+pub(super) enum Change {
+    Payee(String, Box<BankAccount>),
+    PayOut(Box<PayoutOrder>),
+    Written(String),
+}
+
+/// What became of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Changed {
+    Done,
+    NotThere,
+    Payout(PayoutBooked),
+}
+
+fn to_json(value: &impl Serialize) -> Outcome<String> {
+    serde_json::to_string(value).map_err(|_| LedgerError::Corrupt("a bank account").into())
+}
+
+fn from_json<T: DeserializeOwned>(row: &SqliteRow, column: &'static str) -> Outcome<T> {
+    serde_json::from_str(row.try_get(column)?).map_err(|_| LedgerError::Corrupt("a bank account").into())
+}
+
+/// Makes a change inside the caller's transaction.
+pub(super) async fn change(connection: &mut SqliteConnection, change: &Change, entries: &mut Entries) -> Outcome<Changed> {
+    match change {
+        Change::Payee(publisher, payee) => {
+            let known = sqlx::query("SELECT 1 FROM publisher WHERE name = ?1").bind(publisher).fetch_optional(&mut *connection).await?;
+            if known.is_none() {
+                return Ok(Changed::NotThere);
+            }
+            sqlx::query("INSERT INTO payee (publisher, details) VALUES (?1, ?2) ON CONFLICT (publisher) DO UPDATE SET details = ?2")
+                .bind(publisher)
+                .bind(to_json(payee)?)
+                .execute(connection)
+                .await?;
+            Ok(Changed::Done)
+        }
+        Change::PayOut(order) => Ok(Changed::Payout(pay_out(connection, order, entries).await?)),
+        Change::Written(id) => {
+            sqlx::query("UPDATE payout_run SET written = 1 WHERE id = ?1").bind(id).execute(connection).await?;
+            Ok(Changed::Done)
+        }
+    }
+}
+
+/// What is credited and what is kept of a balance, in smallest units; `None` if nothing is to be paid.
+fn share(order: &PayoutOrder, balance: Amount) -> Option<(Amount, Amount)> {
+    let cent = order.cent.units();
+    if balance < order.minimum {
+        return None;
+    }
+    let cents = balance.units().checked_div(cent)?.min(MOST_CENTS);
+    let fee = cents * u64::from(order.fee_share.min(1_000)) / 1_000;
+    // At most the balance, so that nothing overflows.
+    (cents > fee).then(|| (Amount::from_units(cents * cent), Amount::from_units(fee * cent)))
+}
+
+/// Implements R-BOOKS-03.
+async fn pay_out(connection: &mut SqliteConnection, order: &PayoutOrder, entries: &mut Entries) -> Outcome<PayoutBooked> {
+    let earlier = sqlx::query("SELECT 1 FROM payout_run WHERE id = ?1").bind(&order.id).fetch_optional(&mut *connection).await?;
+    if earlier.is_some() {
+        return Ok(PayoutBooked::Earlier);
+    }
+    let due = "SELECT name, balance, details FROM publisher JOIN payee ON publisher = name WHERE balance > 0 ORDER BY name";
+    let mut payouts = Vec::new();
+    for row in sqlx::query(due).fetch_all(&mut *connection).await? {
+        if let Some((credited, fee)) = share(order, amount(&row, "balance")?) {
+            payouts.push((row.try_get::<String, _>("name")?, row.try_get::<String, _>("details")?, credited, fee));
+        }
+    }
+    if payouts.is_empty() {
+        return Ok(PayoutBooked::Nothing);
+    }
+    sqlx::query("INSERT INTO payout_run (id, booking, time, debtor) VALUES (?1, ?2, ?3, ?4)")
+        .bind(&order.id)
+        .bind(journal::next(connection).await?)
+        .bind(integer(order.now)?)
+        .bind(to_json(&order.debtor)?)
+        .execute(&mut *connection)
+        .await?;
+    for (publisher, payee, credited, fee) in payouts {
+        let paid = credited.checked_sub(fee).ok_or(LedgerError::Corrupt("a fee above the payout"))?;
+        let debited = sqlx::query("UPDATE publisher SET balance = balance - ?2 WHERE name = ?1 AND balance >= ?2")
+            .bind(&publisher)
+            .bind(integer(credited.units())?)
+            .execute(&mut *connection)
+            .await?;
+        if debited.rows_affected() != 1 {
+            return Err(LedgerError::Corrupt("a balance that changed between looking and writing").into());
+        }
+        sqlx::query("INSERT INTO payout (run, publisher, credited, fee, amount, payee) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
+            .bind(&order.id)
+            .bind(&publisher)
+            .bind(integer(credited.units())?)
+            .bind(integer(fee.units())?)
+            .bind(integer(paid.units())?)
+            .bind(payee)
+            .execute(&mut *connection)
+            .await?;
+        entries.debit(Account::Publisher(publisher), credited)?;
+        entries.credit(Account::Fees, fee)?;
+        entries.credit(Account::PaidOut, paid)?;
+    }
+    Ok(PayoutBooked::Booked)
+}
+
+async fn payout_runs(connection: &mut SqliteConnection, id: Option<String>) -> Outcome<Vec<PayoutRun>> {
+    let sql = "SELECT id, time, debtor, written FROM payout_run WHERE id = ?1 OR (?1 IS NULL AND written = 0) ORDER BY booking";
+    let mut runs = Vec::new();
+    for row in sqlx::query(sql).bind(id).fetch_all(&mut *connection).await? {
+        let id: String = row.try_get("id")?;
+        let sql = "SELECT publisher, credited, fee, amount, payee FROM payout WHERE run = ?1 ORDER BY publisher";
+        let mut payouts = Vec::new();
+        for row in sqlx::query(sql).bind(&id).fetch_all(&mut *connection).await? {
+            payouts.push(Payout {
+                publisher: row.try_get("publisher")?,
+                credited: amount(&row, "credited")?,
+                fee: amount(&row, "fee")?,
+                amount: amount(&row, "amount")?,
+                payee: from_json(&row, "payee")?,
+            });
+        }
+        let written = row.try_get::<i64, _>("written")? != 0;
+        runs.push(PayoutRun { id, time: unsigned(&row, "time")?, debtor: from_json(&row, "debtor")?, written, payouts });
+    }
+    Ok(runs)
+}
+
+/// Implements R-BOOKS-05.
+async fn statement(connection: &mut SqliteConnection, publisher: &str) -> Outcome<Option<Vec<StatementDay>>> {
+    let known = sqlx::query("SELECT 1 FROM publisher WHERE name = ?1").bind(publisher).fetch_optional(&mut *connection).await?;
+    if known.is_none() {
+        return Ok(None);
+    }
+    let mut days: BTreeMap<u64, (u64, u64, u64)> = BTreeMap::new();
+    let overflow = || LedgerError::Corrupt("amounts beyond 64 bits");
+    let sql = "SELECT time, debit, credit, coalesce((SELECT credited FROM payout JOIN payout_run ON payout_run.id = payout.run
+                                                     WHERE payout_run.booking = number AND publisher = ?2), 0) AS paid
+               FROM entry JOIN booking ON number = booking WHERE account = ?1";
+    let account = Account::Publisher(publisher.to_owned()).to_string();
+    for row in sqlx::query(sql).bind(account).bind(publisher).fetch_all(connection).await? {
+        let (debit, credit, paid) = (unsigned(&row, "debit")?, unsigned(&row, "credit")?, unsigned(&row, "paid")?);
+        let refunded = debit.checked_sub(paid).ok_or(LedgerError::Corrupt("a payout above its booking"))?;
+        let day = days.entry(unsigned(&row, "time")? / DAY).or_default();
+        day.0 = day.0.checked_add(credit).ok_or_else(overflow)?;
+        day.1 = day.1.checked_add(refunded).ok_or_else(overflow)?;
+        day.2 = day.2.checked_add(paid).ok_or_else(overflow)?;
+    }
+    let day = |(day, (credited, refunded, paid_out)): (u64, (u64, u64, u64))| StatementDay {
+        day,
+        credited: Amount::from_units(credited),
+        refunded: Amount::from_units(refunded),
+        paid_out: Amount::from_units(paid_out),
+    };
+    Ok(Some(days.into_iter().map(day).collect()))
+}
+
+impl Books for SqliteLedger {
+    fn audit(&self) -> Answer<'_, Audit> {
+        read("audit", async move {
+            let mut connection = self.reader().await?;
+            let mut moment = connection.begin().await?;
+            let audit = journal::audit(&mut moment).await?;
+            moment.rollback().await?;
+            Ok(audit)
+        })
+    }
+
+    fn set_payee(&self, publisher: String, payee: BankAccount) -> Answer<'_, bool> {
+        Box::pin(async move {
+            Ok(self.ask(|reply| Command::Books(Change::Payee(publisher, Box::new(payee)), 0, reply)).await? == Changed::Done)
+        })
+    }
+
+    fn without_payee(&self) -> Answer<'_, Vec<String>> {
+        read("payees", async move {
+            let sql = "SELECT name FROM publisher WHERE balance > 0 AND name NOT IN (SELECT publisher FROM payee) ORDER BY name";
+            let rows = sqlx::query(sql).fetch_all(&mut *self.reader().await?).await?;
+            rows.iter().map(|row| Ok(row.try_get("name")?)).collect()
+        })
+    }
+
+    fn pay_out(&self, order: PayoutOrder) -> Answer<'_, PayoutBooked> {
+        Box::pin(async move {
+            let now = order.now;
+            match self.ask(|reply| Command::Books(Change::PayOut(Box::new(order)), now, reply)).await? {
+                Changed::Payout(booked) => Ok(booked),
+                _ => Err(LedgerError::Unavailable),
+            }
+        })
+    }
+
+    fn payout_runs(&self, id: Option<String>) -> Answer<'_, Vec<PayoutRun>> {
+        read("payouts", async move {
+            let mut connection = self.reader().await?;
+            let mut moment = connection.begin().await?;
+            let runs = payout_runs(&mut moment, id).await?;
+            moment.rollback().await?;
+            Ok(runs)
+        })
+    }
+
+    fn payout_written(&self, id: String) -> Answer<'_, ()> {
+        Box::pin(async move { self.ask(|reply| Command::Books(Change::Written(id), 0, reply)).await.map(drop) })
+    }
+
+    fn statement(&self, publisher: String) -> Answer<'_, Option<Vec<StatementDay>>> {
+        read("statement", async move { statement(&mut *self.reader().await?, &publisher).await })
+    }
+}
