@@ -7,6 +7,7 @@ use farthing_protocol::wire::DoubleSpendFrame;
 use http::StatusCode;
 use thiserror::Error;
 
+use crate::refund::NotRefunded;
 use crate::store::StoreError;
 
 /// Why a verifier does not start, or an operation of the publisher failed.
@@ -31,6 +32,9 @@ pub enum VerifierError {
     /// A price, title or name that no challenge can carry.
     #[error("offer: {0}")]
     Offer(&'static str),
+    /// A payment was not given back; nothing was changed.
+    #[error("{0}")]
+    NotRefunded(#[from] NotRefunded),
 }
 
 /// The kinds of problem the `Payment` scheme knows, each with a type below `https://paymentauth.org/problems/`.
@@ -132,6 +136,11 @@ impl Refused {
 
     pub(crate) const fn verification(code: &'static str) -> Self {
         Self::new(Problem::VerificationFailed, code)
+    }
+
+    /// Booked once and given back: it pays for nothing any more.
+    pub(crate) const fn refunded() -> Self {
+        Self::verification("refused-refunded")
     }
 
     pub(crate) fn double_spend(proof: DoubleSpendFrame) -> Self {

@@ -67,6 +67,8 @@ mod offer;
 mod outbox;
 mod page;
 mod payment_scheme;
+mod refund;
+mod secret_file;
 #[cfg(feature = "sidecar")]
 pub mod sidecar;
 mod statistics;
@@ -79,6 +81,7 @@ pub use error::{Problem, Refused, VerifierError};
 pub use layer::{PaymentFuture, PaymentLayer, PaymentService};
 pub use offer::{MAX_EXTERNAL_ID, MAX_TITLE, Offer, Price, Resource};
 pub use payment_scheme::Challenge;
+pub use refund::{NotRefunded, PublisherKey};
 pub use statistics::Statistics;
 pub use verifier::{Paid, Verifier};
 

@@ -92,11 +92,12 @@ impl std::fmt::Debug for Paid {
 pub(crate) struct Inner<S> {
     pub(crate) config: VerifierConfig,
     pub(crate) clock: SteadyClock,
-    store: Arc<S>,
-    keysets: Arc<Keysets<S>>,
-    outbox: Arc<Outbox<S>>,
+    pub(crate) store: Arc<S>,
+    pub(crate) mint: Arc<MintClient>,
+    pub(crate) keysets: Arc<Keysets<S>>,
+    pub(crate) outbox: Arc<Outbox<S>>,
     checker: Arc<Checker>,
-    counters: Arc<Counters>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// Stops the background work when the last verifier is dropped.
@@ -159,12 +160,13 @@ impl<S: Store> Verifier<S> {
         }
         let totals = store.totals().await?;
         let counters = Arc::new(Counters::default());
-        let (outbox, queue) = Outbox::new(Arc::clone(&store), mint, Arc::clone(&keysets), Arc::clone(&counters));
+        let (outbox, queue) = Outbox::new(Arc::clone(&store), Arc::clone(&mint), Arc::clone(&keysets), Arc::clone(&counters));
         let outbox = Arc::new(outbox);
         let clock = SteadyClock::new(Box::new(SharedClock(Arc::clone(&config.clock))), totals.latest_claim);
         let (first, last, interval) = (config.first_retry, config.last_retry, config.keyset_interval);
         let checker = Checker::new();
-        let inner = Arc::new(Inner { config, clock, store, keysets: Arc::clone(&keysets), outbox: Arc::clone(&outbox), checker, counters });
+        let shared = (Arc::clone(&keysets), Arc::clone(&outbox));
+        let inner = Arc::new(Inner { config, clock, store, mint, keysets: shared.0, outbox: shared.1, checker, counters });
         let tasks = vec![
             tokio::spawn(Arc::clone(&outbox).dispatch(queue)),
             tokio::spawn(outbox.work(first, last)),
@@ -176,6 +178,10 @@ impl<S: Store> Verifier<S> {
 
     pub(crate) fn inner(&self) -> &Inner<S> {
         &self.inner
+    }
+
+    pub(crate) fn share(&self) -> Arc<Inner<S>> {
+        Arc::clone(&self.inner)
     }
 
     /// The time decisions are made by: the clock's, but never before the last claim.
@@ -400,7 +406,7 @@ impl<S: Store> Inner<S> {
             PaymentState::Settled | PaymentState::Accepted => Ok(Paid::new(payment, &record, false)),
             PaymentState::Pending => Err(Refused::pending()),
             PaymentState::Refused(RefusedBecause::DoubleSpent(proof)) => Err(Refused::double_spend((**proof).clone())),
-            PaymentState::Refused(RefusedBecause::Refunded) => Err(Refused::verification("refused-refunded")),
+            PaymentState::Refunded => Err(Refused::refunded()),
             PaymentState::Refused(RefusedBecause::Refusal(refusal)) => Err(Refused::refusal(*refusal)),
         }
     }

@@ -22,6 +22,7 @@
 
 mod answers;
 mod command;
+mod control;
 mod evidence;
 mod original;
 mod rules;
@@ -37,6 +38,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::routing::{any, get};
+use farthing_protocol::amount::Amount;
+use farthing_protocol::proof::PaymentId;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use thiserror::Error;
@@ -50,6 +53,7 @@ pub use settings::{Listen, Settings};
 use crate::config::ChallengeSecret;
 use crate::error::{Refused, VerifierError};
 use crate::layer::decide;
+use crate::refund::PublisherKey;
 use crate::store::RedbStore;
 use crate::verifier::Verifier;
 use original::{Original, Peer, Undescribed};
@@ -82,6 +86,9 @@ pub enum SidecarError {
     /// The proof does not hold.
     #[error("the double-spend is not proven: {0}")]
     Unproven(&'static str),
+    /// A payment was not given back.
+    #[error("{0}")]
+    Refund(String),
     /// Standard output is closed.
     #[error("the output could not be written")]
     Output,
@@ -97,15 +104,10 @@ struct Sidecar {
 /// # Errors
 /// [`SidecarError`] if it does not start. A mint that cannot be reached is no error: it answers 503 until the mint is back.
 pub async fn serve(settings: Settings, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), SidecarError> {
-    std::fs::create_dir_all(&settings.data).map_err(|error| SidecarError::File(error.kind()))?;
-    let secret = |name: &str| ChallengeSecret::load_or_create(&settings.data.join(name)).map_err(|error| SidecarError::File(error.kind()));
-    let mut config = settings.verifier_config(secret("challenge-secret")?);
-    // Written by the operator who replaces a secret: its challenges live on for a while.
-    if settings.data.join("challenge-secret.previous").exists() {
-        config = config.previous_secret(secret("challenge-secret.previous")?);
-    }
-    let store = RedbStore::open(settings.data.join("claims.redb")).map_err(VerifierError::from)?;
-    let verifier = Verifier::open(config, store).await?;
+    let verifier = open(&settings).await?;
+    let control = control::listen(&settings.data).await.map_err(|error| SidecarError::Listen(error.kind()))?;
+    let operator = control::router(verifier.clone());
+    let control = tokio::spawn(async move { axum::serve(control, operator).await });
     let listen = settings.listen.clone();
     let sidecar = Arc::new(Sidecar { verifier: verifier.clone(), settings });
     let router = Router::new()
@@ -131,8 +133,38 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()> + Send + '
             served
         }
     };
+    control.abort();
     verifier.shutdown().await;
     served.map_err(|error| SidecarError::Listen(error.kind()))
+}
+
+/// The publisher's key in the data directory, drawn at its first use.
+fn publisher_key(settings: &Settings) -> Result<PublisherKey, SidecarError> {
+    std::fs::create_dir_all(&settings.data).map_err(|error| SidecarError::File(error.kind()))?;
+    PublisherKey::load_or_create(&settings.data.join("publisher-key")).map_err(|error| SidecarError::File(error.kind()))
+}
+
+async fn open(settings: &Settings) -> Result<Verifier<RedbStore>, SidecarError> {
+    let key = publisher_key(settings)?;
+    let secret = |name: &str| ChallengeSecret::load_or_create(&settings.data.join(name)).map_err(|error| SidecarError::File(error.kind()));
+    let mut config = settings.verifier_config(secret("challenge-secret")?).publisher_key(key);
+    // Written by the operator who replaces a secret: its challenges live on for a while.
+    if settings.data.join("challenge-secret.previous").exists() {
+        config = config.previous_secret(secret("challenge-secret.previous")?);
+    }
+    let store = RedbStore::open(settings.data.join("claims.redb")).map_err(VerifierError::from)?;
+    Ok(Verifier::open(config, store).await?)
+}
+
+/// Gives a payment back, through the sidecar that runs on this data or, if there is none, with the data itself.
+async fn refund(settings: &Settings, payment: PaymentId) -> Result<Amount, SidecarError> {
+    if let Some(units) = control::ask(&settings.data, payment).await? {
+        return Ok(Amount::from_units(units));
+    }
+    let verifier = open(settings).await?;
+    let refunded = verifier.refund(payment).await;
+    verifier.shutdown().await;
+    Ok(refunded?)
 }
 
 /// Binds a socket's file; one that nobody listens on any more is replaced.

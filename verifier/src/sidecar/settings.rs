@@ -84,7 +84,7 @@ pub struct Settings {
     publisher: String,
     mint: Url,
     root: Point,
-    unit: Unit,
+    pub(super) unit: Unit,
     mode: Mode,
     challenge_lifetime: Option<Duration>,
 }

@@ -8,6 +8,7 @@ mod keysets;
 mod outages;
 mod paying;
 mod real_mint;
+mod refunding;
 mod rereading;
 mod site;
 mod stand_in;
