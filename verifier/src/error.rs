@@ -101,6 +101,9 @@ impl Problem {
     }
 }
 
+/// The code of the one 402 that no challenge goes with.
+const METHOD_NOT_ACCEPTED: &str = "method-not-accepted";
+
 /// Why a request is not served: a problem, a stable code, and for a double-spend the proof.
 ///
 /// Made by constructors in one place only, so that problem, code and status fit each other.
@@ -120,6 +123,11 @@ impl Refused {
     /// The request carries no payment.
     pub const fn payment_required() -> Self {
         Self::new(Problem::PaymentRequired, "payment-required")
+    }
+
+    /// The request carries no payment, and its `Accept-Payment` excludes the only kind there is here: no challenge goes with it.
+    pub(crate) const fn method_not_accepted() -> Self {
+        Self::new(Problem::PaymentRequired, METHOD_NOT_ACCEPTED)
     }
 
     pub(crate) const fn malformed() -> Self {
@@ -176,6 +184,11 @@ impl Refused {
     /// The HTTP status: 402 with a fresh challenge, 400, or 503.
     pub const fn status(&self) -> StatusCode {
         self.problem.status()
+    }
+
+    /// Whether a fresh challenge goes with a 402.
+    pub(crate) fn wants_challenge(&self) -> bool {
+        self.code != METHOD_NOT_ACCEPTED
     }
 
     /// The double-spend proof, if that is the reason. Anybody may see it; it names nobody.

@@ -59,6 +59,7 @@ mod check;
 mod checker;
 mod clock;
 mod config;
+mod cors;
 mod error;
 mod keysets;
 mod layer;
@@ -77,6 +78,7 @@ mod verifier;
 
 pub use clock::{Clock, SystemClock};
 pub use config::{ChallengeSecret, DeferredLimits, Mode, VerifierConfig};
+pub use cors::AllowedOrigins;
 pub use error::{Problem, Refused, VerifierError};
 pub use layer::{PaymentFuture, PaymentLayer, PaymentService};
 pub use offer::{MAX_EXTERNAL_ID, MAX_TITLE, Offer, Price, Resource};

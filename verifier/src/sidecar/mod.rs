@@ -14,6 +14,7 @@
 //! | `/v1/auth` | 200, the canonical 402, 503 when it cannot decide, 400 or 403 when the question is none |
 //! | `/v1/envoy/..` | the same, for Envoy, which puts the prefix before the reader's path |
 //! | `/v1/paywall` | the same, but never 200: for nginx, which cannot pass a subrequest's 402 on |
+//! | `/v1/preflight` | 204: a browser asks whether a page of another origin may pay |
 //! | `/livez`, `/readyz` | 200 or 503 |
 //!
 //! # Security
@@ -115,6 +116,7 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()> + Send + '
         .route("/readyz", get(ready))
         .route("/v1/auth", any(auth))
         .route("/v1/paywall", any(paywall))
+        .route("/v1/preflight", any(preflight))
         .route("/v1/envoy/{*path}", any(auth))
         .route("/v1/envoy/", any(auth))
         .with_state(sidecar);
@@ -191,6 +193,16 @@ async fn auth(State(sidecar): State<Arc<Sidecar>>, ConnectInfo(peer): ConnectInf
     sidecar.answer(peer, &request.into_parts().0).await
 }
 
+/// For a proxy that passes browsers' preflights here: what it asks about first can only be passed on or refused.
+async fn preflight(State(sidecar): State<Arc<Sidecar>>, ConnectInfo(peer): ConnectInfo<Peer>, request: Request) -> Response<Body> {
+    if !sidecar.settings.trusted_peers.trust(peer) {
+        return answers::undescribed(Undescribed::Untrusted);
+    }
+    let (parts, origins) = (request.into_parts().0, &sidecar.settings.allowed_origins);
+    // Says nothing about what is for sale: the request that follows is decided by itself.
+    origins.allow(&parts.headers, &origins.preflight(&parts).unwrap_or(http::Method::GET)).map(Body::from)
+}
+
 /// For a proxy that has been told 402 and must now show it. A 200 here would be an empty page instead of the article: if the decision
 /// has changed since, the reader is asked to send the same request again.
 async fn paywall(State(sidecar): State<Arc<Sidecar>>, ConnectInfo(peer): ConnectInfo<Peer>, request: Request) -> Response<Body> {
@@ -210,10 +222,13 @@ impl Sidecar {
         let Some(offer) = self.settings.rules.offer(&original.path) else {
             return answers::pass(None, self.verifier.now());
         };
-        match decide(&self.verifier, &original.method, &original.uri, &request.headers, &offer).await {
+        let mut response = match decide(&self.verifier, &original.method, &original.uri, &request.headers, &offer).await {
             Ok(paid) => answers::pass(Some(&paid), self.verifier.now()),
             Err(response) => response.map(Body::from),
-        }
+        };
+        let origins = &self.settings.allowed_origins;
+        origins.mark(response.headers_mut(), origins.of(&request.headers));
+        response
     }
 
     fn original(&self, peer: Peer, request: &Parts) -> Result<Original, Undescribed> {

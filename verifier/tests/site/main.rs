@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod batches;
+mod browsers;
 mod deferred;
 mod faulty;
 mod keysets;
