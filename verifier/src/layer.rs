@@ -13,7 +13,7 @@ use tower::{Layer, Service};
 
 use crate::cors::AllowedOrigins;
 use crate::error::{Refused, VerifierError};
-use crate::offer::Offer;
+use crate::offer::{Offer, Resource};
 use crate::page::{broken_offer, refuse, wants_html};
 use crate::payment_scheme::{carries_payment, excludes_farthing, find_credential, receipt};
 use crate::store::Store;
@@ -188,15 +188,26 @@ pub(crate) async fn decide<S: Store>(
         Ok(None) => Refused::payment_required(),
         Err(refused) => refused,
     };
+    Err(refusal(verifier, &refused, &resource, headers, offer))
+}
+
+/// The answer to a request that is not served, with a fresh challenge if it is a 402.
+pub(crate) fn refusal<S: Store>(
+    verifier: &Verifier<S>,
+    refused: &Refused,
+    resource: &Resource,
+    headers: &HeaderMap,
+    offer: &Offer,
+) -> Response<Bytes> {
     let unit = &verifier.inner().config.unit;
     let html = wants_html(headers);
     if refused.status() != http::StatusCode::PAYMENT_REQUIRED || !refused.wants_challenge() {
-        return Err(refuse(&refused, None, offer, unit, html));
+        return refuse(refused, None, offer, unit, html);
     }
-    match verifier.challenge(offer, &resource, verifier.now()) {
-        Ok(challenge) => Err(refuse(&refused, Some(&challenge), offer, unit, html)),
-        Err(VerifierError::MintUnavailable) => Err(refuse(&Refused::mint_unavailable(), None, offer, unit, html)),
-        Err(error) => Err(broken_offer(&error)),
+    match verifier.challenge(offer, resource, verifier.now()) {
+        Ok(challenge) => refuse(refused, Some(&challenge), offer, unit, html),
+        Err(VerifierError::MintUnavailable) => refuse(&Refused::mint_unavailable(), None, offer, unit, html),
+        Err(error) => broken_offer(&error),
     }
 }
 

@@ -67,13 +67,17 @@ pub(super) fn undecided(refused: &Refused) -> Response<Body> {
     response
 }
 
-/// Answers the operator that a payment was given back.
-pub(super) fn refunded(payment: &str, amount: Amount) -> Response<Body> {
-    let body = json!({ "payment": payment, "amount": amount.to_string(), "state": "refunded" });
+/// Answers with an object.
+pub(super) fn json(body: &serde_json::Value) -> Response<Body> {
     let mut response = Response::new(Body::from(body.to_string()));
     set(response.headers_mut(), header::CONTENT_TYPE, "application/json");
     set(response.headers_mut(), header::CACHE_CONTROL, "no-store");
     response
+}
+
+/// Answers the operator that a payment was given back.
+pub(super) fn refunded(payment: &str, amount: Amount) -> Response<Body> {
+    json(&json!({ "payment": payment, "amount": amount.to_string(), "state": "refunded" }))
 }
 
 /// Answers the operator why nothing was done.

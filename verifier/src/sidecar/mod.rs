@@ -14,6 +14,7 @@
 //! | `/v1/auth` | 200, the canonical 402, 503 when it cannot decide, 400 or 403 when the question is none |
 //! | `/v1/envoy/..` | the same, for Envoy, which puts the prefix before the reader's path |
 //! | `/v1/paywall` | the same, but never 200: for nginx, which cannot pass a subrequest's 402 on |
+//! | `/v1/verify`, `/v1/settle` | a backend that asks by itself, in JSON |
 //! | `/v1/preflight` | 204: a browser asks whether a page of another origin may pay |
 //! | `/livez`, `/readyz` | 200 or 503 |
 //!
@@ -22,6 +23,7 @@
 //! reachable through the proxy only, and the proxy must overwrite the headers it passes on.
 
 mod answers;
+mod api;
 mod command;
 mod control;
 mod evidence;
@@ -38,7 +40,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
 use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::PaymentId;
 use http::request::Parts;
@@ -116,6 +118,8 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()> + Send + '
         .route("/readyz", get(ready))
         .route("/v1/auth", any(auth))
         .route("/v1/paywall", any(paywall))
+        .route("/v1/verify", post(api::verify))
+        .route("/v1/settle", post(api::settle))
         .route("/v1/preflight", any(preflight))
         .route("/v1/envoy/{*path}", any(auth))
         .route("/v1/envoy/", any(auth))

@@ -1,5 +1,6 @@
 //! A publisher's site over real HTTP: what is served, what is refused, and what survives failures.
 
+mod asking;
 mod bad_input;
 mod batches;
 mod browsers;

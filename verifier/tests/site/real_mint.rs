@@ -51,7 +51,7 @@ impl RealMint {
     }
 
     /// Buys tokens as a wallet does, frame by frame.
-    async fn tokens(&self, denominations: &[u64], rng: &mut StdRng) -> (Vec<OwnedToken>, KeysetList) {
+    pub async fn tokens(&self, denominations: &[u64], rng: &mut StdRng) -> (Vec<OwnedToken>, KeysetList) {
         let root = self.mint.root();
         let list = KeysetList::verify(&self.ask("v1/keysets", None).await, &root).unwrap();
         let code = self.mint.create_vouchers(Amount::from_units(denominations.iter().sum()), 1).await.unwrap().remove(0);
