@@ -9,13 +9,17 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use farthing_mint::{InitOptions, Mint};
 use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::PaymentId;
-use farthing_verifier::store::RedbStore;
+use farthing_verifier::store::{MemoryStore, RedbStore};
 use farthing_verifier::{NotRefunded, PublisherKey, VerifierError};
 use farthing_wallet::{ClientOptions, Delivery, DeliveryKind, PayOptions, Wallet, WalletError};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use tokio::net::TcpListener;
 
 use crate::real_mint::{RealMint, now};
-use crate::site::{Plan, Site};
+use crate::site::{Plan, Reader, Site, pay, reread};
+use crate::stand_in::{Fault, StandIn};
+use crate::world::World;
 
 const PRICE: Amount = Amount::from_units(500);
 
@@ -115,6 +119,30 @@ async fn what_cannot_be_given_back_stays_paid() {
     assert!(matches!(site.verifier.refund(payment).await, Err(VerifierError::MintUnavailable)));
     assert_eq!(read(&mut wallet, &url).await.unwrap().kind, DeliveryKind::ReadAgain);
     assert_eq!((balance, site.verifier.statistics().refunded), (500, 0));
+}
+
+#[tokio::test]
+async fn only_the_mints_signed_word_gives_back_and_replayed_bytes_are_refused_then() {
+    let (mint, url) = StandIn::start(World::new(94)).await;
+    let root = mint.books().world.root();
+    let mut plan = Plan::new(&url, root).await;
+    plan.config = plan.config.publisher_key(PublisherKey::generate());
+    let site = plan.open(MemoryStore::new()).await;
+    let (reader, mut rng) = (Reader::new(), StdRng::seed_from_u64(94));
+    let one = site.url("/articles/one");
+    let sent = pay(&reader.challenge(&one).await, mint.books().world.tokens(&[500]), None, &mut rng);
+    assert_eq!(reader.get_with(&one, &sent.header).await.status, 200);
+    for fault in [Fault::Unavailable, Fault::Garbage, Fault::BadSignature] {
+        mint.fail_once(fault);
+        assert!(matches!(site.verifier.refund(sent.id).await, Err(VerifierError::MintUnavailable)));
+        assert_eq!(reader.get_with(&one, &sent.header).await.status, 200, "nothing has changed");
+    }
+    assert_eq!((site.verifier.statistics().mint_alarm, site.verifier.statistics().refunded), (1, 0));
+    assert_eq!(site.verifier.refund(sent.id).await.unwrap(), PRICE);
+    let refused = ("verification-failed".to_owned(), "refused-refunded".to_owned());
+    assert_eq!(reader.get_with(&one, &sent.header).await.problem(), refused);
+    let again = reread(&reader.challenge(&one).await, sent.id, &sent.used, &mut rng);
+    assert_eq!(reader.get_with(&one, &again).await.problem(), refused);
 }
 
 fn command(arguments: &[&str], config: &Path) -> Command {
