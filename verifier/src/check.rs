@@ -341,7 +341,8 @@ impl FreshReread {
 
     /// Checks the proof against what was kept of the payment: same article, access time, same keys.
     pub(crate) fn verify(&self, record: &PaymentRecord, now: u64) -> Result<(), Refused> {
-        if !record.state.serves() || record.resource != self.0.addressed.resource {
+        let refunded = record.state == PaymentState::Refunded;
+        if !(refunded || record.state.serves()) || record.resource != self.0.addressed.resource {
             return Err(Refused::verification("reread-unknown"));
         }
         if now >= record.access_until {
@@ -350,6 +351,8 @@ impl FreshReread {
         let side = record.side().map_err(|_| Refused::store_unavailable())?;
         let subject = self.0.addressed.received.echoed().subject(&[]);
         let statement = Statement::new(self.0.addressed.contents.request.recipient.as_bytes(), Amount::ZERO, 0, &subject);
-        Ok(self.0.proof.verify(Purpose::Reread, &statement, KeyList::Tokens(side.list()))?)
+        self.0.proof.verify(Purpose::Reread, &statement, KeyList::Tokens(side.list()))?;
+        // Only its reader is told.
+        if refunded { Err(Refused::refunded()) } else { Ok(()) }
     }
 }

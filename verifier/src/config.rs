@@ -1,7 +1,6 @@
 //! What a verifier is told when it starts.
 
 use std::fmt;
-use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +14,8 @@ use zeroize::Zeroizing;
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::VerifierError;
+use crate::refund::PublisherKey;
+use crate::secret_file;
 
 /// When the mint is asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,33 +75,7 @@ impl ChallengeSecret {
     /// # Errors
     /// [`std::io::Error`] if the file cannot be read or written, or holds anything else.
     pub fn load_or_create(path: &Path) -> std::io::Result<Self> {
-        let parse = |text: &str| {
-            let mut bytes = Zeroizing::new([0; 32]);
-            match Base64UrlUnpadded::decode(text.trim(), bytes.as_mut()) {
-                Ok(decoded) if decoded.len() == 32 => Ok(Self::from_bytes(&bytes)),
-                _ => Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "not a challenge secret")),
-            }
-        };
-        match std::fs::read_to_string(path) {
-            Ok(text) => return parse(&Zeroizing::new(text)),
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            Err(_) => {}
-        }
-        let secret = Self::generate();
-        let mut options = std::fs::OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        match options.open(path) {
-            Ok(mut file) => {
-                file.write_all(secret.0.as_bytes())?;
-                file.sync_all()?;
-                Ok(secret)
-            }
-            // Another instance was faster: its secret counts.
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => parse(&Zeroizing::new(std::fs::read_to_string(path)?)),
-            Err(error) => Err(error),
-        }
+        secret_file::load_or_create(path, || Zeroizing::new(rand::random())).map(|bytes| Self::from_bytes(&bytes))
     }
 
     pub(crate) fn expose(&self) -> &str {
@@ -125,6 +100,7 @@ pub struct VerifierConfig {
     pub(crate) mode: Mode,
     pub(crate) secret: ChallengeSecret,
     pub(crate) previous_secret: Option<ChallengeSecret>,
+    pub(crate) publisher_key: Option<PublisherKey>,
     pub(crate) challenge_lifetime: Duration,
     pub(crate) mint_timeout: Duration,
     pub(crate) keyset_interval: Duration,
@@ -150,6 +126,7 @@ impl VerifierConfig {
             mode: Mode::SettleFirst,
             secret,
             previous_secret: None,
+            publisher_key: None,
             challenge_lifetime: Duration::from_mins(5),
             mint_timeout: Duration::from_secs(10),
             keyset_interval: Duration::from_mins(1),
@@ -177,6 +154,13 @@ impl VerifierConfig {
     #[must_use]
     pub fn previous_secret(mut self, secret: ChallengeSecret) -> Self {
         self.previous_secret = Some(secret);
+        self
+    }
+
+    /// The key that gives payments back; without it [`Verifier::refund`](crate::Verifier::refund) does nothing.
+    #[must_use]
+    pub fn publisher_key(mut self, key: PublisherKey) -> Self {
+        self.publisher_key = Some(key);
         self
     }
 

@@ -7,6 +7,7 @@ use farthing_protocol::wire::DoubleSpendFrame;
 use http::StatusCode;
 use thiserror::Error;
 
+use crate::refund::NotRefunded;
 use crate::store::StoreError;
 
 /// Why a verifier does not start, or an operation of the publisher failed.
@@ -31,6 +32,9 @@ pub enum VerifierError {
     /// A price, title or name that no challenge can carry.
     #[error("offer: {0}")]
     Offer(&'static str),
+    /// A payment was not given back; nothing was changed.
+    #[error("{0}")]
+    NotRefunded(#[from] NotRefunded),
 }
 
 /// The kinds of problem the `Payment` scheme knows, each with a type below `https://paymentauth.org/problems/`.
@@ -97,6 +101,9 @@ impl Problem {
     }
 }
 
+/// The code of the one 402 that no challenge goes with.
+const METHOD_NOT_ACCEPTED: &str = "method-not-accepted";
+
 /// Why a request is not served: a problem, a stable code, and for a double-spend the proof.
 ///
 /// Made by constructors in one place only, so that problem, code and status fit each other.
@@ -118,6 +125,11 @@ impl Refused {
         Self::new(Problem::PaymentRequired, "payment-required")
     }
 
+    /// The request carries no payment, and its `Accept-Payment` excludes the only kind there is here: no challenge goes with it.
+    pub(crate) const fn method_not_accepted() -> Self {
+        Self::new(Problem::PaymentRequired, METHOD_NOT_ACCEPTED)
+    }
+
     pub(crate) const fn malformed() -> Self {
         Self::new(Problem::MalformedCredential, "malformed-credential")
     }
@@ -132,6 +144,11 @@ impl Refused {
 
     pub(crate) const fn verification(code: &'static str) -> Self {
         Self::new(Problem::VerificationFailed, code)
+    }
+
+    /// Booked once and given back: it pays for nothing any more.
+    pub(crate) const fn refunded() -> Self {
+        Self::verification("refused-refunded")
     }
 
     pub(crate) fn double_spend(proof: DoubleSpendFrame) -> Self {
@@ -167,6 +184,11 @@ impl Refused {
     /// The HTTP status: 402 with a fresh challenge, 400, or 503.
     pub const fn status(&self) -> StatusCode {
         self.problem.status()
+    }
+
+    /// Whether a fresh challenge goes with a 402.
+    pub(crate) fn wants_challenge(&self) -> bool {
+        self.code != METHOD_NOT_ACCEPTED
     }
 
     /// The double-spend proof, if that is the reason. Anybody may see it; it names nobody.

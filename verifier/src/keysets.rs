@@ -118,7 +118,7 @@ impl<S: Store> Keysets<S> {
             State::Unknown => None,
         };
         let frame = self.mint.keysets().await.map_err(|error: MintError| {
-            if error == MintError::Invalid {
+            if error != MintError::Unavailable {
                 tracing::warn!("the mint's keyset list cannot be read");
             }
             VerifierError::MintUnavailable

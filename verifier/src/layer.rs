@@ -11,10 +11,11 @@ use http::{HeaderMap, HeaderValue, Request, Response, header};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
+use crate::cors::AllowedOrigins;
 use crate::error::{Refused, VerifierError};
-use crate::offer::Offer;
+use crate::offer::{Offer, Resource};
 use crate::page::{broken_offer, refuse, wants_html};
-use crate::payment_scheme::{carries_payment, find_credential, receipt};
+use crate::payment_scheme::{carries_payment, excludes_farthing, find_credential, receipt};
 use crate::store::Store;
 use crate::verifier::{Paid, Verifier};
 
@@ -33,6 +34,7 @@ use crate::verifier::{Paid, Verifier};
 pub struct PaymentLayer<S, F> {
     verifier: Verifier<S>,
     price: Arc<F>,
+    origins: AllowedOrigins,
 }
 
 impl<S, F> PaymentLayer<S, F>
@@ -42,13 +44,21 @@ where
 {
     /// A layer that asks `price` about every request.
     pub fn new(verifier: Verifier<S>, price: F) -> Self {
-        Self { verifier, price: Arc::new(price) }
+        Self { verifier, price: Arc::new(price), origins: AllowedOrigins::default() }
+    }
+
+    /// Lets scripts of pages of these origins pay: what has a price answers their browsers' preflights and shows them challenges and
+    /// receipts. Free requests pass untouched, as ever.
+    #[must_use]
+    pub fn allowed_origins(mut self, origins: AllowedOrigins) -> Self {
+        self.origins = origins;
+        self
     }
 }
 
 impl<S, F> Clone for PaymentLayer<S, F> {
     fn clone(&self) -> Self {
-        Self { verifier: self.verifier.clone(), price: Arc::clone(&self.price) }
+        Self { verifier: self.verifier.clone(), price: Arc::clone(&self.price), origins: self.origins.clone() }
     }
 }
 
@@ -91,7 +101,17 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        if let Some(asked) = self.layer.origins.preflight(&parts) {
+            // What is for sale there is a question about the request that follows.
+            let preflight = std::mem::replace(&mut parts.method, asked);
+            let priced = (self.layer.price)(&parts).is_some();
+            let asked = std::mem::replace(&mut parts.method, preflight);
+            if priced {
+                let answer = self.layer.origins.allow(&parts.headers, &asked);
+                return PaymentFuture { free: None, priced: Some(Box::pin(async move { Ok(answer.map(R::from)) })) };
+            }
+        }
         let Some(offer) = (self.layer.price)(&parts) else {
             let free = self.inner.call(Request::from_parts(parts, body));
             return PaymentFuture { free: Some(free), priced: None };
@@ -100,16 +120,22 @@ where
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let verifier = self.layer.verifier.clone();
+        let origins = self.layer.origins.clone();
+        let origin = origins.of(&parts.headers);
         let priced = Box::pin(async move {
             let mut request = Request::from_parts(parts, body);
             let paid = match decide(&verifier, request.method(), request.uri(), request.headers(), &offer).await {
                 Ok(paid) => paid,
-                Err(response) => return Ok(response.map(R::from)),
+                Err(mut response) => {
+                    origins.mark(response.headers_mut(), origin);
+                    return Ok(response.map(R::from));
+                }
             };
             strip_credential(request.headers_mut());
             request.extensions_mut().insert(paid.clone());
             let mut response = inner.call(request).await?;
             mark_paid(&mut response, &paid, verifier.now());
+            origins.mark(response.headers_mut(), origin);
             Ok(response)
         });
         PaymentFuture { free: None, priced: Some(priced) }
@@ -158,18 +184,30 @@ pub(crate) async fn decide<S: Store>(
             Ok(paid) => return Ok(paid),
             Err(refused) => refused,
         },
+        Ok(None) if excludes_farthing(headers) => Refused::method_not_accepted(),
         Ok(None) => Refused::payment_required(),
         Err(refused) => refused,
     };
+    Err(refusal(verifier, &refused, &resource, headers, offer))
+}
+
+/// The answer to a request that is not served, with a fresh challenge if it is a 402.
+pub(crate) fn refusal<S: Store>(
+    verifier: &Verifier<S>,
+    refused: &Refused,
+    resource: &Resource,
+    headers: &HeaderMap,
+    offer: &Offer,
+) -> Response<Bytes> {
     let unit = &verifier.inner().config.unit;
     let html = wants_html(headers);
-    if refused.status() != http::StatusCode::PAYMENT_REQUIRED {
-        return Err(refuse(&refused, None, offer, unit, html));
+    if refused.status() != http::StatusCode::PAYMENT_REQUIRED || !refused.wants_challenge() {
+        return refuse(refused, None, offer, unit, html);
     }
-    match verifier.challenge(offer, &resource, verifier.now()) {
-        Ok(challenge) => Err(refuse(&refused, Some(&challenge), offer, unit, html)),
-        Err(VerifierError::MintUnavailable) => Err(refuse(&Refused::mint_unavailable(), None, offer, unit, html)),
-        Err(error) => Err(broken_offer(&error)),
+    match verifier.challenge(offer, resource, verifier.now()) {
+        Ok(challenge) => refuse(refused, Some(&challenge), offer, unit, html),
+        Err(VerifierError::MintUnavailable) => refuse(&Refused::mint_unavailable(), None, offer, unit, html),
+        Err(error) => broken_offer(&error),
     }
 }
 

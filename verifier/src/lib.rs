@@ -59,6 +59,7 @@ mod check;
 mod checker;
 mod clock;
 mod config;
+mod cors;
 mod error;
 mod keysets;
 mod layer;
@@ -67,6 +68,8 @@ mod offer;
 mod outbox;
 mod page;
 mod payment_scheme;
+mod refund;
+mod secret_file;
 #[cfg(feature = "sidecar")]
 pub mod sidecar;
 mod statistics;
@@ -75,10 +78,12 @@ mod verifier;
 
 pub use clock::{Clock, SystemClock};
 pub use config::{ChallengeSecret, DeferredLimits, Mode, VerifierConfig};
+pub use cors::AllowedOrigins;
 pub use error::{Problem, Refused, VerifierError};
 pub use layer::{PaymentFuture, PaymentLayer, PaymentService};
 pub use offer::{MAX_EXTERNAL_ID, MAX_TITLE, Offer, Price, Resource};
 pub use payment_scheme::Challenge;
+pub use refund::{NotRefunded, PublisherKey};
 pub use statistics::Statistics;
 pub use verifier::{Paid, Verifier};
 

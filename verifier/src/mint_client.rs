@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use farthing_protocol::wire::{DepositRequestFrame, DepositResponseFrame, Frame, KeysetListFrame};
+use farthing_protocol::wire::{DepositRequestFrame, DepositResponseFrame, Frame, KeysetListFrame, RefundRequestFrame, RefundResponseFrame};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use url::Url;
 
@@ -16,6 +16,8 @@ const FRAME_TYPE: &str = "application/vnd.farthing";
 pub(crate) enum MintError {
     /// Not reached, too slow, or it says so itself.
     Unavailable,
+    /// It read the request and does not take it (422).
+    Rejected,
     /// It answered something that is no answer.
     Invalid,
 }
@@ -24,6 +26,7 @@ pub(crate) struct MintClient {
     client: Client,
     keysets: Url,
     deposits: Url,
+    refunds: Url,
 }
 
 impl MintClient {
@@ -40,7 +43,7 @@ impl MintClient {
             let text = format!("{}{path}", base.as_str().trim_end_matches('/'));
             Url::parse(&text).map_err(|_| VerifierError::Config("the mint's URL is not a base for others"))
         };
-        Ok(Self { client, keysets: join("/v1/keysets")?, deposits: join("/v1/deposits")? })
+        Ok(Self { client, keysets: join("/v1/keysets")?, deposits: join("/v1/deposits")?, refunds: join("/v1/refunds")? })
     }
 
     pub(crate) async fn keysets(&self) -> Result<KeysetListFrame, MintError> {
@@ -48,8 +51,15 @@ impl MintClient {
     }
 
     pub(crate) async fn deposit(&self, request: &DepositRequestFrame) -> Result<DepositResponseFrame, MintError> {
-        let request = self.client.post(self.deposits.clone()).header(http::header::CONTENT_TYPE, FRAME_TYPE).body(request.to_bytes());
-        Self::ask(request).await
+        self.post(&self.deposits, request.to_bytes()).await
+    }
+
+    pub(crate) async fn refund(&self, request: &RefundRequestFrame) -> Result<RefundResponseFrame, MintError> {
+        self.post(&self.refunds, request.to_bytes()).await
+    }
+
+    async fn post<F: Frame>(&self, url: &Url, body: Vec<u8>) -> Result<F, MintError> {
+        Self::ask(self.client.post(url.clone()).header(http::header::CONTENT_TYPE, FRAME_TYPE).body(body)).await
     }
 
     /// Errors of the client name the URL: they are dropped here.
@@ -60,6 +70,7 @@ impl MintClient {
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::REQUEST_TIMEOUT => {
                 return Err(MintError::Unavailable);
             }
+            StatusCode::UNPROCESSABLE_ENTITY => return Err(MintError::Rejected),
             _ => return Err(MintError::Invalid),
         }
         let mut body = BytesMut::new();

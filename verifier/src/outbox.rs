@@ -173,7 +173,7 @@ impl<S: Store> Outbox<S> {
         let request = DepositRequestFrame { seen, payments: batch.iter().map(|job| job.body.clone()).collect() };
         let response = self.mint.deposit(&request).await.map_err(|error| match error {
             MintError::Unavailable => Failure::Unreachable,
-            MintError::Invalid => self.broken("the mint's deposit answer cannot be read"),
+            MintError::Invalid | MintError::Rejected => self.broken("the mint's deposit answer cannot be read"),
         })?;
         let (outcomes, trusted) = self.believe(batch, &response).await?;
         let mut decided = Vec::with_capacity(batch.len());
@@ -224,7 +224,7 @@ impl<S: Store> Outbox<S> {
     fn judge(&self, job: &Job, outcome: Outcome, trusted: &Trusted) -> Option<PaymentState> {
         let state = match outcome {
             Outcome::Credited { .. } | Outcome::AlreadyCredited { .. } => PaymentState::Settled,
-            Outcome::Refunded => PaymentState::Refused(RefusedBecause::Refunded),
+            Outcome::Refunded => PaymentState::Refunded,
             Outcome::Refused(refusal) => PaymentState::Refused(RefusedBecause::Refusal(refusal)),
             Outcome::DoubleSpent(proof) => {
                 let frame = proof.to_frame();

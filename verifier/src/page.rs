@@ -7,7 +7,7 @@ use farthing_protocol::wire::Frame;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
-use crate::error::{Refused, VerifierError};
+use crate::error::{Problem, Refused, VerifierError};
 use crate::offer::{Offer, Price};
 use crate::payment_scheme::Challenge;
 
@@ -33,7 +33,7 @@ pub(crate) fn refuse(refused: &Refused, challenge: Option<&Challenge>, offer: &O
     if html {
         headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'"));
     }
-    headers.insert(header::VARY, HeaderValue::from_static("accept, authorization"));
+    headers.insert(header::VARY, HeaderValue::from_static("accept, accept-payment, authorization"));
     response
 }
 
@@ -65,6 +65,9 @@ fn problem(refused: &Refused) -> String {
         "status": refused.status().as_u16(),
         "code": refused.code(),
     });
+    if !refused.wants_challenge() {
+        body["detail"] = Problem::MethodUnsupported.title().into();
+    }
     if let Some(proof) = refused.proof() {
         body["proof"] = Base64UrlUnpadded::encode_string(&proof.to_bytes()).into();
     }

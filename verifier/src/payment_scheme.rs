@@ -6,6 +6,7 @@
 use base64ct::{Base64UrlUnpadded, Encoding};
 use farthing_protocol::http::{ChargeRequest, Credential, EchoedChallenge, INTENT, METHOD};
 use http::HeaderValue;
+use mpp::protocol::core::accept_payment::{self, HasMethodIntent};
 use mpp::{Base64UrlJson, ChallengeEcho, PaymentChallenge, PaymentCredential, Receipt, ReceiptStatus};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -186,6 +187,34 @@ pub(crate) fn find_credential(headers: &http::HeaderMap) -> Result<Option<&str>,
         }
     }
     Ok(found)
+}
+
+/// The longest `Accept-Payment` that is read.
+const MAX_ACCEPT: usize = 4 << 10;
+
+/// What this verifier offers, to be compared with `Accept-Payment`.
+struct Offered;
+
+impl HasMethodIntent for Offered {
+    fn method(&self) -> &str {
+        METHOD
+    }
+
+    fn intent(&self) -> &str {
+        INTENT
+    }
+}
+
+/// Whether `Accept-Payment` leaves out `farthing/charge`. A header that cannot be read leaves out nothing: it only states preferences.
+///
+/// Implements R-VERIF-15.
+pub(crate) fn excludes_farthing(headers: &http::HeaderMap) -> bool {
+    let values: Option<Vec<&str>> = headers.get_all("accept-payment").iter().map(|value| value.to_str().ok()).collect();
+    let text = values.unwrap_or_default().join(",");
+    if text.is_empty() || text.len() > MAX_ACCEPT {
+        return false;
+    }
+    accept_payment::parse(&text).is_ok_and(|preferences| accept_payment::select(&[Offered], &preferences).is_none())
 }
 
 /// Whether an `Authorization` value holds a credential of the scheme.

@@ -47,6 +47,8 @@ counters! {
     refused;
     /// Payments the mint refused with a double-spend proof that holds.
     double_spent;
+    /// Payments given back.
+    refunded;
     /// Payments settled first because the limits of the deferred mode were reached.
     limit_reached;
     /// Answers of the mint that must not be believed. Anything but 0 wants a person's attention.
@@ -59,6 +61,7 @@ impl Counters {
     pub(crate) fn decided(&self, state: &PaymentState) {
         match state {
             PaymentState::Settled => self.settled(),
+            PaymentState::Refunded => self.refunded(),
             PaymentState::Refused(because) => {
                 self.refused();
                 if matches!(because, RefusedBecause::DoubleSpent(_)) {

@@ -89,14 +89,25 @@ impl std::fmt::Debug for Paid {
     }
 }
 
+/// What a check alone has found.
+#[cfg(feature = "sidecar")]
+pub(crate) struct Found {
+    pub(crate) payment: PaymentId,
+    pub(crate) amount: Amount,
+    pub(crate) change: Amount,
+    pub(crate) state: &'static str,
+    pub(crate) reread: bool,
+}
+
 pub(crate) struct Inner<S> {
     pub(crate) config: VerifierConfig,
     pub(crate) clock: SteadyClock,
-    store: Arc<S>,
-    keysets: Arc<Keysets<S>>,
-    outbox: Arc<Outbox<S>>,
+    pub(crate) store: Arc<S>,
+    pub(crate) mint: Arc<MintClient>,
+    pub(crate) keysets: Arc<Keysets<S>>,
+    pub(crate) outbox: Arc<Outbox<S>>,
     checker: Arc<Checker>,
-    counters: Arc<Counters>,
+    pub(crate) counters: Arc<Counters>,
 }
 
 /// Stops the background work when the last verifier is dropped.
@@ -159,12 +170,13 @@ impl<S: Store> Verifier<S> {
         }
         let totals = store.totals().await?;
         let counters = Arc::new(Counters::default());
-        let (outbox, queue) = Outbox::new(Arc::clone(&store), mint, Arc::clone(&keysets), Arc::clone(&counters));
+        let (outbox, queue) = Outbox::new(Arc::clone(&store), Arc::clone(&mint), Arc::clone(&keysets), Arc::clone(&counters));
         let outbox = Arc::new(outbox);
         let clock = SteadyClock::new(Box::new(SharedClock(Arc::clone(&config.clock))), totals.latest_claim);
         let (first, last, interval) = (config.first_retry, config.last_retry, config.keyset_interval);
         let checker = Checker::new();
-        let inner = Arc::new(Inner { config, clock, store, keysets: Arc::clone(&keysets), outbox: Arc::clone(&outbox), checker, counters });
+        let shared = (Arc::clone(&keysets), Arc::clone(&outbox));
+        let inner = Arc::new(Inner { config, clock, store, mint, keysets: shared.0, outbox: shared.1, checker, counters });
         let tasks = vec![
             tokio::spawn(Arc::clone(&outbox).dispatch(queue)),
             tokio::spawn(outbox.work(first, last)),
@@ -176,6 +188,10 @@ impl<S: Store> Verifier<S> {
 
     pub(crate) fn inner(&self) -> &Inner<S> {
         &self.inner
+    }
+
+    pub(crate) fn share(&self) -> Arc<Inner<S>> {
+        Arc::clone(&self.inner)
     }
 
     /// The time decisions are made by: the clock's, but never before the last claim.
@@ -241,17 +257,50 @@ impl<S: Store> Verifier<S> {
             inner.counters.replay();
             return inner.resume(stated.id(), record, stated.deposit()).await;
         }
-        let now = self.now();
+        let checked = self.checked(stated, offer).await?;
+        // From the claim on, a reader who hangs up must not leave the payment half done.
+        let inner = Arc::clone(inner);
+        tokio::spawn(async move { inner.claim(checked).await }).await.unwrap_or_else(|_| Err(Refused::pending()))
+    }
+
+    /// Every check of a payment that was not claimed before.
+    async fn checked(&self, stated: Stated, offer: &Offer) -> Result<CheckedPayment, Refused> {
+        let (inner, now) = (&self.inner, self.now());
         let first = stated.first(&inner.config, offer, now)?;
         let mut trusted = inner.keysets.trusted()?;
         if !first.keysets_known(&trusted) {
             inner.keysets.refresh_for_unknown().await;
             trusted = inner.keysets.trusted()?;
         }
-        let checked = inner.checker.check(first.prepare(&inner.config, &trusted, now)?, trusted).await?;
-        // From the claim on, a reader who hangs up must not leave the payment half done.
-        let inner = Arc::clone(inner);
-        tokio::spawn(async move { inner.claim(checked).await }).await.unwrap_or_else(|_| Err(Refused::pending()))
+        inner.checker.check(first.prepare(&inner.config, &trusted, now)?, trusted).await
+    }
+
+    /// Checks a credential and changes nothing: no token is claimed, no challenge used up, no payment handed in.
+    ///
+    /// Implements R-VERIF-17.
+    #[cfg(feature = "sidecar")]
+    pub(crate) async fn check(&self, authorization: &str, resource: &Resource, offer: &Offer) -> Result<Found, Refused> {
+        let inner = &self.inner;
+        let found =
+            |payment, record: &PaymentRecord, state, reread| Found { payment, amount: record.amount, change: record.change, state, reread };
+        match Addressed::address(Received::parse(authorization)?, &inner.config, resource)?.state()? {
+            Answer::Payment(stated) => {
+                let id = stated.id();
+                if let Some(record) = inner.stored(inner.store.payment(id).await)?
+                    && stated.is_same(&record)
+                {
+                    return Ok(found(id, &record, served_state(&record.state)?, false));
+                }
+                let checked = self.checked(*stated, offer).await?;
+                Ok(found(id, &checked.claim(None).record, "unclaimed", false))
+            }
+            Answer::Reread(reread) => {
+                let reread = reread.fresh(&inner.config, self.now())?;
+                let record = inner.stored(inner.store.payment(reread.payment()).await)?.ok_or(Refused::verification("reread-unknown"))?;
+                reread.verify(&record, self.now())?;
+                Ok(found(reread.payment(), &record, served_state(&record.state)?, true))
+            }
+        }
     }
 
     /// Hands in everything the outbox holds. Returns how many payments were decided.
@@ -396,13 +445,8 @@ impl<S: Store> Inner<S> {
                 Err(_) => return Err(Refused::pending()),
             };
         }
-        match &record.state {
-            PaymentState::Settled | PaymentState::Accepted => Ok(Paid::new(payment, &record, false)),
-            PaymentState::Pending => Err(Refused::pending()),
-            PaymentState::Refused(RefusedBecause::DoubleSpent(proof)) => Err(Refused::double_spend((**proof).clone())),
-            PaymentState::Refused(RefusedBecause::Refunded) => Err(Refused::verification("refused-refunded")),
-            PaymentState::Refused(RefusedBecause::Refusal(refusal)) => Err(Refused::refusal(*refusal)),
-        }
+        served_state(&record.state)?;
+        if record.state.serves() { Ok(Paid::new(payment, &record, false)) } else { Err(Refused::pending()) }
     }
 
     async fn reread(&self, reread: &FreshReread) -> Result<Paid, Refused> {
@@ -414,6 +458,18 @@ impl<S: Store> Inner<S> {
         }
         self.counters.reread();
         Ok(Paid::new(reread.payment(), &record, true))
+    }
+}
+
+/// The name of a state that serves or may come to serve.
+fn served_state(state: &PaymentState) -> Result<&'static str, Refused> {
+    match state {
+        PaymentState::Settled => Ok("settled"),
+        PaymentState::Accepted => Ok("accepted"),
+        PaymentState::Pending => Ok("pending"),
+        PaymentState::Refused(RefusedBecause::DoubleSpent(proof)) => Err(Refused::double_spend((**proof).clone())),
+        PaymentState::Refunded => Err(Refused::refunded()),
+        PaymentState::Refused(RefusedBecause::Refusal(refusal)) => Err(Refused::refusal(*refusal)),
     }
 }
 

@@ -114,7 +114,7 @@ impl Wallet {
         let delivered = |payment: &PaymentRecord| matches!(payment.state, PaymentState::Delivered { .. });
         let payments = self.store.payments()?.into_iter();
         Ok(payments
-            .filter(|payment| payment.url == offer.url && payment.access_until > now && delivered(payment))
+            .filter(|payment| payment.url == offer.url && payment.access_until > now && !payment.reclaimed && delivered(payment))
             .max_by_key(|payment| payment.access_until))
     }
 
@@ -139,7 +139,7 @@ impl Wallet {
             return Ok(delivered(page, paid, DeliveryKind::ReadAgain, Amount::ZERO));
         }
         let Problem { code, .. } = Problem::read(&page.body);
-        if page.status == 402 && ["reread-unknown", "access-expired"].contains(&code.as_str()) {
+        if page.status == 402 && ["reread-unknown", "access-expired", "refused-refunded"].contains(&code.as_str()) {
             // The publisher knows nothing of it any more: asking for it for ever would keep the reader from ever buying it again.
             let over = PaymentRecord { access_until: now(), ..paid.clone() };
             self.store.change(|change| change.put_payment(&over))?;

@@ -1,6 +1,7 @@
 //! Answers to proxies: 200 with every trust header, the canonical 402, or a reason why nothing is decided.
 
 use axum::body::Body;
+use farthing_protocol::amount::Amount;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
@@ -64,6 +65,25 @@ pub(super) fn undecided(refused: &Refused) -> Response<Body> {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
+}
+
+/// Answers with an object.
+pub(super) fn json(body: &serde_json::Value) -> Response<Body> {
+    let mut response = Response::new(Body::from(body.to_string()));
+    set(response.headers_mut(), header::CONTENT_TYPE, "application/json");
+    set(response.headers_mut(), header::CACHE_CONTROL, "no-store");
+    response
+}
+
+/// Answers the operator that a payment was given back.
+pub(super) fn refunded(payment: &str, amount: Amount) -> Response<Body> {
+    json(&json!({ "payment": payment, "amount": amount.to_string(), "state": "refunded" }))
+}
+
+/// Answers the operator why nothing was done.
+pub(super) fn failed(status: StatusCode, title: &str, code: &str) -> Response<Body> {
+    let kind = if status.is_server_error() { Problem::Internal.name() } else { "bad-request" };
+    problem(status, kind, title, code)
 }
 
 /// Answers a health check.

@@ -10,8 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+use super::control::payment_id;
 use super::settings::root_key;
-use super::{Settings, SidecarError, evidence, serve};
+use super::{Settings, SidecarError, evidence, publisher_key, refund, serve};
 
 /// The verifier beside a reverse proxy: answers whether a request was paid for.
 #[derive(Parser)]
@@ -33,6 +34,20 @@ enum Command {
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
+    },
+    /// Prints the public half of the publisher's key, for the mint's operator to register; draws the key at its first use
+    Key {
+        /// The configuration, in TOML
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Gives a payment back to its reader; the sidecar may be running
+    Refund {
+        /// The configuration, in TOML
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// The payment, as `X-Payment-Reference` and the reader's receipt name it
+        payment: String,
     },
     /// Double-spend proofs
     Evidence {
@@ -102,6 +117,16 @@ async fn execute(command: Command) -> Result<(), SidecarError> {
             let settings = Settings::load(&config)?;
             EnvFilter::try_new(&settings.log).map_err(|_| SidecarError::Setting("log", "not a filter such as info"))?;
             print("The configuration fits.")
+        }
+        Command::Key { config } => {
+            let key = publisher_key(&Settings::load(&config)?)?;
+            print(&Base64UrlUnpadded::encode_string(key.public().as_bytes()))
+        }
+        Command::Refund { config, payment } => {
+            let payment = payment_id(&payment).ok_or(SidecarError::Setting("payment", "not a payment id"))?;
+            let settings = Settings::load(&config)?;
+            let amount = refund(&settings, payment).await?;
+            print(&format!("Refunded: {}. Its reader may take it back from the mint.", settings.unit.display(amount)))
         }
         Command::Evidence { command: EvidenceCommand::Verify { file, mint_key, keysets, mint } } => {
             let root = root_key(&mint_key).ok_or(SidecarError::Evidence("the mint key is not a root key"))?;

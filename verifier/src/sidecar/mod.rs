@@ -14,6 +14,8 @@
 //! | `/v1/auth` | 200, the canonical 402, 503 when it cannot decide, 400 or 403 when the question is none |
 //! | `/v1/envoy/..` | the same, for Envoy, which puts the prefix before the reader's path |
 //! | `/v1/paywall` | the same, but never 200: for nginx, which cannot pass a subrequest's 402 on |
+//! | `/v1/verify`, `/v1/settle` | a backend that asks by itself, in JSON |
+//! | `/v1/preflight` | 204: a browser asks whether a page of another origin may pay |
 //! | `/livez`, `/readyz` | 200 or 503 |
 //!
 //! # Security
@@ -21,7 +23,9 @@
 //! reachable through the proxy only, and the proxy must overwrite the headers it passes on.
 
 mod answers;
+mod api;
 mod command;
+mod control;
 mod evidence;
 mod original;
 mod rules;
@@ -36,7 +40,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::routing::{any, get};
+use axum::routing::{any, get, post};
+use farthing_protocol::amount::Amount;
+use farthing_protocol::proof::PaymentId;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use thiserror::Error;
@@ -50,6 +56,7 @@ pub use settings::{Listen, Settings};
 use crate::config::ChallengeSecret;
 use crate::error::{Refused, VerifierError};
 use crate::layer::decide;
+use crate::refund::PublisherKey;
 use crate::store::RedbStore;
 use crate::verifier::Verifier;
 use original::{Original, Peer, Undescribed};
@@ -82,6 +89,9 @@ pub enum SidecarError {
     /// The proof does not hold.
     #[error("the double-spend is not proven: {0}")]
     Unproven(&'static str),
+    /// A payment was not given back.
+    #[error("{0}")]
+    Refund(String),
     /// Standard output is closed.
     #[error("the output could not be written")]
     Output,
@@ -97,15 +107,10 @@ struct Sidecar {
 /// # Errors
 /// [`SidecarError`] if it does not start. A mint that cannot be reached is no error: it answers 503 until the mint is back.
 pub async fn serve(settings: Settings, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), SidecarError> {
-    std::fs::create_dir_all(&settings.data).map_err(|error| SidecarError::File(error.kind()))?;
-    let secret = |name: &str| ChallengeSecret::load_or_create(&settings.data.join(name)).map_err(|error| SidecarError::File(error.kind()));
-    let mut config = settings.verifier_config(secret("challenge-secret")?);
-    // Written by the operator who replaces a secret: its challenges live on for a while.
-    if settings.data.join("challenge-secret.previous").exists() {
-        config = config.previous_secret(secret("challenge-secret.previous")?);
-    }
-    let store = RedbStore::open(settings.data.join("claims.redb")).map_err(VerifierError::from)?;
-    let verifier = Verifier::open(config, store).await?;
+    let verifier = open(&settings).await?;
+    let control = control::listen(&settings.data).await.map_err(|error| SidecarError::Listen(error.kind()))?;
+    let operator = control::router(verifier.clone());
+    let control = tokio::spawn(async move { axum::serve(control, operator).await });
     let listen = settings.listen.clone();
     let sidecar = Arc::new(Sidecar { verifier: verifier.clone(), settings });
     let router = Router::new()
@@ -113,6 +118,9 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()> + Send + '
         .route("/readyz", get(ready))
         .route("/v1/auth", any(auth))
         .route("/v1/paywall", any(paywall))
+        .route("/v1/verify", post(api::verify))
+        .route("/v1/settle", post(api::settle))
+        .route("/v1/preflight", any(preflight))
         .route("/v1/envoy/{*path}", any(auth))
         .route("/v1/envoy/", any(auth))
         .with_state(sidecar);
@@ -131,8 +139,38 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()> + Send + '
             served
         }
     };
+    control.abort();
     verifier.shutdown().await;
     served.map_err(|error| SidecarError::Listen(error.kind()))
+}
+
+/// The publisher's key in the data directory, drawn at its first use.
+fn publisher_key(settings: &Settings) -> Result<PublisherKey, SidecarError> {
+    std::fs::create_dir_all(&settings.data).map_err(|error| SidecarError::File(error.kind()))?;
+    PublisherKey::load_or_create(&settings.data.join("publisher-key")).map_err(|error| SidecarError::File(error.kind()))
+}
+
+async fn open(settings: &Settings) -> Result<Verifier<RedbStore>, SidecarError> {
+    let key = publisher_key(settings)?;
+    let secret = |name: &str| ChallengeSecret::load_or_create(&settings.data.join(name)).map_err(|error| SidecarError::File(error.kind()));
+    let mut config = settings.verifier_config(secret("challenge-secret")?).publisher_key(key);
+    // Written by the operator who replaces a secret: its challenges live on for a while.
+    if settings.data.join("challenge-secret.previous").exists() {
+        config = config.previous_secret(secret("challenge-secret.previous")?);
+    }
+    let store = RedbStore::open(settings.data.join("claims.redb")).map_err(VerifierError::from)?;
+    Ok(Verifier::open(config, store).await?)
+}
+
+/// Gives a payment back, through the sidecar that runs on this data or, if there is none, with the data itself.
+async fn refund(settings: &Settings, payment: PaymentId) -> Result<Amount, SidecarError> {
+    if let Some(units) = control::ask(&settings.data, payment).await? {
+        return Ok(Amount::from_units(units));
+    }
+    let verifier = open(settings).await?;
+    let refunded = verifier.refund(payment).await;
+    verifier.shutdown().await;
+    Ok(refunded?)
 }
 
 /// Binds a socket's file; one that nobody listens on any more is replaced.
@@ -159,6 +197,16 @@ async fn auth(State(sidecar): State<Arc<Sidecar>>, ConnectInfo(peer): ConnectInf
     sidecar.answer(peer, &request.into_parts().0).await
 }
 
+/// For a proxy that passes browsers' preflights here: what it asks about first can only be passed on or refused.
+async fn preflight(State(sidecar): State<Arc<Sidecar>>, ConnectInfo(peer): ConnectInfo<Peer>, request: Request) -> Response<Body> {
+    if !sidecar.settings.trusted_peers.trust(peer) {
+        return answers::undescribed(Undescribed::Untrusted);
+    }
+    let (parts, origins) = (request.into_parts().0, &sidecar.settings.allowed_origins);
+    // Says nothing about what is for sale: the request that follows is decided by itself.
+    origins.allow(&parts.headers, &origins.preflight(&parts).unwrap_or(http::Method::GET)).map(Body::from)
+}
+
 /// For a proxy that has been told 402 and must now show it. A 200 here would be an empty page instead of the article: if the decision
 /// has changed since, the reader is asked to send the same request again.
 async fn paywall(State(sidecar): State<Arc<Sidecar>>, ConnectInfo(peer): ConnectInfo<Peer>, request: Request) -> Response<Body> {
@@ -178,10 +226,13 @@ impl Sidecar {
         let Some(offer) = self.settings.rules.offer(&original.path) else {
             return answers::pass(None, self.verifier.now());
         };
-        match decide(&self.verifier, &original.method, &original.uri, &request.headers, &offer).await {
+        let mut response = match decide(&self.verifier, &original.method, &original.uri, &request.headers, &offer).await {
             Ok(paid) => answers::pass(Some(&paid), self.verifier.now()),
             Err(response) => response.map(Body::from),
-        }
+        };
+        let origins = &self.settings.allowed_origins;
+        origins.mark(response.headers_mut(), origins.of(&request.headers));
+        response
     }
 
     fn original(&self, peer: Peer, request: &Parts) -> Result<Original, Undescribed> {

@@ -145,7 +145,8 @@ impl Original {
         }
     }
 
-    fn new(method: &str, target: &str) -> Result<Self, Undescribed> {
+    /// A method and a path with its query, in the reader's spelling.
+    pub(super) fn new(method: &str, target: &str) -> Result<Self, Undescribed> {
         let method = Method::from_bytes(method.as_bytes()).map_err(|_| Undescribed::Incomplete)?;
         // A fragment is never sent; what looks like one is read by some and dropped by others.
         if target.contains('#') {

@@ -14,6 +14,7 @@ use super::SidecarError;
 use super::original::{Proxy, TrustedPeers};
 use super::rules::{RuleSettings, Rules};
 use crate::config::{ChallengeSecret, DeferredLimits, Mode, VerifierConfig};
+use crate::cors::AllowedOrigins;
 
 /// The configuration as written. `FARTHING_VERIFIER_LISTEN` overrules `listen`, and so on; lists of rules stand in the file only.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,6 +24,8 @@ struct Written {
     proxy: Proxy,
     #[serde(default)]
     trusted_peers: Vec<String>,
+    #[serde(default)]
+    allowed_origins: Vec<String>,
     publisher: String,
     mint: String,
     mint_key: String,
@@ -75,6 +78,8 @@ pub struct Settings {
     pub proxy: Proxy,
     /// Whose word about requests counts.
     pub trusted_peers: TrustedPeers,
+    /// Whose pages' scripts may pay.
+    pub allowed_origins: AllowedOrigins,
     /// Where claims and the challenge secret are kept.
     pub data: PathBuf,
     /// What costs how much.
@@ -84,7 +89,7 @@ pub struct Settings {
     publisher: String,
     mint: Url,
     root: Point,
-    unit: Unit,
+    pub(super) unit: Unit,
     mode: Mode,
     challenge_lifetime: Option<Duration>,
 }
@@ -98,7 +103,7 @@ impl Settings {
         let environment = Environment::with_prefix("FARTHING_VERIFIER").prefix_separator("_").separator("__").try_parsing(true);
         let written: Written = Config::builder()
             .add_source(File::from(file).format(FileFormat::Toml))
-            .add_source(environment.list_separator(",").with_list_parse_key("trusted_peers"))
+            .add_source(environment.list_separator(",").with_list_parse_key("trusted_peers").with_list_parse_key("allowed_origins"))
             .build()
             .and_then(Config::try_deserialize)
             .map_err(|error| SidecarError::Unreadable(error.to_string()))?;
@@ -129,10 +134,14 @@ impl Settings {
         if matches!(listen, Listen::Tcp(_)) && written.trusted_peers.is_empty() {
             return Err(SidecarError::Setting("trusted_peers", "nobody could ask: list the proxy's addresses, or listen on a socket"));
         }
+        let allowed_origins = AllowedOrigins::parse(&written.allowed_origins);
+        let allowed_origins =
+            allowed_origins.ok_or(SidecarError::Setting("allowed_origins", "not origins such as https://reader.example"))?;
         Ok(Self {
             listen,
             proxy: written.proxy,
             trusted_peers,
+            allowed_origins,
             data: written.data,
             rules: Rules::parse(&written.rules, &unit, &written.publisher)?,
             log: written.log,

@@ -22,7 +22,7 @@ pub(crate) fn encode_record(record: &PaymentRecord) -> Vec<u8> {
         PaymentState::Pending => (0, Vec::new()),
         PaymentState::Accepted => (1, Vec::new()),
         PaymentState::Settled => (2, Vec::new()),
-        PaymentState::Refused(RefusedBecause::Refunded) => (3, Vec::new()),
+        PaymentState::Refunded => (3, Vec::new()),
         PaymentState::Refused(RefusedBecause::Refusal(refusal)) => (4, refusal.number().to_le_bytes().to_vec()),
         PaymentState::Refused(RefusedBecause::DoubleSpent(proof)) => (5, proof.to_bytes()),
     };
@@ -71,7 +71,7 @@ pub(crate) fn decode_record(bytes: &[u8]) -> Result<PaymentRecord, StoreError> {
         0 => PaymentState::Pending,
         1 => PaymentState::Accepted,
         2 => PaymentState::Settled,
-        3 => PaymentState::Refused(RefusedBecause::Refunded),
+        3 => PaymentState::Refunded,
         4 => PaymentState::Refused(RefusedBecause::Refusal(Refusal::from_number(u16::from_le_bytes(reader.take()?)))),
         5 => {
             let proof = DoubleSpendFrame::from_bytes(std::mem::take(&mut reader.0)).map_err(|_| StoreError::Corrupt)?;

@@ -37,6 +37,7 @@ pub async fn run<S: Store>(mut open: impl AsyncFnMut() -> S) {
     expired_challenges_are_dropped(&open().await).await;
     decisions_are_final(&open().await).await;
     refusals_keep_their_reason(&open().await).await;
+    what_is_given_back_stays_so(&open().await).await;
     the_outbox_is_read_in_pages(&open().await).await;
     limits_hold(&open().await).await;
     marks_rise(&open().await).await;
@@ -150,7 +151,6 @@ async fn decisions_are_final<S: Store>(store: &S) {
 async fn refusals_keep_their_reason<S: Store>(store: &S) {
     let reasons = [
         RefusedBecause::DoubleSpent(Box::new(proof(1, 2))),
-        RefusedBecause::Refunded,
         RefusedBecause::Refusal(Refusal::Frozen),
         RefusedBecause::Refusal(Refusal::Other(999)),
     ];
@@ -162,6 +162,35 @@ async fn refusals_keep_their_reason<S: Store>(store: &S) {
         let record = store.payment(claim.payment).await.expect("read").expect("the record is there");
         assert!(record == PaymentRecord { state, ..claim.record }, "the reason is kept, and the rest with it");
     }
+}
+
+async fn what_is_given_back_stays_so<S: Store>(store: &S) {
+    let decide = async |payment: PaymentId, state: PaymentState| store.decide(vec![Decision { payment, state }], None).await;
+    let refused = PaymentState::Refused(RefusedBecause::Refusal(Refusal::Late));
+    let outstanding = async || store.totals().await.map(|totals| totals.outstanding.units());
+    let refunded = Ok(vec![Some(PaymentState::Refunded)]);
+    // Settled first, or the answer that it was booked got lost and the next one says that it was given back.
+    let (settled, pending, accepted) = (claim(1, &[1], 1), claim(2, &[2], 2), accepted(claim(3, &[3], 3), 10, 10, 10));
+    for claim in [&settled, &pending, &accepted] {
+        assert_eq!(store.claim(claim.clone()).await, Ok(ClaimOutcome::Claimed), "a payment is claimed");
+    }
+    let state = Ok(vec![Some(PaymentState::Settled)]);
+    assert_eq!(decide(settled.payment, PaymentState::Settled).await, state, "a payment is settled");
+    for claim in [&settled, &pending, &accepted] {
+        assert_eq!(decide(claim.payment, PaymentState::Refunded).await, refunded, "a payment is given back");
+        for state in [PaymentState::Settled, PaymentState::Pending, PaymentState::Accepted, refused.clone(), PaymentState::Refunded] {
+            assert_eq!(decide(claim.payment, state).await, refunded, "and stays so");
+        }
+        let record = PaymentRecord { state: PaymentState::Refunded, ..claim.record.clone() };
+        assert_eq!(store.payment(claim.payment).await, Ok(Some(record.clone())), "the rest of the record is kept");
+        assert_eq!(store.claim(claim.clone()).await, Ok(ClaimOutcome::Known(record)), "it is known when it comes again");
+    }
+    assert_eq!(store.outbox(None, 10).await, Ok(vec![]), "what is given back leaves the outbox");
+    assert_eq!(outstanding().await, Ok(0), "and is not outstanding");
+    assert!(matches!(store.claim(claim(4, &[1], 4)).await, Ok(ClaimOutcome::Conflict(_))), "its tokens stay spent");
+    assert_eq!(store.claim(claim(4, &[4], 4)).await, Ok(ClaimOutcome::Claimed), "a payment is claimed");
+    assert_eq!(decide(PaymentId([4; 32]), refused.clone()).await, Ok(vec![Some(refused.clone())]), "a payment is refused");
+    assert_eq!(decide(PaymentId([4; 32]), PaymentState::Refunded).await, Ok(vec![Some(refused)]), "and is never given back");
 }
 
 async fn the_outbox_is_read_in_pages<S: Store>(store: &S) {
@@ -194,7 +223,7 @@ async fn limits_hold<S: Store>(store: &S) {
     assert_eq!(store.claim(take(3, 600, 31)).await, Ok(ClaimOutcome::LimitReached), "another window, but no room in total");
     assert_eq!(store.claim(take(3, 600, 30)).await, Ok(ClaimOutcome::Claimed), "just room in total");
     assert_eq!(outstanding().await, Ok(100), "what is accepted is outstanding");
-    let refused = PaymentState::Refused(RefusedBecause::Refunded);
+    let refused = PaymentState::Refused(RefusedBecause::Refusal(Refusal::Late));
     store.decide(vec![Decision { payment: PaymentId([1; 32]), state: refused }], None).await.expect("decide");
     assert_eq!(outstanding().await, Ok(50), "what is refused is not outstanding");
     assert_eq!(store.claim(take(4, 0, 1)).await, Ok(ClaimOutcome::LimitReached), "but stays in its window");

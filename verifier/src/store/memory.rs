@@ -79,7 +79,7 @@ impl Tables {
 
     fn decide(&mut self, decision: Decision) -> Option<PaymentState> {
         let record = self.payments.get_mut(&decision.payment)?;
-        if record.state.is_open() && !decision.state.is_open() {
+        if record.state.leads_to(&decision.state) {
             if record.state == PaymentState::Accepted {
                 let amount = record.amount.units();
                 self.outstanding = self.outstanding.saturating_sub(amount);

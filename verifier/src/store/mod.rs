@@ -58,8 +58,9 @@ pub struct UsedChallenge {
 /// Where a payment stands. No arrow leads back.
 ///
 /// ```text
-/// Pending  --> Settled | Refused        settle-first: not served until settled
-/// Accepted --> Settled | Refused        deferred: served already
+/// Pending  --> Settled | Refused | Refunded        settle-first: not served until settled
+/// Accepted --> Settled | Refused | Refunded        deferred: served already
+/// Settled  --> Refunded                            given back: not served any more
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PaymentState {
@@ -69,6 +70,8 @@ pub enum PaymentState {
     Accepted,
     /// Booked by the mint.
     Settled,
+    /// Booked by the mint once, and given back to its reader.
+    Refunded,
     /// Refused by the mint, for good.
     Refused(RefusedBecause),
 }
@@ -77,6 +80,17 @@ impl PaymentState {
     /// Whether a payment in this state is served.
     pub const fn serves(&self) -> bool {
         matches!(self, Self::Settled | Self::Accepted)
+    }
+
+    /// Whether the arrow from this state to `next` exists.
+    ///
+    /// Implements R-VERIF-14.
+    pub const fn leads_to(&self, next: &Self) -> bool {
+        match self {
+            Self::Pending | Self::Accepted => !next.is_open(),
+            Self::Settled => matches!(next, Self::Refunded),
+            Self::Refunded | Self::Refused(_) => false,
+        }
     }
 
     /// Whether the mint has yet to decide.
@@ -90,8 +104,6 @@ impl PaymentState {
 pub enum RefusedBecause {
     /// A token was paid elsewhere before; the proof was verified.
     DoubleSpent(Box<DoubleSpendFrame>),
-    /// The payment was booked and given back.
-    Refunded,
     /// Any other reason.
     Refusal(Refusal),
 }
@@ -178,7 +190,7 @@ pub enum ClaimOutcome {
 pub struct Decision {
     /// Which payment.
     pub payment: PaymentId,
-    /// [`PaymentState::Settled`] or [`PaymentState::Refused`].
+    /// [`PaymentState::Settled`], [`PaymentState::Refused`] or [`PaymentState::Refunded`].
     pub state: PaymentState,
 }
 
@@ -243,7 +255,7 @@ pub trait Store: Send + Sync + 'static {
     fn use_challenge(&self, challenge: UsedChallenge) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// Takes the mint's decisions and its ledger mark, in one atomic write. Returns the states afterwards, in order; `None` for a payment
-    /// that is not known. Only open payments move; they leave the outbox, and what is settled leaves the amounts at risk.
+    /// that is not known. Only moves of [`PaymentState::leads_to`] happen; who moves leaves the outbox, and what is settled leaves the amounts at risk.
     ///
     /// A mark of the same ledger only rises; a mark of another ledger replaces it unless that ledger was seen before.
     fn decide(

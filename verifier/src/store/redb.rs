@@ -250,7 +250,7 @@ fn decide(transaction: &WriteTransaction, decision: Decision) -> Result<Option<P
     let Some(mut record) = payments.get(decision.payment.0)?.map(|bytes| decode_record(bytes.value())).transpose()? else {
         return Ok(None);
     };
-    if !record.state.is_open() || decision.state.is_open() {
+    if !record.state.leads_to(&decision.state) {
         return Ok(Some(record.state));
     }
     if record.state == PaymentState::Accepted {

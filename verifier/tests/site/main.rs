@@ -1,13 +1,16 @@
 //! A publisher's site over real HTTP: what is served, what is refused, and what survives failures.
 
+mod asking;
 mod bad_input;
 mod batches;
+mod browsers;
 mod deferred;
 mod faulty;
 mod keysets;
 mod outages;
 mod paying;
 mod real_mint;
+mod refunding;
 mod rereading;
 mod site;
 mod stand_in;

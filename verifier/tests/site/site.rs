@@ -287,6 +287,11 @@ impl Reader {
         Reply { status: response.status(), headers: response.headers().clone(), body: response.text().await.unwrap() }
     }
 
+    pub async fn post_json(&self, url: &str, body: &serde_json::Value) -> Reply {
+        let response = self.client.post(url).json(body).send().await.unwrap();
+        Reply { status: response.status(), headers: response.headers().clone(), body: response.text().await.unwrap() }
+    }
+
     pub async fn get(&self, url: &str) -> Reply {
         self.send(http::Method::GET, url, &[]).await
     }

@@ -94,7 +94,11 @@ impl StandIn {
             foreign: None,
         };
         let stand_in = Self(Arc::new(Mutex::new(books)));
-        let app = axum::Router::new().route("/v1/keysets", get(keysets)).route("/v1/deposits", post(deposits)).with_state(stand_in.clone());
+        let app = axum::Router::new()
+            .route("/v1/keysets", get(keysets))
+            .route("/v1/deposits", post(deposits))
+            .route("/v1/refunds", post(refunds))
+            .with_state(stand_in.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
         stand_in
     }
@@ -198,4 +202,25 @@ async fn deposits(State(mint): State<StandIn>, body: Bytes) -> Response {
         tokio::time::sleep(delay).await;
     }
     response
+}
+
+/// Gives back whatever it is asked to, whoever asks.
+async fn refunds(State(mint): State<StandIn>, body: Bytes) -> Response {
+    use farthing_protocol::refund::{RefundOutcome, sign_answer};
+    use farthing_protocol::wire::RefundRequestFrame;
+    let payment = PaymentId(RefundRequestFrame::from_bytes(&body).unwrap().payment.0);
+    let mut books = mint.books();
+    let fault = books.faults.pop_front().or(books.always);
+    if fault == Some(Fault::Unavailable) {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    books.sequence += 1;
+    let mark = LedgerMark { ledger: [1; 16].into(), sequence: books.sequence };
+    let root = books.world.root();
+    let World { receipt, rng, .. } = &mut books.world;
+    let mut answer = sign_answer(&root, mark, payment, RefundOutcome::Refunded, receipt, rng).unwrap();
+    if fault == Some(Fault::BadSignature) {
+        answer.mark.sequence += 1_000;
+    }
+    if fault == Some(Fault::Garbage) { b"nonsense".to_vec().into_response() } else { answer.to_bytes().into_response() }
 }
