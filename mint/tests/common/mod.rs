@@ -114,7 +114,14 @@ impl Http {
     }
 
     pub async fn post_bytes(&self, path: &str, media: &str, body: Vec<u8>) -> Answer {
-        self.try_send(Method::POST, path, &[("content-type", media)], body).await.unwrap()
+        // A server that refuses a body without reading it closes the connection, and a client that is still sending may then lose the
+        // answer. Every request of the mint may be sent again.
+        for _ in 0..5 {
+            if let Some(answer) = self.try_send(Method::POST, path, &[("content-type", media)], body.clone()).await {
+                return answer;
+            }
+        }
+        panic!("no answer to five requests");
     }
 
     pub async fn post(&self, path: &str, frame: &impl Frame) -> Answer {
