@@ -30,7 +30,7 @@ const LARGEST_PER_SESSION: u64 = 128;
 
 /// The mint's refusals of an issue request that say that it has booked nothing for it and never will. Any other answer, such as a
 /// gateway's in front of the mint, says nothing about that: what was paid may be booked, and the same request must be sent again.
-const NOTHING_BOOKED: [&str; 15] = [
+const NOTHING_BOOKED: [&str; 16] = [
     "change-unavailable",
     "denomination-frozen",
     "issue-amount-mismatch",
@@ -41,6 +41,7 @@ const NOTHING_BOOKED: [&str; 15] = [
     "issue-invalid-proof",
     "issue-output-count",
     "keyset-not-issuing",
+    "keyset-not-refreshing",
     "reclaim-unavailable",
     "token-spent",
     "unknown-keyset",

@@ -68,19 +68,24 @@ fn keyset(row: &SqliteRow) -> Outcome<u32> {
     u32::try_from(unsigned(row, "keyset")?).map_err(|_| LedgerError::Corrupt("a keyset number").into())
 }
 
-/// Balances as the tables have them.
-async fn stated(connection: &mut SqliteConnection) -> Outcome<Vec<(Account, i64)>> {
-    let mut out = Vec::new();
-    let sums = sqlx::query(
+/// What the tables say is sold, held and owed, in one row.
+async fn sums(connection: &mut SqliteConnection) -> Outcome<SqliteRow> {
+    let query = sqlx::query(
         "SELECT (SELECT sold FROM mint WHERE id = 1) AS sold,
                 (SELECT coalesce(sum(balance), 0) FROM voucher) AS vouchers,
+                (SELECT coalesce(sum(balance), 0) FROM publisher) AS credits,
                 (SELECT coalesce(sum(change), 0) FROM payment WHERE change > 0 AND taken = 0) AS change_due,
                 (SELECT coalesce(sum(amount), 0) FROM payment WHERE state = 2) AS refunds_due,
                 (SELECT coalesce(sum(fee), 0) FROM payout) AS fees,
                 (SELECT coalesce(sum(amount), 0) FROM payout) AS paid_out",
-    )
-    .fetch_one(&mut *connection)
-    .await?;
+    );
+    Ok(query.fetch_one(connection).await?)
+}
+
+/// Balances as the tables have them.
+async fn stated(connection: &mut SqliteConnection) -> Outcome<Vec<(Account, i64)>> {
+    let mut out = Vec::new();
+    let sums = sums(connection).await?;
     for (account, column) in [
         (Account::Sold, "sold"),
         (Account::Vouchers, "vouchers"),
@@ -167,17 +172,7 @@ pub(super) async fn audit(connection: &mut SqliteConnection) -> Outcome<Audit> {
 /// Every sum at one moment.
 pub(super) async fn sheet(connection: &mut SqliteConnection) -> Outcome<Sheet> {
     let position = rows::position(connection).await?;
-    let sums = sqlx::query(
-        "SELECT (SELECT sold FROM mint WHERE id = 1) AS sold,
-                (SELECT coalesce(sum(balance), 0) FROM voucher) AS vouchers,
-                (SELECT coalesce(sum(balance), 0) FROM publisher) AS credits,
-                (SELECT coalesce(sum(change), 0) FROM payment WHERE change > 0 AND taken = 0) AS change_due,
-                (SELECT coalesce(sum(amount), 0) FROM payment WHERE state = 2) AS refunds_due,
-                (SELECT coalesce(sum(fee), 0) FROM payout) AS fees,
-                (SELECT coalesce(sum(amount), 0) FROM payout) AS paid_out",
-    )
-    .fetch_one(&mut *connection)
-    .await?;
+    let sums = sums(connection).await?;
     let mut counters = Vec::new();
     let all = sqlx::query("SELECT keyset, denomination, issued, redeemed, frozen FROM counter ORDER BY keyset, denomination");
     for row in all.fetch_all(connection).await? {
