@@ -1,9 +1,13 @@
 //! What every ledger must do, whichever engine keeps it. Each check gets an empty ledger.
 
+#[path = "common/postgres.rs"]
+mod server;
+
 use std::sync::Arc;
 
 use farthing_mint::store::books::{BankAccount, PayoutBooked, PayoutOrder, StatementDay};
 use farthing_mint::store::keysets::KeysetState;
+use farthing_mint::store::postgres::PostgresLedger;
 use farthing_mint::store::sqlite::SqliteLedger;
 use farthing_mint::store::{
     Announcement, Debit, FundingState, IssueBooked, IssueBooking, Ledger, LedgerError, PaymentBooked, PaymentBooking, RecordedRow,
@@ -12,6 +16,7 @@ use farthing_mint::store::{
 use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
 use farthing_protocol::settle::Refusal;
+use sqlx::{Connection, PgConnection};
 
 const KEYSET: KeysetId = KeysetId([1; 32]);
 
@@ -94,7 +99,8 @@ async fn balanced(ledger: &dyn Ledger) {
     assert_eq!(audit.differences, [], "{audit:?}");
 }
 
-async fn issuing(ledger: &dyn Ledger) {
+async fn issuing(ledger: Arc<dyn Ledger>) {
+    let ledger = &*ledger;
     announced(ledger).await;
     let debit = funded(ledger, 1, 150).await;
     assert_eq!(ledger.funding(debit.clone(), units(150)).await.unwrap(), FundingState::Ready);
@@ -122,7 +128,8 @@ async fn issuing(ledger: &dyn Ledger) {
     balanced(ledger).await;
 }
 
-async fn refreshing(ledger: &dyn Ledger) {
+async fn refreshing(ledger: Arc<dyn Ledger>) {
+    let ledger = &*ledger;
     announced(ledger).await;
     let debit = funded(ledger, 1, 220).await;
     ledger.issue(issue(1, &[10, 10, 100, 100], debit)).await.unwrap();
@@ -144,7 +151,8 @@ async fn refreshing(ledger: &dyn Ledger) {
     balanced(ledger).await;
 }
 
-async fn depositing(ledger: &dyn Ledger) {
+async fn depositing(ledger: Arc<dyn Ledger>) {
+    let ledger = &*ledger;
     announced(ledger).await;
     let debit = funded(ledger, 1, 1_000).await;
     ledger.issue(issue(1, &[10, 10, 10, 100, 100], debit.clone())).await.unwrap();
@@ -192,7 +200,8 @@ async fn depositing(ledger: &dyn Ledger) {
     balanced(ledger).await;
 }
 
-async fn giving_back(ledger: &dyn Ledger) {
+async fn giving_back(ledger: Arc<dyn Ledger>) {
+    let ledger = &*ledger;
     announced(ledger).await;
     let debit = funded(ledger, 1, 1_000).await;
     ledger.issue(issue(1, &[10, 10, 10, 100, 100], debit.clone())).await.unwrap();
@@ -239,7 +248,8 @@ async fn giving_back(ledger: &dyn Ledger) {
 }
 
 /// A payout takes whole cents, once an id; what it took cannot be refunded any more.
-async fn paying_out(ledger: &dyn Ledger) {
+async fn paying_out(ledger: Arc<dyn Ledger>) {
+    let ledger = &*ledger;
     announced(ledger).await;
     let debit = funded(ledger, 1, 1_000).await;
     ledger.issue(issue(1, &[1, 10, 100, 100], debit)).await.unwrap();
@@ -282,7 +292,8 @@ async fn paying_out(ledger: &dyn Ledger) {
     balanced(ledger).await;
 }
 
-async fn recording(ledger: &dyn Ledger) {
+async fn recording(ledger: Arc<dyn Ledger>) {
+    let ledger = &*ledger;
     announced(ledger).await;
     let debit = funded(ledger, 1, 1_000).await;
     assert_eq!(ledger.recorded(0, 0).await.unwrap(), []);
@@ -306,7 +317,8 @@ async fn recording(ledger: &dyn Ledger) {
     assert_eq!(ledger.recorded(1, 0).await.unwrap(), []);
 }
 
-async fn selling(ledger: &dyn Ledger) {
+async fn selling(ledger: Arc<dyn Ledger>) {
+    let ledger = &*ledger;
     announced(ledger).await;
     assert!(!ledger.create_vouchers(vec![bytes(1), bytes(2)], units(1 << 62), 1_000).await.unwrap());
     assert!(!ledger.create_vouchers(vec![bytes(1)], units(u64::MAX), 1_000).await.unwrap());
@@ -320,7 +332,8 @@ async fn selling(ledger: &dyn Ledger) {
 }
 
 /// Open, closing, closed: one way, and decided in the transaction that would insert.
-async fn closing(ledger: &dyn Ledger) {
+async fn closing(ledger: Arc<dyn Ledger>) {
+    let ledger = &*ledger;
     const UNTIL: u64 = 500_000;
     announced(ledger).await;
     ledger.add_publisher("news.example".into()).await.unwrap();
@@ -371,7 +384,8 @@ async fn closing(ledger: &dyn Ledger) {
 }
 
 /// A retired keyset issues nothing, whatever a process still believes; its tokens come back as before.
-async fn retiring(ledger: &dyn Ledger) {
+async fn retiring(ledger: Arc<dyn Ledger>) {
+    let ledger = &*ledger;
     announced(ledger).await;
     ledger.add_publisher("news.example".into()).await.unwrap();
     let debit = funded(ledger, 1, 1_000).await;
@@ -456,39 +470,99 @@ async fn sqlite() -> (tempfile::TempDir, Arc<dyn Ledger>) {
     (dir, Arc::new(ledger))
 }
 
-macro_rules! on_sqlite {
+/// `None` where PostgreSQL is not installed.
+async fn postgres() -> Option<((), Arc<dyn Ledger>)> {
+    let url = server::database().await?;
+    assert!(PostgresLedger::create(&url, [9; 16], 500).await.unwrap());
+    assert!(!PostgresLedger::create(&url, [8; 16], 500).await.unwrap(), "it holds a mint");
+    let ledger = PostgresLedger::open(&url).await.unwrap();
+    assert_eq!(ledger.position().await.unwrap().ledger, [9; 16]);
+    Some(((), Arc::new(ledger)))
+}
+
+macro_rules! on_both {
     ($($name:ident)*) => {
         mod on_sqlite {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $name() {
                     let (_dir, ledger) = super::sqlite().await;
-                    super::$name(&*ledger).await;
+                    super::$name(ledger).await;
                 }
             )*
+        }
 
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn racing() {
-                let (_dir, ledger) = super::sqlite().await;
-                super::racing(ledger).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn two_processes_on_one_file() {
-                let (dir, first) = super::sqlite().await;
-                let second = farthing_mint::store::sqlite::SqliteLedger::open(&dir.path().join("ledger.sqlite")).await.unwrap();
-                super::announced(&*first).await;
-                let mut tasks = tokio::task::JoinSet::new();
-                let second: std::sync::Arc<dyn farthing_mint::store::Ledger> = std::sync::Arc::new(second);
-                for number in 0..60 {
-                    let ledger = if number % 2 == 0 { first.clone() } else { second.clone() };
-                    tasks.spawn(async move { ledger.create_vouchers(vec![super::bytes(number)], super::units(5), 1_000).await.unwrap() });
+        mod on_postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    let Some((_, ledger)) = super::postgres().await else { return };
+                    super::$name(ledger).await;
                 }
-                assert!(tasks.join_all().await.into_iter().all(|made| made));
-                assert_eq!(first.sheet().await.unwrap().sold.units(), 300);
-            }
+            )*
         }
     };
 }
 
-on_sqlite! { issuing refreshing depositing giving_back paying_out recording selling closing retiring }
+on_both! { issuing refreshing depositing giving_back paying_out recording selling closing retiring racing }
+
+/// Two processes on one ledger.
+async fn two_writers(first: Arc<dyn Ledger>, second: Arc<dyn Ledger>) {
+    announced(&*first).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..60 {
+        let ledger = if number % 2 == 0 { first.clone() } else { second.clone() };
+        tasks.spawn(async move { ledger.create_vouchers(vec![bytes(number)], units(5), 1_000).await.unwrap() });
+    }
+    assert!(tasks.join_all().await.into_iter().all(|made| made));
+    assert_eq!(first.sheet().await.unwrap().sold.units(), 300);
+    balanced(&*second).await;
+    // Rivals at both: the first wins for both.
+    second.add_publisher("news.example".into()).await.unwrap();
+    assert_eq!(first.issue(issue(1, &[1; 100], funded(&*second, 1_000, 100).await)).await.unwrap(), IssueBooked::Booked);
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..200_u64 {
+        let ledger = if number % 2 == 0 { first.clone() } else { second.clone() };
+        let one = payment(1_000 + number, "news.example", 1, vec![token(1, number / 2)]);
+        tasks.spawn(async move { ledger.deposit(vec![one], 1_000).await.unwrap().outcomes.remove(0) == PaymentBooked::Credited });
+    }
+    assert_eq!(tasks.join_all().await.into_iter().filter(|credited| *credited).count(), 100);
+    assert_eq!(second.publisher_balance("news.example".into()).await.unwrap(), Some(units(100)));
+    balanced(&*first).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_on_one_file() {
+    let (dir, first) = sqlite().await;
+    let second = SqliteLedger::open(&dir.path().join("ledger.sqlite")).await.unwrap();
+    two_writers(first, Arc::new(second)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_on_one_database() {
+    let Some(url) = server::database().await else { return };
+    assert!(PostgresLedger::create(&url, [9; 16], 500).await.unwrap());
+    let open = async || Arc::new(PostgresLedger::open(&url).await.unwrap());
+    two_writers(open().await, open().await).await;
+}
+
+/// A transaction that the server ends is tried again if nothing can have been stored; a lock that is never released is given up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_fails_is_unavailable_and_comes_back() {
+    let Some(url) = server::database().await else { return };
+    assert!(PostgresLedger::create(&url, [9; 16], 500).await.unwrap());
+    let ledger = PostgresLedger::open(&url).await.unwrap();
+    announced(&ledger).await;
+    let mut other = PgConnection::connect(&url).await.unwrap();
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'farthing-mint' AND datname = current_database()";
+    sqlx::raw_sql(end).execute(&mut other).await.unwrap();
+    funded(&ledger, 1, 100).await;
+    assert_eq!(ledger.voucher_balance(bytes(1)).await.unwrap(), Some(units(100)));
+    let mut holder = other.begin().await.unwrap();
+    sqlx::query("SELECT id FROM mint WHERE id = 1 FOR UPDATE").execute(&mut *holder).await.unwrap();
+    assert_eq!(ledger.create_vouchers(vec![bytes(2)], units(5), 1_000).await, Err(LedgerError::Unavailable));
+    holder.rollback().await.unwrap();
+    assert_eq!(ledger.voucher_balance(bytes(2)).await.unwrap(), None);
+    funded(&ledger, 2, 100).await;
+    balanced(&ledger).await;
+}

@@ -8,13 +8,12 @@
 
 pub mod books;
 pub mod keysets;
+// The statements are the same for both engines and are compiled once for each, on its own types of connections and rows: sqlx cannot
+// abstract over engines without the loss of either speed or readable code.
+#[expect(clippy::duplicate_mod, reason = "the statements of `sql/` belong to both engines")]
+pub mod postgres;
 pub mod resolve;
 pub mod sqlite;
-mod sqlite_books;
-mod sqlite_givebacks;
-mod sqlite_journal;
-mod sqlite_keysets;
-mod sqlite_rows;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -341,4 +340,36 @@ pub trait Ledger: KeysetLedger + Books {
 
     /// Where the ledger stands.
     fn position(&self) -> Answer<'_, Position>;
+
+    /// The processes that serve on this ledger; `None` if only one may.
+    fn instances(&self) -> Option<&dyn Instances> {
+        None
+    }
+}
+
+/// Tells serving processes apart: drawn at random when a process begins, and part of the ids of its sessions.
+pub type InstanceId = [u8; 4];
+
+/// A process that serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// Its id.
+    pub id: InstanceId,
+    /// Host and port at which it takes requests from the other processes.
+    pub address: String,
+}
+
+/// The processes that serve on one ledger. Knowing them only helps to find an open session: what is booked never depends on it.
+pub trait Instances: Send + Sync {
+    /// Adds a process; `false` if another has its id.
+    fn register(&self, instance: Instance, now: u64) -> Answer<'_, bool>;
+
+    /// Notes that a process is still there; `false` if it is not known any more.
+    fn seen(&self, instance: InstanceId, now: u64) -> Answer<'_, bool>;
+
+    /// Forgets a process that ends.
+    fn leave(&self, instance: InstanceId) -> Answer<'_, ()>;
+
+    /// Where a process is reached.
+    fn address(&self, instance: InstanceId) -> Answer<'_, Option<String>>;
 }

@@ -83,7 +83,7 @@ pub struct Plan {
 ///
 /// # Errors
 /// [`LedgerError::Corrupt`] if a token is spent by a payment whose side is not in `known`.
-pub fn resolve(batch: &[PaymentBooking], known: Known) -> Result<Plan, LedgerError> {
+pub fn resolve(batch: &[&PaymentBooking], known: Known) -> Result<Plan, LedgerError> {
     let mut plan = Plan::default();
     let Known { mut payments, refunded, mut spent, mut sides, publishers, closed, mut counts } = known;
     for (index, payment) in batch.iter().enumerate() {

@@ -3,11 +3,12 @@
 use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::PaymentId;
 use farthing_protocol::restore::MAX_SESSIONS;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row as _;
 
-use super::books::{Account, Entries};
-use super::sqlite_rows::{self as rows, Failure, Outcome};
-use super::{FundingState, IssueBooked, IssueBooking, LedgerError, RecordedRow, RefundBooked, RefundDone};
+use super::rows::{self, Failure, Outcome};
+use super::Connection;
+use crate::store::books::{Account, Entries};
+use crate::store::{FundingState, IssueBooked, IssueBooking, LedgerError, RecordedRow, RefundBooked, RefundDone};
 
 const SETTLED: i64 = 1;
 const REFUNDED: i64 = 2;
@@ -18,7 +19,7 @@ const OUTPUT: usize = 8 + 64;
 
 /// settled -> refunded, debiting the publisher; the row's state alone decides.
 pub(super) async fn refund(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     payment: &PaymentId,
     publisher: &str,
     entries: &mut Entries,
@@ -33,12 +34,12 @@ pub(super) async fn refund(
 
 /// Implements R-BACK-06, R-BACK-08.
 async fn refund_payment(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     payment: &PaymentId,
     publisher: &str,
     entries: &mut Entries,
 ) -> Outcome<RefundDone> {
-    let row = sqlx::query("SELECT amount, state FROM payment WHERE id = ?1 AND publisher = ?2")
+    let row = sqlx::query("SELECT amount, state FROM payment WHERE id = $1 AND publisher = $2")
         .bind(payment.0.as_slice())
         .bind(publisher)
         .fetch_optional(&mut *connection)
@@ -47,7 +48,7 @@ async fn refund_payment(
     if row.try_get::<i64, _>("state")? != SETTLED {
         return Ok(RefundDone::AlreadyRefunded);
     }
-    let debited = sqlx::query("UPDATE publisher SET balance = balance - ?2 WHERE name = ?1 AND balance >= ?2")
+    let debited = sqlx::query("UPDATE publisher SET balance = balance - $2 WHERE name = $1 AND balance >= $2")
         .bind(publisher)
         .bind(row.try_get::<i64, _>("amount")?)
         .execute(&mut *connection)
@@ -55,7 +56,7 @@ async fn refund_payment(
     if debited.rows_affected() != 1 {
         return Ok(RefundDone::PaidOut);
     }
-    let moved = sqlx::query("UPDATE payment SET state = ?2 WHERE id = ?1 AND state = ?3")
+    let moved = sqlx::query("UPDATE payment SET state = $2 WHERE id = $1 AND state = $3")
         .bind(payment.0.as_slice())
         .bind(REFUNDED)
         .bind(SETTLED)
@@ -72,8 +73,8 @@ async fn refund_payment(
 /// refunded -> reclaimed; `Some` is why not.
 ///
 /// Implements R-BACK-06.
-pub(super) async fn reclaim(connection: &mut SqliteConnection, payment: &PaymentId, worth: i64) -> Outcome<Option<IssueBooked>> {
-    let moved = sqlx::query("UPDATE payment SET state = ?3 WHERE id = ?1 AND state = ?4 AND amount = ?2")
+pub(super) async fn reclaim(connection: &mut Connection, payment: &PaymentId, worth: i64) -> Outcome<Option<IssueBooked>> {
+    let moved = sqlx::query("UPDATE payment SET state = $3 WHERE id = $1 AND state = $4 AND amount = $2")
         .bind(payment.0.as_slice())
         .bind(worth)
         .bind(RECLAIMED)
@@ -83,8 +84,8 @@ pub(super) async fn reclaim(connection: &mut SqliteConnection, payment: &Payment
     Ok((moved.rows_affected() != 1).then_some(IssueBooked::ReclaimUnavailable))
 }
 
-pub(super) async fn reclaimable(connection: &mut SqliteConnection, payment: &PaymentId, worth: Amount) -> Outcome<FundingState> {
-    let row = sqlx::query("SELECT amount FROM payment WHERE id = ?1 AND state = ?2")
+pub(super) async fn reclaimable(connection: &mut Connection, payment: &PaymentId, worth: Amount) -> Outcome<FundingState> {
+    let row = sqlx::query("SELECT amount FROM payment WHERE id = $1 AND state = $2")
         .bind(payment.0.as_slice())
         .bind(REFUNDED)
         .fetch_optional(connection)
@@ -96,7 +97,7 @@ pub(super) async fn reclaimable(connection: &mut SqliteConnection, payment: &Pay
 /// Numbers a booked session of its keyset.
 ///
 /// Implements R-BACK-09.
-pub(super) async fn record(connection: &mut SqliteConnection, booking: &IssueBooking, keyset: u32) -> Outcome<()> {
+pub(super) async fn record(connection: &mut Connection, booking: &IssueBooking, keyset: u32) -> Outcome<()> {
     if booking.points.len() != booking.denominations.len() {
         return Err(LedgerError::Corrupt("a booking with another number of commitments than outputs").into());
     }
@@ -107,7 +108,7 @@ pub(super) async fn record(connection: &mut SqliteConnection, booking: &IssueBoo
     }
     sqlx::query(
         "INSERT INTO recorded (keyset, number, session, recovery, outputs)
-         VALUES (?1, (SELECT coalesce(max(number) + 1, 0) FROM recorded WHERE keyset = ?1), ?2, ?3, ?4)",
+         VALUES ($1, (SELECT coalesce(max(number) + 1, 0) FROM recorded WHERE keyset = $1), $2, $3, $4)",
     )
     .bind(i64::from(keyset))
     .bind(booking.session.as_slice())
@@ -121,14 +122,14 @@ pub(super) async fn record(connection: &mut SqliteConnection, booking: &IssueBoo
 /// The sessions of one bucket.
 ///
 /// Implements R-BACK-09.
-pub(super) async fn recorded(connection: &mut SqliteConnection, keyset: u32, bucket: u64) -> Outcome<Vec<RecordedRow>> {
+pub(super) async fn recorded(connection: &mut Connection, keyset: u32, bucket: u64) -> Outcome<Vec<RecordedRow>> {
     let size = MAX_SESSIONS as u64;
     // No ledger holds that many sessions.
     let Some(first) = bucket.checked_mul(size).filter(|first| *first < 1 << 62) else { return Ok(Vec::new()) };
     let found = sqlx::query(
         "SELECT recorded.recovery AS recovery, recorded.outputs AS outputs, session.response AS response
          FROM recorded JOIN session ON session.id = recorded.session
-         WHERE recorded.keyset = ?1 AND recorded.number >= ?2 AND recorded.number < ?3 ORDER BY recorded.number",
+         WHERE recorded.keyset = $1 AND recorded.number >= $2 AND recorded.number < $3 ORDER BY recorded.number",
     )
     .bind(i64::from(keyset))
     .bind(rows::integer(first)?)
@@ -152,12 +153,12 @@ fn output(bytes: &[u8]) -> Outcome<(Amount, [u8; 64])> {
     Ok((Amount::from_units(denomination), points.try_into().map_err(|_| damaged())?))
 }
 
-pub(super) async fn set_publisher_key(connection: &mut SqliteConnection, name: &str, key: &[u8; 32]) -> Outcome<bool> {
-    let set = sqlx::query("UPDATE publisher SET key = ?2 WHERE name = ?1").bind(name).bind(key.as_slice()).execute(connection).await?;
+pub(super) async fn set_publisher_key(connection: &mut Connection, name: &str, key: &[u8; 32]) -> Outcome<bool> {
+    let set = sqlx::query("UPDATE publisher SET key = $2 WHERE name = $1").bind(name).bind(key.as_slice()).execute(connection).await?;
     Ok(set.rows_affected() == 1)
 }
 
-pub(super) async fn publisher_key(connection: &mut SqliteConnection, name: &str) -> Outcome<Option<[u8; 32]>> {
-    let row = sqlx::query("SELECT key FROM publisher WHERE name = ?1 AND key IS NOT NULL").bind(name).fetch_optional(connection).await?;
+pub(super) async fn publisher_key(connection: &mut Connection, name: &str) -> Outcome<Option<[u8; 32]>> {
+    let row = sqlx::query("SELECT key FROM publisher WHERE name = $1 AND key IS NOT NULL").bind(name).fetch_optional(connection).await?;
     row.map(|row| rows::array(&row, "key")).transpose()
 }

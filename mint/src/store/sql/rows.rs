@@ -1,17 +1,15 @@
-//! The statements of the SQLite ledger, one function a request, each inside the caller's transaction.
+//! The statements of the ledger, one function a request, each inside the caller's transaction.
 
 use std::collections::HashSet;
 
 use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, Row as _};
 
-use super::books::{Account, Entries, worth};
-use super::resolve::{Count, Known, SpentBy, resolve};
-use super::sqlite_givebacks as givebacks;
-use super::sqlite_keysets as keysets;
-use super::{
+use super::{Connection, Row, SIZES, givebacks, keysets, places, tuples};
+use crate::store::books::{Account, Entries, worth};
+use crate::store::resolve::{Count, Known, SpentBy, resolve};
+use crate::store::{
     Announcement, Debit, FundingState, IssueBooked, IssueBooking, LedgerError, PaymentBooked, PaymentBooking, Position, SessionId,
     SessionRow,
 };
@@ -25,21 +23,18 @@ const BY_PAYMENT: i64 = 1;
 const BY_SESSION: i64 = 2;
 const SETTLED: i64 = 1;
 
-/// Statements for many rows come in these sizes only, so that the statement cache holds them all.
-const SIZES: [usize; 4] = [128, 32, 8, 1];
-
 pub(super) type Outcome<T> = Result<T, Failure>;
 
 /// Why a statement gave no answer.
 #[derive(Debug)]
 pub(super) enum Failure {
     Ledger(LedgerError),
-    Sqlite(sqlx::Error),
+    Engine(sqlx::Error),
 }
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
-        Self::Sqlite(error)
+        Self::Engine(error)
     }
 }
 
@@ -54,7 +49,7 @@ impl Failure {
     pub(super) fn into_error(self, what: &'static str) -> LedgerError {
         match self {
             Self::Ledger(error) => error,
-            Self::Sqlite(error) => {
+            Self::Engine(error) => {
                 let code = error.as_database_error().and_then(|error| error.code().map(std::borrow::Cow::into_owned));
                 let kind = match error {
                     sqlx::Error::Database(_) => "database",
@@ -70,32 +65,26 @@ impl Failure {
     }
 }
 
-/// A number as SQLite stores it.
+/// A number as the engines store it.
 pub(super) fn integer(value: u64) -> Outcome<i64> {
     i64::try_from(value).map_err(|_| Failure::Ledger(LedgerError::Corrupt("a number beyond 63 bits")))
 }
 
-pub(super) fn unsigned(row: &SqliteRow, column: &'static str) -> Outcome<u64> {
+pub(super) fn unsigned(row: &Row, column: &'static str) -> Outcome<u64> {
     u64::try_from(row.try_get::<i64, _>(column)?).map_err(|_| Failure::Ledger(LedgerError::Corrupt("a negative number")))
 }
 
 /// An amount of a row.
-pub(super) fn amount(row: &SqliteRow, column: &'static str) -> Outcome<Amount> {
+pub(super) fn amount(row: &Row, column: &'static str) -> Outcome<Amount> {
     unsigned(row, column).map(Amount::from_units)
 }
 
-pub(super) fn array<const N: usize>(row: &SqliteRow, column: &'static str) -> Outcome<[u8; N]> {
+pub(super) fn array<const N: usize>(row: &Row, column: &'static str) -> Outcome<[u8; N]> {
     let bytes: &[u8] = row.try_get(column)?;
     bytes.try_into().map_err(|_| Failure::Ledger(LedgerError::Corrupt("bytes of a wrong length")))
 }
 
-/// `(?,?),(?,?)`: `rows` times a tuple of `columns`.
-pub(super) fn tuples(rows: usize, columns: usize) -> String {
-    let tuple = format!("({})", vec!["?"; columns].join(","));
-    vec![tuple; rows].join(",")
-}
-
-/// Cuts items into statements of the permitted sizes.
+/// Cuts items into statements of the permitted sizes, so that the statement cache holds them all.
 pub(super) fn pieces<T>(mut items: &[T]) -> Vec<&[T]> {
     let mut out = Vec::new();
     for size in SIZES {
@@ -110,14 +99,14 @@ pub(super) fn pieces<T>(mut items: &[T]) -> Vec<&[T]> {
 
 // ---- keysets -------------------------------------------------------------------------------------------------------------------
 
-async fn keyset_number(connection: &mut SqliteConnection, id: &KeysetId) -> Outcome<u32> {
-    let row = sqlx::query("SELECT number FROM keyset WHERE id = ?1").bind(id.0.as_slice()).fetch_optional(connection).await?;
+async fn keyset_number(connection: &mut Connection, id: &KeysetId) -> Outcome<u32> {
+    let row = sqlx::query("SELECT number FROM keyset WHERE id = $1").bind(id.0.as_slice()).fetch_optional(connection).await?;
     let row = row.ok_or(LedgerError::Corrupt("a keyset that was not announced"))?;
     u32::try_from(row.try_get::<i64, _>("number")?).map_err(|_| LedgerError::Corrupt("a keyset number").into())
 }
 
 /// The numbers of the keysets that tokens name, each looked up once.
-async fn numbered(connection: &mut SqliteConnection, tokens: impl Iterator<Item = &SpentKey>) -> Outcome<Vec<(SpentKey, [u8; 44])>> {
+async fn numbered(connection: &mut Connection, tokens: impl Iterator<Item = &SpentKey>) -> Outcome<Vec<(SpentKey, [u8; 44])>> {
     let mut known: Vec<(KeysetId, u32)> = Vec::new();
     let mut out = Vec::new();
     for token in tokens {
@@ -137,30 +126,30 @@ async fn numbered(connection: &mut SqliteConnection, tokens: impl Iterator<Item 
     Ok(out)
 }
 
-pub(super) async fn announce(connection: &mut SqliteConnection, announcement: &Announcement) -> Outcome<bool> {
+pub(super) async fn announce(connection: &mut Connection, announcement: &Announcement) -> Outcome<bool> {
     let row = sqlx::query("SELECT count(*) AS n FROM keyset").fetch_one(&mut *connection).await?;
     if unsigned(&row, "n")? != u64::from(announcement.number) {
         return Ok(false);
     }
-    sqlx::query("INSERT INTO keyset (number, id, deposit_until) VALUES (?1, ?2, ?3)")
+    sqlx::query("INSERT INTO keyset (number, id, deposit_until) VALUES ($1, $2, $3)")
         .bind(i64::from(announcement.number))
         .bind(announcement.keyset.0.as_slice())
         .bind(integer(announcement.deposit_until)?)
         .execute(&mut *connection)
         .await?;
     for denomination in &announcement.denominations {
-        sqlx::query("INSERT INTO counter (keyset, denomination, issued, redeemed, frozen) VALUES (?1, ?2, 0, 0, 0)")
+        sqlx::query("INSERT INTO counter (keyset, denomination, issued, redeemed, frozen) VALUES ($1, $2, 0, 0, 0)")
             .bind(i64::from(announcement.number))
             .bind(integer(denomination.units())?)
             .execute(&mut *connection)
             .await?;
     }
-    sqlx::query("UPDATE mint SET keysets = ?1 WHERE id = 1").bind(announcement.list.as_slice()).execute(connection).await?;
+    sqlx::query("UPDATE mint SET keysets = $1 WHERE id = 1").bind(announcement.list.as_slice()).execute(connection).await?;
     Ok(true)
 }
 
-async fn count(connection: &mut SqliteConnection, keyset: u32, denomination: Amount) -> Outcome<Count> {
-    let row = sqlx::query("SELECT issued, redeemed, frozen FROM counter WHERE keyset = ?1 AND denomination = ?2")
+async fn count(connection: &mut Connection, keyset: u32, denomination: Amount) -> Outcome<Count> {
+    let row = sqlx::query("SELECT issued, redeemed, frozen FROM counter WHERE keyset = $1 AND denomination = $2")
         .bind(i64::from(keyset))
         .bind(integer(denomination.units())?)
         .fetch_optional(connection)
@@ -170,9 +159,9 @@ async fn count(connection: &mut SqliteConnection, keyset: u32, denomination: Amo
 }
 
 /// Implements R-MINT-09.
-async fn freeze(connection: &mut SqliteConnection, keyset: u32, denomination: Amount) -> Outcome<()> {
+async fn freeze(connection: &mut Connection, keyset: u32, denomination: Amount) -> Outcome<()> {
     tracing::error!(keyset, denomination = denomination.units(), "more tokens came back than were issued: the denomination is frozen");
-    sqlx::query("UPDATE counter SET frozen = 1 WHERE keyset = ?1 AND denomination = ?2")
+    sqlx::query("UPDATE counter SET frozen = 1 WHERE keyset = $1 AND denomination = $2")
         .bind(i64::from(keyset))
         .bind(integer(denomination.units())?)
         .execute(connection)
@@ -183,9 +172,9 @@ async fn freeze(connection: &mut SqliteConnection, keyset: u32, denomination: Am
 /// Counts tokens that came back; `false` if that would be more than were issued, or the kind is frozen.
 ///
 /// Implements R-MINT-09.
-async fn redeem(connection: &mut SqliteConnection, keyset: u32, denomination: Amount, tokens: u64) -> Outcome<bool> {
+async fn redeem(connection: &mut Connection, keyset: u32, denomination: Amount, tokens: u64) -> Outcome<bool> {
     let done = sqlx::query(
-        "UPDATE counter SET redeemed = redeemed + ?3 WHERE keyset = ?1 AND denomination = ?2 AND frozen = 0 AND redeemed + ?3 <= issued",
+        "UPDATE counter SET redeemed = redeemed + $3 WHERE keyset = $1 AND denomination = $2 AND frozen = 0 AND redeemed + $3 <= issued",
     )
     .bind(i64::from(keyset))
     .bind(integer(denomination.units())?)
@@ -209,9 +198,9 @@ fn counted<T: PartialEq + Copy>(items: impl IntoIterator<Item = T>) -> Vec<(T, u
 
 // ---- sessions ------------------------------------------------------------------------------------------------------------------
 
-pub(super) async fn session(connection: &mut SqliteConnection, id: SessionId) -> Outcome<Option<SessionRow>> {
+pub(super) async fn session(connection: &mut Connection, id: SessionId) -> Outcome<Option<SessionRow>> {
     let row =
-        sqlx::query("SELECT state, digest, response FROM session WHERE id = ?1").bind(id.as_slice()).fetch_optional(connection).await?;
+        sqlx::query("SELECT state, digest, response FROM session WHERE id = $1").bind(id.as_slice()).fetch_optional(connection).await?;
     let Some(row) = row else { return Ok(None) };
     Ok(Some(match row.try_get::<i64, _>("state")? {
         BOOKED => SessionRow::Booked { digest: array(&row, "digest")?, response: row.try_get("response")? },
@@ -220,8 +209,8 @@ pub(super) async fn session(connection: &mut SqliteConnection, id: SessionId) ->
     }))
 }
 
-pub(super) async fn cancel_session(connection: &mut SqliteConnection, id: SessionId, now: u64) -> Outcome<SessionRow> {
-    sqlx::query("INSERT INTO session (id, state, time) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")
+pub(super) async fn cancel_session(connection: &mut Connection, id: SessionId, now: u64) -> Outcome<SessionRow> {
+    sqlx::query("INSERT INTO session (id, state, time) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
         .bind(id.as_slice())
         .bind(CANCELLED)
         .bind(integer(now)?)
@@ -230,9 +219,9 @@ pub(super) async fn cancel_session(connection: &mut SqliteConnection, id: Sessio
     session(connection, id).await?.ok_or_else(|| LedgerError::Corrupt("an inserted row that is not there").into())
 }
 
-pub(super) async fn issue(connection: &mut SqliteConnection, booking: &IssueBooking, entries: &mut Entries) -> Outcome<IssueBooked> {
+pub(super) async fn issue(connection: &mut Connection, booking: &IssueBooking, entries: &mut Entries) -> Outcome<IssueBooked> {
     let inserted =
-        sqlx::query("INSERT INTO session (id, state, digest, response, time) VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING")
+        sqlx::query("INSERT INTO session (id, state, digest, response, time) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING")
             .bind(booking.session.as_slice())
             .bind(BOOKED)
             .bind(booking.digest.as_slice())
@@ -262,7 +251,7 @@ pub(super) async fn issue(connection: &mut SqliteConnection, booking: &IssueBook
     }
     let keyset = keyset_number(connection, &booking.keyset).await?;
     for (denomination, tokens) in counted(booking.denominations.iter().copied()) {
-        let done = sqlx::query("UPDATE counter SET issued = issued + ?3 WHERE keyset = ?1 AND denomination = ?2 AND frozen = 0")
+        let done = sqlx::query("UPDATE counter SET issued = issued + $3 WHERE keyset = $1 AND denomination = $2 AND frozen = 0")
             .bind(i64::from(keyset))
             .bind(integer(denomination.units())?)
             .bind(integer(tokens)?)
@@ -280,11 +269,11 @@ pub(super) async fn issue(connection: &mut SqliteConnection, booking: &IssueBook
 /// Takes what the issue costs; `Some` is why it cannot.
 ///
 /// Implements R-MINT-04, R-MINT-05.
-async fn debit(connection: &mut SqliteConnection, booking: &IssueBooking, entries: &mut Entries) -> Outcome<Option<IssueBooked>> {
+async fn debit(connection: &mut Connection, booking: &IssueBooking, entries: &mut Entries) -> Outcome<Option<IssueBooked>> {
     let amount = integer(booking.amount.units())?;
     match &booking.debit {
         Debit::Voucher(key) => {
-            let done = sqlx::query("UPDATE voucher SET balance = balance - ?2 WHERE key = ?1 AND balance >= ?2")
+            let done = sqlx::query("UPDATE voucher SET balance = balance - $2 WHERE key = $1 AND balance >= $2")
                 .bind(key.as_slice())
                 .bind(amount)
                 .execute(&mut *connection)
@@ -313,7 +302,7 @@ async fn debit(connection: &mut SqliteConnection, booking: &IssueBooking, entrie
         Debit::Change(payment) => {
             let done =
                 // Whether the amount was given back makes no difference to the rest.
-                sqlx::query("UPDATE payment SET taken = 1 WHERE id = ?1 AND taken = 0 AND change = ?2 AND change > 0")
+                sqlx::query("UPDATE payment SET taken = 1 WHERE id = $1 AND taken = 0 AND change = $2 AND change > 0")
                     .bind(payment.0.as_slice())
                     .bind(amount)
                     .execute(connection)
@@ -342,7 +331,7 @@ fn kinds(rows: &[[u8; 44]]) -> Vec<(u32, Amount)> {
 }
 
 /// After a refused refresh: freezes the kinds of which it would have brought back too many.
-pub(super) async fn freeze_overdrawn(connection: &mut SqliteConnection, booking: &IssueBooking) -> Outcome<()> {
+pub(super) async fn freeze_overdrawn(connection: &mut Connection, booking: &IssueBooking) -> Outcome<()> {
     let Debit::Refresh(tokens) = &booking.debit else { return Ok(()) };
     let rows: Vec<[u8; 44]> = numbered(connection, tokens.iter()).await?.into_iter().map(|(_, row)| row).collect();
     for ((keyset, denomination), tokens) in counted(kinds(&rows)) {
@@ -355,7 +344,7 @@ pub(super) async fn freeze_overdrawn(connection: &mut SqliteConnection, booking:
 }
 
 /// Marks tokens as spent; `false` if one was before.
-async fn insert_spent(connection: &mut SqliteConnection, rows: &[([u8; 44], i64, Vec<u8>)]) -> Outcome<bool> {
+async fn insert_spent(connection: &mut Connection, rows: &[([u8; 44], i64, Vec<u8>)]) -> Outcome<bool> {
     for piece in pieces(rows) {
         let sql = format!("INSERT INTO spent (token, kind, spent_by) VALUES {} ON CONFLICT DO NOTHING", tuples(piece.len(), 3));
         let mut query = sqlx::query(AssertSqlSafe(sql));
@@ -369,7 +358,7 @@ async fn insert_spent(connection: &mut SqliteConnection, rows: &[([u8; 44], i64,
     Ok(true)
 }
 
-pub(super) async fn funding(connection: &mut SqliteConnection, debit: &Debit, worth: Amount) -> Outcome<FundingState> {
+pub(super) async fn funding(connection: &mut Connection, debit: &Debit, worth: Amount) -> Outcome<FundingState> {
     match debit {
         Debit::Voucher(key) => Ok(match voucher_balance(connection, *key).await? {
             None => FundingState::VoucherUnknown,
@@ -382,7 +371,7 @@ pub(super) async fn funding(connection: &mut SqliteConnection, debit: &Debit, wo
             Ok(if found.is_empty() { FundingState::Ready } else { FundingState::TokenSpent })
         }
         Debit::Change(payment) => {
-            let row = sqlx::query("SELECT change, taken FROM payment WHERE id = ?1")
+            let row = sqlx::query("SELECT change, taken FROM payment WHERE id = $1")
                 .bind(payment.0.as_slice())
                 .fetch_optional(connection)
                 .await?;
@@ -397,11 +386,11 @@ pub(super) async fn funding(connection: &mut SqliteConnection, debit: &Debit, wo
 }
 
 /// Rows whose key is among `keys`; `sql` ends in `IN`.
-async fn find<'k>(connection: &mut SqliteConnection, sql: &'static str, keys: impl Iterator<Item = &'k [u8]>) -> Outcome<Vec<SqliteRow>> {
+async fn find<'k>(connection: &mut Connection, sql: &'static str, keys: impl Iterator<Item = &'k [u8]>) -> Outcome<Vec<Row>> {
     let keys: Vec<&[u8]> = keys.collect();
     let mut found = Vec::new();
     for piece in pieces(&keys) {
-        let mut query = sqlx::query(AssertSqlSafe(format!("{sql} ({})", vec!["?"; piece.len()].join(","))));
+        let mut query = sqlx::query(AssertSqlSafe(format!("{sql} ({})", places(1, piece.len()))));
         for key in piece {
             query = query.bind(*key);
         }
@@ -413,8 +402,8 @@ async fn find<'k>(connection: &mut SqliteConnection, sql: &'static str, keys: im
 // ---- deposits ------------------------------------------------------------------------------------------------------------------
 
 pub(super) async fn deposit(
-    connection: &mut SqliteConnection,
-    batch: &[PaymentBooking],
+    connection: &mut Connection,
+    batch: &[&PaymentBooking],
     now: u64,
     entries: &mut Entries,
 ) -> Outcome<(u64, Vec<PaymentBooked>)> {
@@ -465,7 +454,7 @@ pub(super) async fn deposit(
         freeze(connection, keyset, *denomination).await?;
     }
     for (publisher, credit) in &plan.credits {
-        let done = sqlx::query("UPDATE publisher SET balance = balance + ?2 WHERE name = ?1")
+        let done = sqlx::query("UPDATE publisher SET balance = balance + $2 WHERE name = $1")
             .bind(publisher.as_str())
             .bind(integer(credit.units())?)
             .execute(&mut *connection)
@@ -485,7 +474,7 @@ pub(super) async fn deposit(
     Ok((sequence, plan.outcomes))
 }
 
-async fn known(connection: &mut SqliteConnection, batch: &[PaymentBooking], tokens: &[(SpentKey, [u8; 44])]) -> Outcome<Known> {
+async fn known(connection: &mut Connection, batch: &[&PaymentBooking], tokens: &[(SpentKey, [u8; 44])]) -> Outcome<Known> {
     let mut known = Known::default();
     let ids = batch.iter().map(|payment| payment.id.0.as_slice());
     for row in find(connection, "SELECT id, state FROM payment WHERE id IN", ids).await? {
@@ -494,7 +483,7 @@ async fn known(connection: &mut SqliteConnection, batch: &[PaymentBooking], toke
     }
     let publishers: HashSet<&str> = batch.iter().map(|payment| payment.publisher.as_str()).collect();
     for name in publishers {
-        let found = sqlx::query("SELECT name FROM publisher WHERE name = ?1").bind(name).fetch_optional(&mut *connection).await?;
+        let found = sqlx::query("SELECT name FROM publisher WHERE name = $1").bind(name).fetch_optional(&mut *connection).await?;
         if found.is_some() {
             known.publishers.insert(name.to_owned());
         }
@@ -531,15 +520,15 @@ async fn known(connection: &mut SqliteConnection, batch: &[PaymentBooking], toke
 
 // ---- vouchers and sums ---------------------------------------------------------------------------------------------------------
 
-pub(super) async fn voucher_balance(connection: &mut SqliteConnection, key: [u8; 32]) -> Outcome<Option<Amount>> {
-    let row = sqlx::query("SELECT balance FROM voucher WHERE key = ?1").bind(key.as_slice()).fetch_optional(connection).await?;
+pub(super) async fn voucher_balance(connection: &mut Connection, key: [u8; 32]) -> Outcome<Option<Amount>> {
+    let row = sqlx::query("SELECT balance FROM voucher WHERE key = $1").bind(key.as_slice()).fetch_optional(connection).await?;
     row.map(|row| amount(&row, "balance")).transpose()
 }
 
-pub(super) async fn create_vouchers(connection: &mut SqliteConnection, keys: &[[u8; 32]], each: Amount) -> Outcome<bool> {
+pub(super) async fn create_vouchers(connection: &mut Connection, keys: &[[u8; 32]], each: Amount) -> Outcome<bool> {
     let total = each.units().checked_mul(keys.len() as u64).and_then(|total| i64::try_from(total).ok());
     let Some(total) = total.filter(|total| *total <= MOST_SOLD) else { return Ok(false) };
-    let done = sqlx::query("UPDATE mint SET sold = sold + ?1 WHERE id = 1 AND sold <= ?2")
+    let done = sqlx::query("UPDATE mint SET sold = sold + $1 WHERE id = 1 AND sold <= $2")
         .bind(total)
         .bind(MOST_SOLD - total)
         .execute(&mut *connection)
@@ -557,7 +546,7 @@ pub(super) async fn create_vouchers(connection: &mut SqliteConnection, keys: &[[
     Ok(true)
 }
 
-pub(super) async fn position(connection: &mut SqliteConnection) -> Outcome<Position> {
+pub(super) async fn position(connection: &mut Connection) -> Outcome<Position> {
     let row = sqlx::query("SELECT ledger, sequence, time FROM mint WHERE id = 1").fetch_one(connection).await?;
     Ok(Position { ledger: array(&row, "ledger")?, sequence: unsigned(&row, "sequence")?, time: unsigned(&row, "time")? })
 }

@@ -1,19 +1,17 @@
-//! The life of keysets in SQLite: guards inside the transactions they guard, states, pruning in small steps.
+//! The life of keysets: guards inside the transactions they guard, states, pruning in small steps.
 
 use farthing_protocol::proof::KeysetId;
-use sqlx::{Connection, Row, SqliteConnection};
+use sqlx::{Connection as _, Row as _};
 
-use super::keysets::{CLOSING, KeysetLedger, KeysetRow, KeysetState, LedgerSize, Lifecycle};
-use super::sqlite::{Command, SqliteLedger, read};
-use super::sqlite_rows::{self as rows, Outcome, integer, unsigned};
-use super::{Answer, Debit, IssueBooked, IssueBooking, LedgerError};
+use super::engine::{Done, Engine, Work, read};
+use super::rows::{self, Outcome, integer, unsigned};
+use super::{Connection, MOMENT, SIZE, give_room_back};
+use crate::store::keysets::{CLOSING, KeysetLedger, KeysetRow, KeysetState, LedgerSize, Lifecycle};
+use crate::store::{Answer, Debit, IssueBooked, IssueBooking, LedgerError};
 
 const OPEN: i64 = 1;
 const CLOSING_STATE: i64 = 2;
 const CLOSED: i64 = 3;
-
-/// The most pages given back to the system at once: a page holds some forty spent tokens.
-const PAGES: u32 = 256;
 
 /// A change to a keyset or the clock.
 pub(super) enum Change {
@@ -29,16 +27,16 @@ pub(super) type Changed = u64;
 /// Whether tokens of a keyset may come back.
 ///
 /// Implements R-LIFE-01.
-pub(super) async fn is_open(connection: &mut SqliteConnection, id: &KeysetId) -> Outcome<bool> {
-    let row = sqlx::query("SELECT state FROM keyset WHERE id = ?1").bind(id.0.as_slice()).fetch_optional(connection).await?;
+pub(super) async fn is_open(connection: &mut Connection, id: &KeysetId) -> Outcome<bool> {
+    let row = sqlx::query("SELECT state FROM keyset WHERE id = $1").bind(id.0.as_slice()).fetch_optional(connection).await?;
     Ok(row.map(|row| row.try_get::<i64, _>("state")).transpose()? == Some(OPEN))
 }
 
 /// Why the keysets of an issue forbid it.
 ///
 /// Implements R-LIFE-04.
-pub(super) async fn issue_guard(connection: &mut SqliteConnection, booking: &IssueBooking) -> Outcome<Option<IssueBooked>> {
-    let issues = sqlx::query("SELECT 1 FROM keyset WHERE id = ?1 AND state = ?2 AND retired IS NULL")
+pub(super) async fn issue_guard(connection: &mut Connection, booking: &IssueBooking) -> Outcome<Option<IssueBooked>> {
+    let issues = sqlx::query("SELECT 1 FROM keyset WHERE id = $1 AND state = $2 AND retired IS NULL")
         .bind(booking.keyset.0.as_slice())
         .bind(OPEN)
         .fetch_optional(&mut *connection)
@@ -59,21 +57,21 @@ pub(super) async fn issue_guard(connection: &mut SqliteConnection, booking: &Iss
 }
 
 /// Makes a change inside the caller's transaction; `time` is what will be recorded.
-pub(super) async fn change(connection: &mut SqliteConnection, change: &Change, time: &mut u64) -> Outcome<Changed> {
+pub(super) async fn change(connection: &mut Connection, change: &Change, time: &mut u64) -> Outcome<Changed> {
     match *change {
         Change::Retire(number, now) => {
             *time = now.max(*time);
-            sqlx::query("UPDATE keyset SET retired = ?2 WHERE number = ?1 AND retired IS NULL")
+            sqlx::query("UPDATE keyset SET retired = $2 WHERE number = $1 AND retired IS NULL")
                 .bind(i64::from(number))
                 .bind(integer(now)?)
                 .execute(&mut *connection)
                 .await?;
-            let known = sqlx::query("SELECT 1 FROM keyset WHERE number = ?1").bind(i64::from(number)).fetch_optional(connection).await?;
+            let known = sqlx::query("SELECT 1 FROM keyset WHERE number = $1").bind(i64::from(number)).fetch_optional(connection).await?;
             Ok(u64::from(known.is_some()))
         }
         Change::Advance(now) => {
             *time = now.max(*time);
-            let step = "UPDATE keyset SET state = ?2 WHERE state = ?1 AND deposit_until <= ?3";
+            let step = "UPDATE keyset SET state = $2 WHERE state = $1 AND deposit_until <= $3";
             let closing = sqlx::query(step).bind(OPEN).bind(CLOSING_STATE).bind(integer(now)?).execute(&mut *connection).await?;
             let day_ago = integer(now.saturating_sub(CLOSING))?;
             let closed = sqlx::query(step).bind(CLOSING_STATE).bind(CLOSED).bind(day_ago).execute(connection).await?;
@@ -81,15 +79,15 @@ pub(super) async fn change(connection: &mut SqliteConnection, change: &Change, t
         }
         Change::Prune(number, rows) => prune(connection, number, rows).await,
         Change::AcceptClock(now) => {
-            sqlx::query("UPDATE mint SET time = ?1, clock = clock + 1 WHERE id = 1").bind(integer(now)?).execute(connection).await?;
+            sqlx::query("UPDATE mint SET time = $1, clock = clock + 1 WHERE id = 1").bind(integer(now)?).execute(connection).await?;
             Ok(1)
         }
     }
 }
 
 /// Implements R-LIFE-03.
-async fn prune(connection: &mut SqliteConnection, number: u32, rows: u32) -> Outcome<Changed> {
-    let closed = sqlx::query("SELECT 1 FROM keyset WHERE number = ?1 AND state = ?2")
+async fn prune(connection: &mut Connection, number: u32, rows: u32) -> Outcome<Changed> {
+    let closed = sqlx::query("SELECT 1 FROM keyset WHERE number = $1 AND state = $2")
         .bind(i64::from(number))
         .bind(CLOSED)
         .fetch_optional(&mut *connection)
@@ -101,7 +99,7 @@ async fn prune(connection: &mut SqliteConnection, number: u32, rows: u32) -> Out
     let (first, end) = (number.to_be_bytes(), u64::from(number) + 1);
     let end = u32::try_from(end).map_err(|_| LedgerError::Corrupt("a keyset number"))?.to_be_bytes();
     let dropped =
-        sqlx::query("DELETE FROM spent WHERE token IN (SELECT token FROM spent WHERE token >= ?1 AND token < ?2 ORDER BY token LIMIT ?3)")
+        sqlx::query("DELETE FROM spent WHERE token IN (SELECT token FROM spent WHERE token >= $1 AND token < $2 ORDER BY token LIMIT $3)")
             .bind(first.as_slice())
             .bind(end.as_slice())
             .bind(i64::from(rows))
@@ -109,13 +107,13 @@ async fn prune(connection: &mut SqliteConnection, number: u32, rows: u32) -> Out
             .await?
             .rows_affected();
     if dropped < u64::from(rows) {
-        sqlx::query("UPDATE keyset SET pruned = 1 WHERE number = ?1").bind(i64::from(number)).execute(&mut *connection).await?;
+        sqlx::query("UPDATE keyset SET pruned = 1 WHERE number = $1").bind(i64::from(number)).execute(&mut *connection).await?;
     }
-    sqlx::query(sqlx::AssertSqlSafe(format!("PRAGMA incremental_vacuum({PAGES})"))).fetch_all(connection).await?;
+    give_room_back(connection).await?;
     Ok(dropped)
 }
 
-async fn lifecycle(connection: &mut SqliteConnection) -> Outcome<Lifecycle> {
+async fn lifecycle(connection: &mut Connection) -> Outcome<Lifecycle> {
     let position = rows::position(connection).await?;
     let mint = sqlx::query("SELECT keysets, clock FROM mint WHERE id = 1").fetch_one(&mut *connection).await?;
     let all = sqlx::query("SELECT number, deposit_until, state, retired, pruned FROM keyset ORDER BY number");
@@ -140,13 +138,8 @@ async fn lifecycle(connection: &mut SqliteConnection) -> Outcome<Lifecycle> {
     Ok(Lifecycle { list: mint.try_get("keysets")?, keysets, clock: unsigned(&mint, "clock")?, position })
 }
 
-async fn size(connection: &mut SqliteConnection) -> Outcome<LedgerSize> {
-    let row = sqlx::query(
-        "SELECT (SELECT count(*) FROM spent) AS spent, (SELECT count(*) FROM payment) AS payments, (SELECT count(*) FROM session) AS sessions,
-                (SELECT page_count FROM pragma_page_count()) * (SELECT page_size FROM pragma_page_size()) AS bytes",
-    )
-    .fetch_one(connection)
-    .await?;
+async fn size(connection: &mut Connection) -> Outcome<LedgerSize> {
+    let row = sqlx::query(SIZE).fetch_one(connection).await?;
     Ok(LedgerSize {
         spent: unsigned(&row, "spent")?,
         payments: unsigned(&row, "payments")?,
@@ -155,11 +148,20 @@ async fn size(connection: &mut SqliteConnection) -> Outcome<LedgerSize> {
     })
 }
 
-impl KeysetLedger for SqliteLedger {
+impl Engine {
+    async fn change_keysets(&self, change: Change) -> Result<Changed, LedgerError> {
+        match self.ask(Work::Keyset(change)).await? {
+            Done::Keyset(changed) => Ok(changed),
+            _ => Err(LedgerError::Unavailable),
+        }
+    }
+}
+
+impl KeysetLedger for Engine {
     fn lifecycle(&self) -> Answer<'_, Lifecycle> {
         read("lifecycle", async move {
             let mut connection = self.reader().await?;
-            let mut moment = connection.begin().await?;
+            let mut moment = connection.begin_with(MOMENT).await?;
             let lifecycle = lifecycle(&mut moment).await?;
             moment.rollback().await?;
             Ok(lifecycle)
@@ -167,19 +169,19 @@ impl KeysetLedger for SqliteLedger {
     }
 
     fn retire_keyset(&self, number: u32, now: u64) -> Answer<'_, bool> {
-        Box::pin(async move { Ok(self.ask(|reply| Command::Keyset(Change::Retire(number, now), reply)).await? == 1) })
+        Box::pin(async move { Ok(self.change_keysets(Change::Retire(number, now)).await? == 1) })
     }
 
     fn advance_keysets(&self, now: u64) -> Answer<'_, u64> {
-        Box::pin(self.ask(move |reply| Command::Keyset(Change::Advance(now), reply)))
+        Box::pin(self.change_keysets(Change::Advance(now)))
     }
 
     fn prune_keyset(&self, number: u32, rows: u32) -> Answer<'_, u64> {
-        Box::pin(self.ask(move |reply| Command::Keyset(Change::Prune(number, rows), reply)))
+        Box::pin(self.change_keysets(Change::Prune(number, rows)))
     }
 
     fn accept_clock(&self, now: u64) -> Answer<'_, ()> {
-        Box::pin(async move { self.ask(|reply| Command::Keyset(Change::AcceptClock(now), reply)).await.map(drop) })
+        Box::pin(async move { self.change_keysets(Change::AcceptClock(now)).await.map(drop) })
     }
 
     fn size(&self) -> Answer<'_, LedgerSize> {

@@ -1,18 +1,17 @@
-//! Payees, payouts and statements in SQLite.
+//! Payees, payouts and statements.
 
 use std::collections::BTreeMap;
 
 use farthing_protocol::amount::Amount;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Connection, Row, SqliteConnection};
+use sqlx::{Connection as _, Row as _};
 
-use super::books::{Account, Audit, BankAccount, Books, Entries, Payout, PayoutBooked, PayoutOrder, PayoutRun, StatementDay};
-use super::sqlite::{Command, SqliteLedger, read};
-use super::sqlite_journal as journal;
-use super::sqlite_rows::{Outcome, amount, integer, unsigned};
-use super::{Answer, LedgerError};
+use super::engine::{Done, Engine, Work, read};
+use super::rows::{Outcome, amount, integer, unsigned};
+use super::{Connection, MOMENT, Row, journal};
+use crate::store::books::{Account, Audit, BankAccount, Books, Entries, Payout, PayoutBooked, PayoutOrder, PayoutRun, StatementDay};
+use crate::store::{Answer, LedgerError};
 
 /// The most one transfer may carry, in cents: a bank takes no more.
 const MOST_CENTS: u64 = 99_999_999_999;
@@ -38,19 +37,19 @@ fn to_json(value: &impl Serialize) -> Outcome<String> {
     serde_json::to_string(value).map_err(|_| LedgerError::Corrupt("a bank account").into())
 }
 
-fn from_json<T: DeserializeOwned>(row: &SqliteRow, column: &'static str) -> Outcome<T> {
+fn from_json<T: DeserializeOwned>(row: &Row, column: &'static str) -> Outcome<T> {
     serde_json::from_str(row.try_get(column)?).map_err(|_| LedgerError::Corrupt("a bank account").into())
 }
 
 /// Makes a change inside the caller's transaction.
-pub(super) async fn change(connection: &mut SqliteConnection, change: &Change, entries: &mut Entries) -> Outcome<Changed> {
+pub(super) async fn change(connection: &mut Connection, change: &Change, entries: &mut Entries) -> Outcome<Changed> {
     match change {
         Change::Payee(publisher, payee) => {
-            let known = sqlx::query("SELECT 1 FROM publisher WHERE name = ?1").bind(publisher).fetch_optional(&mut *connection).await?;
+            let known = sqlx::query("SELECT 1 FROM publisher WHERE name = $1").bind(publisher).fetch_optional(&mut *connection).await?;
             if known.is_none() {
                 return Ok(Changed::NotThere);
             }
-            sqlx::query("INSERT INTO payee (publisher, details) VALUES (?1, ?2) ON CONFLICT (publisher) DO UPDATE SET details = ?2")
+            sqlx::query("INSERT INTO payee (publisher, details) VALUES ($1, $2) ON CONFLICT (publisher) DO UPDATE SET details = $2")
                 .bind(publisher)
                 .bind(to_json(payee)?)
                 .execute(connection)
@@ -59,7 +58,7 @@ pub(super) async fn change(connection: &mut SqliteConnection, change: &Change, e
         }
         Change::PayOut(order) => Ok(Changed::Payout(pay_out(connection, order, entries).await?)),
         Change::Written(id) => {
-            sqlx::query("UPDATE payout_run SET written = 1 WHERE id = ?1").bind(id).execute(connection).await?;
+            sqlx::query("UPDATE payout_run SET written = 1 WHERE id = $1").bind(id).execute(connection).await?;
             Ok(Changed::Done)
         }
     }
@@ -78,8 +77,8 @@ fn share(order: &PayoutOrder, balance: Amount) -> Option<(Amount, Amount)> {
 }
 
 /// Implements R-BOOKS-03.
-async fn pay_out(connection: &mut SqliteConnection, order: &PayoutOrder, entries: &mut Entries) -> Outcome<PayoutBooked> {
-    let earlier = sqlx::query("SELECT 1 FROM payout_run WHERE id = ?1").bind(&order.id).fetch_optional(&mut *connection).await?;
+async fn pay_out(connection: &mut Connection, order: &PayoutOrder, entries: &mut Entries) -> Outcome<PayoutBooked> {
+    let earlier = sqlx::query("SELECT 1 FROM payout_run WHERE id = $1").bind(&order.id).fetch_optional(&mut *connection).await?;
     if earlier.is_some() {
         return Ok(PayoutBooked::Earlier);
     }
@@ -93,7 +92,7 @@ async fn pay_out(connection: &mut SqliteConnection, order: &PayoutOrder, entries
     if payouts.is_empty() {
         return Ok(PayoutBooked::Nothing);
     }
-    sqlx::query("INSERT INTO payout_run (id, booking, time, debtor) VALUES (?1, ?2, ?3, ?4)")
+    sqlx::query("INSERT INTO payout_run (id, booking, time, debtor) VALUES ($1, $2, $3, $4)")
         .bind(&order.id)
         .bind(journal::next(connection).await?)
         .bind(integer(order.now)?)
@@ -102,7 +101,7 @@ async fn pay_out(connection: &mut SqliteConnection, order: &PayoutOrder, entries
         .await?;
     for (publisher, payee, credited, fee) in payouts {
         let paid = credited.checked_sub(fee).ok_or(LedgerError::Corrupt("a fee above the payout"))?;
-        let debited = sqlx::query("UPDATE publisher SET balance = balance - ?2 WHERE name = ?1 AND balance >= ?2")
+        let debited = sqlx::query("UPDATE publisher SET balance = balance - $2 WHERE name = $1 AND balance >= $2")
             .bind(&publisher)
             .bind(integer(credited.units())?)
             .execute(&mut *connection)
@@ -110,7 +109,7 @@ async fn pay_out(connection: &mut SqliteConnection, order: &PayoutOrder, entries
         if debited.rows_affected() != 1 {
             return Err(LedgerError::Corrupt("a balance that changed between looking and writing").into());
         }
-        sqlx::query("INSERT INTO payout (run, publisher, credited, fee, amount, payee) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")
+        sqlx::query("INSERT INTO payout (run, publisher, credited, fee, amount, payee) VALUES ($1, $2, $3, $4, $5, $6)")
             .bind(&order.id)
             .bind(&publisher)
             .bind(integer(credited.units())?)
@@ -126,12 +125,12 @@ async fn pay_out(connection: &mut SqliteConnection, order: &PayoutOrder, entries
     Ok(PayoutBooked::Booked)
 }
 
-async fn payout_runs(connection: &mut SqliteConnection, id: Option<String>) -> Outcome<Vec<PayoutRun>> {
-    let sql = "SELECT id, time, debtor, written FROM payout_run WHERE id = ?1 OR (?1 IS NULL AND written = 0) ORDER BY booking";
+async fn payout_runs(connection: &mut Connection, id: Option<String>) -> Outcome<Vec<PayoutRun>> {
+    let sql = "SELECT id, time, debtor, written FROM payout_run WHERE id = $1 OR ($1 IS NULL AND written = 0) ORDER BY booking";
     let mut runs = Vec::new();
     for row in sqlx::query(sql).bind(id).fetch_all(&mut *connection).await? {
         let id: String = row.try_get("id")?;
-        let sql = "SELECT publisher, credited, fee, amount, payee FROM payout WHERE run = ?1 ORDER BY publisher";
+        let sql = "SELECT publisher, credited, fee, amount, payee FROM payout WHERE run = $1 ORDER BY publisher";
         let mut payouts = Vec::new();
         for row in sqlx::query(sql).bind(&id).fetch_all(&mut *connection).await? {
             payouts.push(Payout {
@@ -149,16 +148,16 @@ async fn payout_runs(connection: &mut SqliteConnection, id: Option<String>) -> O
 }
 
 /// Implements R-BOOKS-05.
-async fn statement(connection: &mut SqliteConnection, publisher: &str) -> Outcome<Option<Vec<StatementDay>>> {
-    let known = sqlx::query("SELECT 1 FROM publisher WHERE name = ?1").bind(publisher).fetch_optional(&mut *connection).await?;
+async fn statement(connection: &mut Connection, publisher: &str) -> Outcome<Option<Vec<StatementDay>>> {
+    let known = sqlx::query("SELECT 1 FROM publisher WHERE name = $1").bind(publisher).fetch_optional(&mut *connection).await?;
     if known.is_none() {
         return Ok(None);
     }
     let mut days: BTreeMap<u64, (u64, u64, u64)> = BTreeMap::new();
     let overflow = || LedgerError::Corrupt("amounts beyond 64 bits");
     let sql = "SELECT time, debit, credit, coalesce((SELECT credited FROM payout JOIN payout_run ON payout_run.id = payout.run
-                                                     WHERE payout_run.booking = number AND publisher = ?2), 0) AS paid
-               FROM entry JOIN booking ON number = booking WHERE account = ?1";
+                                                     WHERE payout_run.booking = number AND publisher = $2), 0) AS paid
+               FROM entry JOIN booking ON number = booking WHERE account = $1";
     let account = Account::Publisher(publisher.to_owned()).to_string();
     for row in sqlx::query(sql).bind(account).bind(publisher).fetch_all(connection).await? {
         let (debit, credit, paid) = (unsigned(&row, "debit")?, unsigned(&row, "credit")?, unsigned(&row, "paid")?);
@@ -177,11 +176,20 @@ async fn statement(connection: &mut SqliteConnection, publisher: &str) -> Outcom
     Ok(Some(days.into_iter().map(day).collect()))
 }
 
-impl Books for SqliteLedger {
+impl Engine {
+    async fn change_books(&self, change: Change, now: u64) -> Result<Changed, LedgerError> {
+        match self.ask(Work::Books(change, now)).await? {
+            Done::Books(changed) => Ok(changed),
+            _ => Err(LedgerError::Unavailable),
+        }
+    }
+}
+
+impl Books for Engine {
     fn audit(&self) -> Answer<'_, Audit> {
         read("audit", async move {
             let mut connection = self.reader().await?;
-            let mut moment = connection.begin().await?;
+            let mut moment = connection.begin_with(MOMENT).await?;
             let audit = journal::audit(&mut moment).await?;
             moment.rollback().await?;
             Ok(audit)
@@ -190,7 +198,7 @@ impl Books for SqliteLedger {
 
     fn set_payee(&self, publisher: String, payee: BankAccount) -> Answer<'_, bool> {
         Box::pin(async move {
-            Ok(self.ask(|reply| Command::Books(Change::Payee(publisher, Box::new(payee)), 0, reply)).await? == Changed::Done)
+            Ok(self.change_books(Change::Payee(publisher, Box::new(payee)), 0).await? == Changed::Done)
         })
     }
 
@@ -205,7 +213,7 @@ impl Books for SqliteLedger {
     fn pay_out(&self, order: PayoutOrder) -> Answer<'_, PayoutBooked> {
         Box::pin(async move {
             let now = order.now;
-            match self.ask(|reply| Command::Books(Change::PayOut(Box::new(order)), now, reply)).await? {
+            match self.change_books(Change::PayOut(Box::new(order)), now).await? {
                 Changed::Payout(booked) => Ok(booked),
                 _ => Err(LedgerError::Unavailable),
             }
@@ -215,7 +223,7 @@ impl Books for SqliteLedger {
     fn payout_runs(&self, id: Option<String>) -> Answer<'_, Vec<PayoutRun>> {
         read("payouts", async move {
             let mut connection = self.reader().await?;
-            let mut moment = connection.begin().await?;
+            let mut moment = connection.begin_with(MOMENT).await?;
             let runs = payout_runs(&mut moment, id).await?;
             moment.rollback().await?;
             Ok(runs)
@@ -223,7 +231,7 @@ impl Books for SqliteLedger {
     }
 
     fn payout_written(&self, id: String) -> Answer<'_, ()> {
-        Box::pin(async move { self.ask(|reply| Command::Books(Change::Written(id), 0, reply)).await.map(drop) })
+        Box::pin(async move { self.change_books(Change::Written(id), 0).await.map(drop) })
     }
 
     fn statement(&self, publisher: String) -> Answer<'_, Option<Vec<StatementDay>>> {

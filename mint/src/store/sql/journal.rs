@@ -1,42 +1,18 @@
-//! The journal in SQLite: written once a transaction, and compared with everything else.
+//! The journal: written once a transaction, and compared with everything else.
 
 use std::collections::BTreeMap;
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, Row, SqliteConnection};
+use sqlx::{AssertSqlSafe, Row as _};
 
-use super::books::{Account, Audit, Balance, Difference, Entries};
-use super::sqlite_rows::{self as rows, Outcome, amount, integer, pieces, tuples, unsigned};
-use super::{Counter, LedgerError, Sheet};
-
-/// Whether a ledger has books.
-pub(super) async fn there(connection: &mut SqliteConnection) -> Outcome<bool> {
-    let found = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'booking'";
-    Ok(sqlx::query(found).fetch_optional(connection).await?.is_some())
-}
-
-/// Adds the books to a ledger that has none, with its balances as the first booking.
-pub(super) async fn ensure(connection: &mut SqliteConnection) -> Outcome<()> {
-    if there(connection).await? {
-        return Ok(());
-    }
-    sqlx::raw_sql(include_str!("schema_books.sql")).execute(&mut *connection).await?;
-    let mut opening = Entries::default();
-    for (account, balance) in stated(connection).await? {
-        // Nothing was paid out yet, and no table holds less than nothing.
-        let amount = farthing_protocol::amount::Amount::from_units(u64::try_from(balance).unwrap_or(0));
-        match account {
-            Account::Sold => opening.debit(account, amount)?,
-            _ => opening.credit(account, amount)?,
-        }
-    }
-    write(connection, &opening).await
-}
+use super::rows::{self, Outcome, amount, integer, pieces, unsigned};
+use super::{Connection, Row, tuples};
+use crate::store::books::{Account, Audit, Balance, Difference, Entries};
+use crate::store::{Counter, LedgerError, Sheet};
 
 /// Books what a transaction moved. The time is the highest recorded.
 ///
 /// Implements R-BOOKS-01.
-pub(super) async fn write(connection: &mut SqliteConnection, entries: &Entries) -> Outcome<()> {
+pub(super) async fn write(connection: &mut Connection, entries: &Entries) -> Outcome<()> {
     let rows: Vec<(String, i64, i64)> = entries
         .rows()
         .map(|(account, debit, credit)| Ok((account.to_string(), integer(debit)?, integer(credit)?)))
@@ -54,36 +30,36 @@ pub(super) async fn write(connection: &mut SqliteConnection, entries: &Entries) 
         }
         query.execute(&mut *connection).await?;
     }
-    sqlx::query("INSERT INTO booking (number, time) SELECT ?1, time FROM mint WHERE id = 1").bind(number).execute(connection).await?;
+    sqlx::query("INSERT INTO booking (number, time) SELECT $1, time FROM mint WHERE id = 1").bind(number).execute(connection).await?;
     Ok(())
 }
 
 /// The number of the booking that this transaction will write.
-pub(super) async fn next(connection: &mut SqliteConnection) -> Outcome<i64> {
+pub(super) async fn next(connection: &mut Connection) -> Outcome<i64> {
     let row = sqlx::query("SELECT coalesce(max(number), 0) + 1 AS next FROM booking").fetch_one(connection).await?;
     Ok(row.try_get("next")?)
 }
 
-fn keyset(row: &SqliteRow) -> Outcome<u32> {
+fn keyset(row: &Row) -> Outcome<u32> {
     u32::try_from(unsigned(row, "keyset")?).map_err(|_| LedgerError::Corrupt("a keyset number").into())
 }
 
 /// What the tables say is sold, held and owed, in one row.
-async fn sums(connection: &mut SqliteConnection) -> Outcome<SqliteRow> {
+async fn sums(connection: &mut Connection) -> Outcome<Row> {
     let query = sqlx::query(
         "SELECT (SELECT sold FROM mint WHERE id = 1) AS sold,
-                (SELECT coalesce(sum(balance), 0) FROM voucher) AS vouchers,
-                (SELECT coalesce(sum(balance), 0) FROM publisher) AS credits,
-                (SELECT coalesce(sum(change), 0) FROM payment WHERE change > 0 AND taken = 0) AS change_due,
-                (SELECT coalesce(sum(amount), 0) FROM payment WHERE state = 2) AS refunds_due,
-                (SELECT coalesce(sum(fee), 0) FROM payout) AS fees,
-                (SELECT coalesce(sum(amount), 0) FROM payout) AS paid_out",
+                (SELECT CAST(coalesce(sum(balance), 0) AS BIGINT) FROM voucher) AS vouchers,
+                (SELECT CAST(coalesce(sum(balance), 0) AS BIGINT) FROM publisher) AS credits,
+                (SELECT CAST(coalesce(sum(change), 0) AS BIGINT) FROM payment WHERE change > 0 AND taken = 0) AS change_due,
+                (SELECT CAST(coalesce(sum(amount), 0) AS BIGINT) FROM payment WHERE state = 2) AS refunds_due,
+                (SELECT CAST(coalesce(sum(fee), 0) AS BIGINT) FROM payout) AS fees,
+                (SELECT CAST(coalesce(sum(amount), 0) AS BIGINT) FROM payout) AS paid_out",
     );
     Ok(query.fetch_one(connection).await?)
 }
 
 /// Balances as the tables have them.
-async fn stated(connection: &mut SqliteConnection) -> Outcome<Vec<(Account, i64)>> {
+pub(super) async fn stated(connection: &mut Connection) -> Outcome<Vec<(Account, i64)>> {
     let mut out = Vec::new();
     let sums = sums(connection).await?;
     for (account, column) in [
@@ -96,7 +72,7 @@ async fn stated(connection: &mut SqliteConnection) -> Outcome<Vec<(Account, i64)
     ] {
         out.push((account, sums.try_get(column)?));
     }
-    let tokens = "SELECT keyset, sum(denomination * (issued - redeemed)) AS worth FROM counter GROUP BY keyset ORDER BY keyset";
+    let tokens = "SELECT keyset, CAST(sum(denomination * (issued - redeemed)) AS BIGINT) AS worth FROM counter GROUP BY keyset ORDER BY keyset";
     for row in sqlx::query(tokens).fetch_all(&mut *connection).await? {
         out.push((Account::Tokens(keyset(&row)?), row.try_get("worth")?));
     }
@@ -109,7 +85,7 @@ async fn stated(connection: &mut SqliteConnection) -> Outcome<Vec<(Account, i64)
 /// Compares journal, balances and rows.
 ///
 /// Implements R-BOOKS-02.
-pub(super) async fn audit(connection: &mut SqliteConnection) -> Outcome<Audit> {
+pub(super) async fn audit(connection: &mut Connection) -> Outcome<Audit> {
     let mut differences = Vec::new();
     let mut differ = |what: String, recomputed: i64, stated: i64| {
         if recomputed != stated {
@@ -117,7 +93,7 @@ pub(super) async fn audit(connection: &mut SqliteConnection) -> Outcome<Audit> {
         }
     };
     let mut journal: BTreeMap<String, i64> = BTreeMap::new();
-    let sums = "SELECT account, sum(debit) - sum(credit) AS balance FROM entry GROUP BY account";
+    let sums = "SELECT account, CAST(sum(debit) - sum(credit) AS BIGINT) AS balance FROM entry GROUP BY account";
     for row in sqlx::query(sums).fetch_all(&mut *connection).await? {
         let (account, balance): (String, i64) = (row.try_get("account")?, row.try_get("balance")?);
         let balance = if account == Account::Sold.to_string() { balance } else { -balance };
@@ -132,7 +108,7 @@ pub(super) async fn audit(connection: &mut SqliteConnection) -> Outcome<Audit> {
     for (account, balance) in journal {
         differ(account, balance, 0);
     }
-    let unbalanced = "SELECT entry.booking AS number, sum(debit) AS debits, sum(credit) AS credits FROM entry
+    let unbalanced = "SELECT entry.booking AS number, CAST(sum(debit) AS BIGINT) AS debits, CAST(sum(credit) AS BIGINT) AS credits FROM entry
                       GROUP BY entry.booking HAVING sum(debit) <> sum(credit) ORDER BY entry.booking LIMIT 100";
     for row in sqlx::query(unbalanced).fetch_all(&mut *connection).await? {
         differ(format!("booking {}", row.try_get::<i64, _>("number")?), row.try_get("debits")?, row.try_get("credits")?);
@@ -147,19 +123,19 @@ pub(super) async fn audit(connection: &mut SqliteConnection) -> Outcome<Audit> {
     differ("entries without a booking, bookings without entries".into(), orphans.try_get("orphans")?, 0);
     let bookings = unsigned(&orphans, "bookings")?;
     // What was credited and not given back, less what was paid out, is the balance.
-    let earned = "SELECT name, balance, (SELECT coalesce(sum(amount), 0) FROM payment WHERE publisher = name AND state = 1)
-                         - (SELECT coalesce(sum(credited), 0) FROM payout WHERE publisher = name) AS earned
+    let earned = "SELECT name, balance, CAST((SELECT coalesce(sum(amount), 0) FROM payment WHERE publisher = name AND state = 1)
+                              - (SELECT coalesce(sum(credited), 0) FROM payout WHERE publisher = name) AS BIGINT) AS earned
                   FROM publisher ORDER BY name";
     for row in sqlx::query(earned).fetch_all(&mut *connection).await? {
         differ(format!("payments of {}", row.try_get::<String, _>("name")?), row.try_get("earned")?, row.try_get("balance")?);
     }
     // Tokens begin with their keyset's number, big-endian; a keyset that is dropping its rows cannot be counted any more.
-    let redeemed = "SELECT counter.keyset AS keyset, sum(redeemed) AS redeemed FROM counter JOIN keyset ON number = counter.keyset
+    let redeemed = "SELECT counter.keyset AS keyset, CAST(sum(redeemed) AS BIGINT) AS redeemed FROM counter JOIN keyset ON number = counter.keyset
                     WHERE state < 3 GROUP BY counter.keyset ORDER BY counter.keyset";
     for row in sqlx::query(redeemed).fetch_all(&mut *connection).await? {
         let number = keyset(&row)?;
         let end = number.checked_add(1).ok_or(LedgerError::Corrupt("a keyset number"))?;
-        let spent = sqlx::query("SELECT count(*) AS spent FROM spent WHERE token >= ?1 AND token < ?2")
+        let spent = sqlx::query("SELECT count(*) AS spent FROM spent WHERE token >= $1 AND token < $2")
             .bind(number.to_be_bytes().as_slice())
             .bind(end.to_be_bytes().as_slice())
             .fetch_one(&mut *connection)
@@ -170,7 +146,7 @@ pub(super) async fn audit(connection: &mut SqliteConnection) -> Outcome<Audit> {
 }
 
 /// Every sum at one moment.
-pub(super) async fn sheet(connection: &mut SqliteConnection) -> Outcome<Sheet> {
+pub(super) async fn sheet(connection: &mut Connection) -> Outcome<Sheet> {
     let position = rows::position(connection).await?;
     let sums = sums(connection).await?;
     let mut counters = Vec::new();
