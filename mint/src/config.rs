@@ -1,16 +1,71 @@
 //! Options and limits.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use farthing_protocol::amount::{Amount, Unit, default_denominations};
 use farthing_protocol::group::Point;
+use zeroize::Zeroizing;
 
 use crate::clock::{Clock, SystemClock};
 use crate::signer::KeyProtection;
 
 const DAY: u64 = 86_400;
+
+/// Where a mint's ledger is.
+#[derive(Clone, Default)]
+pub enum LedgerPlace {
+    /// In a SQLite file of the data directory.
+    #[default]
+    Embedded,
+    /// In a PostgreSQL database.
+    Postgres(PostgresUrl),
+}
+
+/// A connection string. It may hold a password, so that it is neither printed nor stored.
+#[derive(Clone)]
+pub struct PostgresUrl(Zeroizing<String>);
+
+impl PostgresUrl {
+    pub(crate) fn expose_secret(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for LedgerPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Embedded => "Embedded",
+            Self::Postgres(_) => "Postgres(..)",
+        })
+    }
+}
+
+impl LedgerPlace {
+    /// A PostgreSQL database by its connection string, `postgres://user@host/database`; `None` if it is none.
+    pub fn postgres(url: &str) -> Option<Self> {
+        let known = ["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme));
+        known.then(|| Self::Postgres(PostgresUrl(Zeroizing::new(url.to_owned()))))
+    }
+}
+
+/// Where a process that serves on a shared ledger is reached by the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forwarding {
+    /// Where it listens for them. Never for the world: a network of the mint's own.
+    pub listen: SocketAddr,
+    /// Host and port at which they reach it, if not the address it listens on.
+    pub address: Option<String>,
+}
+
+impl Default for Forwarding {
+    /// A free port of this machine, enough if all processes run on it.
+    fn default() -> Self {
+        Self { listen: SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0)), address: None }
+    }
+}
 
 /// How a mint begins.
 #[derive(Clone, Debug)]
@@ -31,6 +86,8 @@ pub struct InitOptions {
     pub now: Option<u64>,
     /// What stands between a reader of the directory and the keys.
     pub protection: KeyProtection,
+    /// Where the ledger is made; for good.
+    pub ledger: LedgerPlace,
 }
 
 impl Default for InitOptions {
@@ -46,6 +103,7 @@ impl Default for InitOptions {
             deposit: 0,
             now: None,
             protection: KeyProtection::Plain,
+            ledger: LedgerPlace::Embedded,
         }
     }
 }
@@ -61,6 +119,10 @@ pub struct MintOptions {
     pub keys: Option<KeyProtection>,
     /// When new keysets are announced while the mint serves; `None` for never.
     pub rotation: Option<Rotation>,
+    /// Where the ledger is.
+    pub ledger: LedgerPlace,
+    /// Where other processes reach this one, on a shared ledger.
+    pub forwarding: Forwarding,
 }
 
 /// When new keysets are announced. What they are otherwise (unit, denominations, lengths of the windows) is taken from the newest.
@@ -81,7 +143,14 @@ impl Default for Rotation {
 
 impl Default for MintOptions {
     fn default() -> Self {
-        Self { limits: Limits::default(), clock: Arc::new(SystemClock::new()), keys: Some(KeyProtection::Plain), rotation: None }
+        Self {
+            limits: Limits::default(),
+            clock: Arc::new(SystemClock::new()),
+            keys: Some(KeyProtection::Plain),
+            rotation: None,
+            ledger: LedgerPlace::Embedded,
+            forwarding: Forwarding::default(),
+        }
     }
 }
 
@@ -126,11 +195,11 @@ pub(crate) fn base64url(bytes: &[u8]) -> String {
     Base64UrlUnpadded::encode_string(bytes)
 }
 
-/// The bytes of such a text, if it is the one encoding of exactly 32.
-pub(crate) fn from_base64url(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
+/// The bytes of such a text, if it is the one encoding of exactly so many.
+pub(crate) fn from_base64url<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
     let decoded = Base64UrlUnpadded::decode(text, &mut bytes).ok()?;
-    (decoded.len() == 32).then_some(bytes)
+    (decoded.len() == N).then_some(bytes)
 }
 
 /// A public key as wallets and verifiers pin it: base64url without padding, 43 characters.

@@ -1,8 +1,8 @@
 //! The data directory: mode 0700, files 0600, written whole and synced, never overwritten.
 //!
 //! ```text
-//! mint.json       format, unit, root public key; written last, so that it stands only on a complete directory
-//! ledger.sqlite   the ledger, with -wal and -shm beside it
+//! mint.json       format, unit, root public key, the ledger's id if it is elsewhere; written last, so that it stands only on a complete directory
+//! ledger.sqlite   the ledger, with -wal and -shm beside it, unless it is on PostgreSQL
 //! root.key        the root secret key; needed only to announce keysets, and better kept elsewhere
 //! keys.sealed     denomination and receipt keys, sealed; keys.json if they are plain
 //! keys.lock       held while the key file is changed
@@ -38,6 +38,18 @@ struct Description {
     currency: String,
     decimals: u8,
     root: String,
+    /// The id of the ledger in a PostgreSQL database, in base64url; absent if the ledger is here. Where the database is, is told anew at
+    /// every start, because that may take a password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    postgres: Option<String>,
+}
+
+/// What a data directory says of its mint.
+pub(crate) struct Described {
+    pub(crate) unit: Unit,
+    pub(crate) root: Point,
+    /// The ledger's id in a PostgreSQL database; `None` if the ledger is a file of the directory.
+    pub(crate) postgres: Option<[u8; 16]>,
 }
 
 /// A data directory.
@@ -148,15 +160,17 @@ impl DataDirectory {
     }
 
     /// The last step of initialising.
-    pub(crate) fn describe(&self, unit: &Unit, root: &Point) -> Result<(), MintError> {
-        let description = Description { format: FORMAT, currency: unit.currency().into(), decimals: unit.decimals(), root: key_text(root) };
+    pub(crate) fn describe(&self, described: &Described) -> Result<(), MintError> {
+        let Described { unit, root, postgres } = described;
+        let (currency, root, postgres) = (unit.currency().into(), key_text(root), postgres.map(|id| base64url(&id)));
+        let description = Description { format: FORMAT, currency, decimals: unit.decimals(), root, postgres };
         let mut bytes = serde_json::to_vec_pretty(&description).map_err(|_| MintError::Damaged(DESCRIPTION))?;
         bytes.push(b'\n');
         self.write(DESCRIPTION, &bytes)
     }
 
-    /// Unit and root key.
-    pub(crate) fn description(&self) -> Result<(Unit, Point), MintError> {
+    /// What was described.
+    pub(crate) fn description(&self) -> Result<Described, MintError> {
         let bytes = match fs::read(self.0.join(DESCRIPTION)) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(MintError::NotInitialised),
@@ -165,8 +179,11 @@ impl DataDirectory {
         let damaged = MintError::Damaged(DESCRIPTION);
         let Ok(description) = serde_json::from_slice::<Description>(&bytes) else { return Err(damaged) };
         match (Unit::new(&description.currency, description.decimals), parse_key(&description.root)) {
-            (Ok(unit), Some(root)) if description.format == FORMAT => Ok((unit, root)),
-            _ => Err(damaged),
+            (Ok(unit), Some(root)) if description.format == FORMAT => {
+                let postgres = description.postgres.map(|id| from_base64url(&id).ok_or(damaged)).transpose()?;
+                Ok(Described { unit, root, postgres })
+            }
+            _ => Err(MintError::Damaged(DESCRIPTION)),
         }
     }
 

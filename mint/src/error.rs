@@ -63,6 +63,15 @@ pub enum MintError {
     /// The clock is not to be believed.
     #[error("the clock disagrees with the ledger: see `farthing-mint clock show`")]
     ClockJumped,
+    /// The ledger is made on another engine than the one asked for.
+    #[error("this mint's ledger is {0}")]
+    OtherEngine(&'static str),
+    /// The database holds another mint's ledger.
+    #[error("the database holds the ledger of another mint")]
+    OtherLedger,
+    /// The database holds a ledger already.
+    #[error("the database holds a ledger already: give an empty one, nothing in it was changed")]
+    LedgerTaken,
     /// The first keyset breaks a rule.
     #[error("the keyset: {0}")]
     Keyset(#[from] KeysetError),

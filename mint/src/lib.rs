@@ -40,7 +40,7 @@ pub mod store;
 
 pub use announce::{SignedAnnouncement, UnsignedKeyset};
 pub use clock::{Clock, SystemClock};
-pub use config::{InitOptions, Limits, MintOptions, Rotation, key_text, parse_key, publisher_name};
+pub use config::{Forwarding, InitOptions, LedgerPlace, Limits, MintOptions, Rotation, key_text, parse_key, publisher_name};
 pub use error::MintError;
 pub use mint::{Announced, ClockView, Mint, PayoutOptions, PayoutReport, PublisherStatement, StatementLine, keys_are_sealed};
 pub use operations::{DenominationStatus, KeysetStatus, KeysetSummary, Size, Status};

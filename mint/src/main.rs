@@ -10,7 +10,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use commands::payout::{PayeeArguments, PayoutCommand, StatementArguments};
 use commands::{clock::ClockCommand, keyset::KeysCommand, keyset::KeysetCommand, secret::SecretArguments};
-use farthing_mint::{InitOptions, Mint, MintError, MintOptions, Rotation, Status, key_text, keys_are_sealed, parse_key};
+use farthing_mint::{
+    Forwarding, InitOptions, LedgerPlace, Mint, MintError, MintOptions, Rotation, Status, key_text, keys_are_sealed, parse_key,
+};
 use farthing_protocol::amount::{Amount, Unit};
 use serde_json::json;
 use tracing_subscriber::EnvFilter;
@@ -29,6 +31,21 @@ struct Data {
     /// The data directory
     #[arg(long, env = "FARTHING_MINT_DATA", value_name = "DIR")]
     data: PathBuf,
+    /// The ledger's PostgreSQL database, as postgres://user@host/database; a password is better kept in the variable or a .pgpass file.
+    /// Without it the ledger is a file in the data directory
+    #[arg(long, env = "FARTHING_MINT_LEDGER", hide_env_values = true, value_name = "URL")]
+    ledger: Option<String>,
+}
+
+impl Data {
+    /// The text is not repeated in any error: it may hold a password.
+    fn place(&self) -> Result<LedgerPlace, Failure> {
+        const HOW: &str = "--ledger and FARTHING_MINT_LEDGER begin with postgres://";
+        match self.ledger.as_deref() {
+            None | Some("") => Ok(LedgerPlace::Embedded),
+            Some(url) => LedgerPlace::postgres(url).ok_or(Failure::Usage(HOW)),
+        }
+    }
 }
 
 #[derive(Subcommand)]
@@ -59,6 +76,12 @@ enum Command {
         /// Where to listen; put a TLS proxy in front for the world
         #[arg(long, default_value = "127.0.0.1:8787")]
         listen: SocketAddr,
+        /// With a ledger on PostgreSQL: where this process listens for the other ones, never for the world [default: 127.0.0.1, any port]
+        #[arg(long, env = "FARTHING_MINT_FORWARD_LISTEN", value_name = "ADDRESS")]
+        forward_listen: Option<SocketAddr>,
+        /// Host and port at which the other processes reach it, if not that address
+        #[arg(long, env = "FARTHING_MINT_FORWARD_ADDRESS", value_name = "HOST:PORT")]
+        forward_address: Option<String>,
         #[command(flatten)]
         secret: SecretArguments,
         /// Announces the next keyset by itself, in time; needs root.key in the data directory
@@ -215,14 +238,17 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Init { data, currency, decimals, secret, insecure_plain_keys, json } => {
             let unit = Unit::new(&currency, decimals).map_err(|error| Failure::Mint(error.into()))?;
             let protection = secret.seals(insecure_plain_keys)?;
-            let root = Mint::init(&data.data, InitOptions { unit: unit.clone(), protection, ..InitOptions::default() }).await?;
+            let options = InitOptions { unit: unit.clone(), protection, ledger: data.place()?, ..InitOptions::default() };
+            let root = Mint::init(&data.data, options).await?;
             let key = key_text(&root);
             if json { print(&json!({ "root": key, "unit": unit.name() }).to_string()) } else { print(&key) }
         }
-        Command::Serve { data, listen, secret, rotate, rotate_lead, rotate_overlap } => {
+        Command::Serve { data, listen, forward_listen, forward_address, secret, rotate, rotate_lead, rotate_overlap } => {
             let days = |days: u64| days * 86_400;
             let rotation = rotate.then_some(Rotation { lead: days(rotate_lead), overlap: days(rotate_overlap) });
-            serve(&data, listen, MintOptions { rotation, ..secret.options(&data.data)? }).await
+            let mut forwarding = Forwarding { address: forward_address, ..Forwarding::default() };
+            forwarding.listen = forward_listen.unwrap_or(forwarding.listen);
+            serve(&data, listen, MintOptions { rotation, forwarding, ..secret.options(&data)? }).await
         }
         Command::Keyset { command } => commands::keyset::keyset(command).await,
         Command::Keys { command } => commands::keyset::keys(command).await,
@@ -274,7 +300,7 @@ async fn run(command: Command) -> Result<(), Failure> {
 
 /// Without the keys: nothing that only reads or sells needs them.
 async fn open(data: Data) -> Result<Mint, Failure> {
-    Ok(Mint::open(&data.data, MintOptions { keys: None, ..MintOptions::default() }).await?)
+    Ok(Mint::open(&data.data, MintOptions { keys: None, ledger: data.place()?, ..MintOptions::default() }).await?)
 }
 
 async fn serve(data: &Data, listen: SocketAddr, options: MintOptions) -> Result<(), Failure> {

@@ -15,13 +15,14 @@ use rand::Rng;
 use zeroize::Zeroizing;
 
 use crate::clock::{Clock, ServiceClock, SystemClock};
-use crate::config::{InitOptions, Limits, MintOptions, Rotation, publisher_name};
-use crate::data::DataDirectory;
+use crate::config::{Forwarding, InitOptions, LedgerPlace, Limits, MintOptions, Rotation, publisher_name};
+use crate::data::{DataDirectory, Described};
 use crate::error::MintError;
 use crate::http;
 use crate::operations::{Operations, Status};
 use crate::signer::{KeyFile, KeyVault, KeysetSecrets, Signer, system_rng};
 use crate::store::keysets::Lifecycle;
+use crate::store::postgres::PostgresLedger;
 use crate::store::sqlite::SqliteLedger;
 use crate::store::{Announcement, Ledger, LedgerError};
 
@@ -50,6 +51,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     limits: Limits,
     rotation: Option<Rotation>,
+    forwarding: Forwarding,
     root: Point,
 }
 
@@ -88,34 +90,63 @@ impl Mint {
         data.create()?;
         data.write_root(&root)?;
         KeyVault::new(data.clone(), options.protection).create(&KeyFile { seal_key, keysets: vec![secrets] })?;
-        data.reserve_ledger()?;
-        SqliteLedger::create(&data.ledger(), ledger_id, now).await?;
-        let ledger = SqliteLedger::open(&data.ledger()).await?;
         let announcement =
             Announcement { list: list.to_frame().to_bytes(), number: 0, keyset, denominations: options.denominations, deposit_until };
-        if !ledger.announce(announcement).await? {
-            return Err(MintError::Damaged("ledger.sqlite"));
+        let (announced, postgres) = match &options.ledger {
+            LedgerPlace::Embedded => {
+                data.reserve_ledger()?;
+                SqliteLedger::create(&data.ledger(), ledger_id, now).await?;
+                let ledger = SqliteLedger::open(&data.ledger()).await?;
+                let announced = ledger.announce(announcement).await;
+                ledger.close().await;
+                (announced?, None)
+            }
+            LedgerPlace::Postgres(url) => {
+                if !PostgresLedger::create(url.expose_secret(), ledger_id, now).await? {
+                    return Err(MintError::LedgerTaken);
+                }
+                let ledger = PostgresLedger::open(url.expose_secret()).await?;
+                let announced = ledger.announce(announcement).await;
+                ledger.close().await;
+                (announced?, Some(ledger_id))
+            }
+        };
+        if !announced {
+            return Err(MintError::Damaged("the ledger"));
         }
-        ledger.close().await;
-        data.describe(&options.unit, root.public())?;
+        data.describe(&Described { unit: options.unit, root: *root.public(), postgres })?;
         Ok(*root.public())
     }
 
     /// Opens a mint. Several processes may have one open, so that the command line works while another process serves.
     ///
     /// # Errors
-    /// [`MintError::NotInitialised`], [`MintError::File`], [`MintError::Exposed`], [`MintError::Damaged`] or [`MintError::Ledger`].
+    /// [`MintError::NotInitialised`], [`MintError::OtherEngine`], [`MintError::OtherLedger`], [`MintError::File`], [`MintError::Exposed`],
+    /// [`MintError::Damaged`] or [`MintError::Ledger`].
     pub async fn open(dir: &Path, options: MintOptions) -> Result<Self, MintError> {
         let data = DataDirectory::new(dir);
         // Before the ledger, so that a directory without a mint is not taken for a broken one.
-        data.description()?;
-        let ledger = Arc::new(SqliteLedger::open(&data.ledger()).await?);
+        let described = data.description()?;
+        let ledger: Arc<dyn Ledger> = match (&options.ledger, described.postgres) {
+            (LedgerPlace::Embedded, None) => Arc::new(SqliteLedger::open(&data.ledger()).await?),
+            (LedgerPlace::Postgres(url), Some(id)) => {
+                let ledger = PostgresLedger::open(url.expose_secret()).await?;
+                if ledger.position().await?.ledger != id {
+                    return Err(MintError::OtherLedger);
+                }
+                Arc::new(ledger)
+            }
+            (LedgerPlace::Embedded, Some(_)) => {
+                return Err(MintError::OtherEngine("on PostgreSQL: give --ledger or FARTHING_MINT_LEDGER"));
+            }
+            (LedgerPlace::Postgres(_), None) => return Err(MintError::OtherEngine("a file of the data directory: leave --ledger out")),
+        };
         Self::on(data, ledger, options).await
     }
 
     /// Opens a mint on a ledger.
     async fn on(data: DataDirectory, ledger: Arc<dyn Ledger>, options: MintOptions) -> Result<Self, MintError> {
-        let (unit, root) = data.description()?;
+        let Described { unit, root, .. } = data.description()?;
         let lifecycle = ledger.lifecycle().await?;
         let frame = KeysetListFrame::from_bytes(&lifecycle.list).map_err(|_| MintError::Damaged("the ledger's keyset list"))?;
         let list = KeysetList::verify(&frame, &root)?;
@@ -129,7 +160,7 @@ impl Mint {
         let clock = ServiceClock::new(options.clock.clone(), lifecycle.position.time);
         let operations = Operations::new(list, unit, signer, ledger.clone(), clock, &options.limits).await?;
         let (known, keys_missing) = (tokio::sync::Mutex::new(None), AtomicBool::new(false));
-        let (clock, limits, rotation) = (options.clock, options.limits, options.rotation);
+        let MintOptions { clock, limits, rotation, forwarding, .. } = options;
         let mint = Self(Arc::new(Inner {
             operations: Arc::new(operations),
             ledger,
@@ -140,6 +171,7 @@ impl Mint {
             clock,
             limits,
             rotation,
+            forwarding,
             root,
         }));
         mint.take_in(lifecycle).await?;
@@ -154,8 +186,8 @@ impl Mint {
     /// The HTTP interface of `spec/http.md`, to be served by [`Mint::serve`] or inside another server. Call it on a Tokio runtime.
     ///
     /// # Security
-    /// Only one process may serve a data directory; [`Mint::serve`] makes sure, this does not. Limits on connections and slow heads are
-    /// the server's.
+    /// Only one process may serve a ledger that is a file; [`Mint::serve`] makes sure, this does not. Nor does it tell other processes on a
+    /// shared ledger where the sessions opened here are found. Limits on connections and slow heads are the server's.
     pub fn router(&self) -> axum::Router {
         self.0.operations.prepare();
         let operations = Arc::downgrade(&self.0.operations);
@@ -183,9 +215,14 @@ impl Mint {
         if self.0.vault.is_none() {
             return Err(MintError::KeysWithheld);
         }
-        let lock = self.0.data.lock()?;
+        let shared = match self.0.ledger.instances() {
+            Some(_) => Ok(self.join().await?),
+            None => Err(self.0.data.lock()?),
+        };
         let served = http::serve(listener, self.router(), &self.0.limits, shutdown).await;
-        drop(lock);
+        if let Ok(shared) = shared {
+            shared.leave().await;
+        }
         served.map_err(|error| MintError::Serve(error.kind()))
     }
 
@@ -249,6 +286,9 @@ impl Mint {
 #[path = "keysets.rs"]
 mod keysets;
 pub use keysets::{Announced, ClockView, keys_are_sealed};
+
+#[path = "sharing.rs"]
+mod sharing;
 
 #[path = "money.rs"]
 mod money;

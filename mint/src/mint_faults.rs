@@ -25,7 +25,7 @@ const STORED: u8 = 2;
 
 /// Passes everything on, and fails the next change as it was told.
 struct Faulty {
-    sound: SqliteLedger,
+    sound: Arc<dyn Ledger>,
     fault: AtomicU8,
 }
 
@@ -143,23 +143,42 @@ impl KeysetLedger for Faulty {
     }
 }
 
+#[path = "../tests/common/postgres.rs"]
+mod postgres;
+
 struct World {
     dir: tempfile::TempDir,
     mint: Mint,
     ledger: Arc<Faulty>,
     voucher: LoneKey,
+    options: MintOptions,
 }
 
 impl World {
-    async fn new() -> Self {
+    async fn on_sqlite() -> Option<Self> {
+        Some(Self::on(MintOptions::default()).await)
+    }
+
+    /// `None` where PostgreSQL is not installed.
+    async fn on_postgres() -> Option<Self> {
+        let ledger = LedgerPlace::postgres(&postgres::database().await?).unwrap();
+        Some(Self::on(MintOptions { ledger, ..MintOptions::default() }).await)
+    }
+
+    async fn on(options: MintOptions) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        Mint::init(dir.path(), InitOptions::default()).await.unwrap();
+        let ledger = options.ledger.clone();
+        Mint::init(dir.path(), InitOptions { ledger, ..InitOptions::default() }).await.unwrap();
         let data = DataDirectory::new(dir.path());
-        let ledger = Arc::new(Faulty { sound: SqliteLedger::open(&data.ledger()).await.unwrap(), fault: AtomicU8::new(SOUND) });
-        let mint = Mint::on(data, ledger.clone(), MintOptions::default()).await.unwrap();
+        let sound: Arc<dyn Ledger> = match &options.ledger {
+            LedgerPlace::Embedded => Arc::new(SqliteLedger::open(&data.ledger()).await.unwrap()),
+            LedgerPlace::Postgres(url) => Arc::new(PostgresLedger::open(url.expose_secret()).await.unwrap()),
+        };
+        let ledger = Arc::new(Faulty { sound, fault: AtomicU8::new(SOUND) });
+        let mint = Mint::on(data, ledger.clone(), options.clone()).await.unwrap();
         let voucher = mint.create_vouchers(Amount::from_units(1_000), 1).await.unwrap()[0].key().unwrap();
         mint.add_publisher("news.example").await.unwrap();
-        Self { dir, mint, ledger, voucher }
+        Self { dir, mint, ledger, voucher, options }
     }
 
     fn fail_next(&self, how: u8) {
@@ -205,9 +224,7 @@ impl World {
     }
 }
 
-#[tokio::test]
-async fn an_issue_that_failed_unstored_is_gone_and_cost_nothing() {
-    let world = World::new().await;
+async fn an_issue_that_failed_unstored_is_gone_and_cost_nothing(world: World) {
     let (_, request) = world.session().await;
     world.fail_next(NOT_STORED);
     assert_eq!(world.operations().issue(&request).await.err(), Some(OperationError::Unavailable));
@@ -220,33 +237,27 @@ async fn an_issue_that_failed_unstored_is_gone_and_cost_nothing() {
     assert!(pending.unblind(&world.operations().issue(&request).await.unwrap()).is_ok());
 }
 
-#[tokio::test]
-async fn an_issue_that_failed_but_was_stored_is_answered_on_repeat() {
-    let world = World::new().await;
+async fn an_issue_that_failed_but_was_stored_is_answered_on_repeat(world: World) {
     let (pending, request) = world.session().await;
     world.fail_next(STORED);
     assert_eq!(world.operations().issue(&request).await.err(), Some(OperationError::Unavailable));
     let first = world.operations().issue(&request).await.unwrap();
-    let other = Mint::open(world.dir.path(), MintOptions::default()).await.unwrap();
+    let other = Mint::open(world.dir.path(), world.options.clone()).await.unwrap();
     assert!(first == other.0.operations.issue(&request).await.unwrap(), "from any process");
     assert_eq!(pending.unblind(&first).unwrap().len(), 2);
     assert_eq!(world.left().await, 800);
 }
 
-#[tokio::test]
-async fn a_cancellation_that_failed_but_was_stored_stands() {
-    let world = World::new().await;
+async fn a_cancellation_that_failed_but_was_stored_stands(world: World) {
     let (_, request) = world.session().await;
-    let other = Mint::open(world.dir.path(), MintOptions::default()).await.unwrap();
+    let other = Mint::open(world.dir.path(), world.options.clone()).await.unwrap();
     assert_eq!(other.0.operations.issue(&request).await.err(), Some(OperationError::SessionGone));
     // This process still holds the nonces, and loses.
     assert_eq!(world.operations().issue(&request).await.err(), Some(OperationError::SessionGone));
     assert_eq!(world.left().await, 1_000);
 }
 
-#[tokio::test]
-async fn deposits_that_failed_are_told_apart_on_repeat() {
-    let world = World::new().await;
+async fn deposits_that_failed_are_told_apart_on_repeat(world: World) {
     let (pending, request) = world.session().await;
     let tokens = pending.unblind(&world.operations().issue(&request).await.unwrap()).unwrap();
     for (token, how) in tokens.into_iter().zip([NOT_STORED, STORED]) {
@@ -263,9 +274,7 @@ async fn deposits_that_failed_are_told_apart_on_repeat() {
     world.left().await;
 }
 
-#[tokio::test]
-async fn payouts_that_failed_are_booked_once_on_repeat() {
-    let world = World::new().await;
+async fn payouts_that_failed_are_booked_once_on_repeat(world: World) {
     let voucher = world.mint.create_vouchers(Amount::from_units(2_000), 1).await.unwrap()[0].key().unwrap();
     let (pending, request) = world.session_of(&voucher, 1_000).await;
     let tokens = pending.unblind(&world.operations().issue(&request).await.unwrap()).unwrap();
@@ -290,18 +299,52 @@ async fn payouts_that_failed_are_booked_once_on_repeat() {
     assert_eq!(world.mint.audit().await.unwrap().differences, []);
 }
 
-#[tokio::test]
-async fn marks_grow_and_cannot_be_invented() {
-    let world = World::new().await;
+async fn marks_grow_and_cannot_be_invented(world: World) {
     let signer = Signer::new(world.mint.root(), Zeroizing::new([7; 32]), Arc::new(SystemClock::new()), 0);
     let (one, two) = (signer.mark([1; 16], 41), signer.mark([1; 16], 42));
     assert!(one.sequence < two.sequence);
     assert_eq!(signer.sequence_of(&two), Some(42));
     let ahead = (two.sequence + 1..two.sequence + 1_000).map(|sequence| farthing_protocol::wire::LedgerMark { sequence, ..two });
     assert!(ahead.into_iter().all(|mark| signer.sequence_of(&mark).is_none()));
-    let id = signer.session_id();
-    assert!(signer.made_session(&id) && signer.session_id() != id);
-    let mut other = id;
-    other[15] ^= 1;
-    assert!(!signer.made_session(&other));
+    let id = signer.session_id([1, 2, 3, 4]);
+    assert_eq!(signer.session_instance(&id), Some([1, 2, 3, 4]));
+    assert_ne!(signer.session_id([1, 2, 3, 4]), id);
+    for byte in [0, 3, 4, 15] {
+        let mut other = id;
+        other[byte] ^= 1;
+        assert_eq!(signer.session_instance(&other), None, "{byte}");
+    }
+}
+
+macro_rules! on_both {
+    ($($name:ident)*) => {
+        mod on_sqlite {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    super::$name(super::World::on_sqlite().await.unwrap()).await;
+                }
+            )*
+        }
+
+        mod on_postgres {
+            $(
+                // The server outlives the first test's runtime; each test has a database of its own.
+                #[tokio::test]
+                async fn $name() {
+                    let Some(world) = super::World::on_postgres().await else { return };
+                    super::$name(world).await;
+                }
+            )*
+        }
+    };
+}
+
+on_both! {
+    an_issue_that_failed_unstored_is_gone_and_cost_nothing
+    an_issue_that_failed_but_was_stored_is_answered_on_repeat
+    a_cancellation_that_failed_but_was_stored_stands
+    deposits_that_failed_are_told_apart_on_repeat
+    payouts_that_failed_are_booked_once_on_repeat
+    marks_grow_and_cannot_be_invented
 }

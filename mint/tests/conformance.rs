@@ -554,7 +554,8 @@ async fn a_database_that_fails_is_unavailable_and_comes_back() {
     let ledger = PostgresLedger::open(&url).await.unwrap();
     announced(&ledger).await;
     let mut other = PgConnection::connect(&url).await.unwrap();
-    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'farthing-mint' AND datname = current_database()";
+    let end =
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'farthing-mint' AND datname = current_database()";
     sqlx::raw_sql(end).execute(&mut other).await.unwrap();
     funded(&ledger, 1, 100).await;
     assert_eq!(ledger.voucher_balance(bytes(1)).await.unwrap(), Some(units(100)));

@@ -8,7 +8,7 @@ use farthing_mint::{KeyProtection, MintError, MintOptions, keys_are_sealed};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
 
-use crate::Failure;
+use crate::{Data, Failure};
 
 /// What opens or seals the keys.
 #[derive(clap::Args)]
@@ -58,8 +58,8 @@ impl SecretArguments {
     }
 
     /// Options to open a mint with its keys.
-    pub fn options(&self, data: &Path) -> Result<MintOptions, Failure> {
-        Ok(MintOptions { keys: Some(self.opens(data)?), ..MintOptions::default() })
+    pub fn options(&self, data: &Data) -> Result<MintOptions, Failure> {
+        Ok(MintOptions { ledger: data.place()?, keys: Some(self.opens(&data.data)?), ..MintOptions::default() })
     }
 
     /// What a new mint's keys are sealed with.

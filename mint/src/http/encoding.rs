@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::Problem;
 
-const BINARY: &str = "application/vnd.farthing";
+pub(super) const BINARY: &str = "application/vnd.farthing";
 const JSON: &str = "application/json";
 
 /// How a body is written.

@@ -1,6 +1,7 @@
 //! The mint's HTTP interface, as `spec/http.md` says: the same frames in two encodings, problems with stable codes.
 
 mod encoding;
+mod forward;
 mod problem;
 mod server;
 
@@ -20,6 +21,7 @@ use serde_json::json;
 use crate::config::{Limits, base64url, from_base64url};
 use crate::operations::{OperationError, Operations};
 use encoding::{Encoding, Framed, encoded};
+use forward::Forwarder;
 pub use problem::Problem;
 pub(crate) use server::serve;
 
@@ -27,8 +29,9 @@ type Shared = State<Arc<Operations>>;
 
 /// All routes.
 pub(crate) fn router(operations: Arc<Operations>, limits: &Limits) -> Router {
-    let time = limits.request_time;
-    Router::new()
+    let forwarder = Forwarder::new();
+    let issue = move |mint: Shared, framed: Framed<IssueRequestFrame>| issue(mint, framed, forwarder);
+    let routes = Router::new()
         .route("/v1/keysets", get(keysets))
         .route("/v1/vouchers/{key}", get(voucher))
         .route("/v1/commitments", post(commitments).layer(body_limit::<OpenRequestFrame>()))
@@ -40,8 +43,18 @@ pub(crate) fn router(operations: Arc<Operations>, limits: &Limits) -> Router {
         .route("/readyz", get(readyz))
         .fallback(|| async { Problem::NOT_FOUND })
         .method_not_allowed_fallback(|| async { Problem::METHOD_NOT_ALLOWED })
-        .layer(middleware::from_fn(move |request: Request, next: Next| timed(time, request, next)))
-        .with_state(operations)
+        .with_state(operations);
+    in_time(routes, limits)
+}
+
+/// What the other processes of this mint may ask of this one.
+pub(crate) fn forward_router(operations: Arc<Operations>, limits: &Limits) -> Router {
+    in_time(forward::router(operations), limits)
+}
+
+fn in_time(routes: Router, limits: &Limits) -> Router {
+    let time = limits.request_time;
+    routes.layer(middleware::from_fn(move |request: Request, next: Next| timed(time, request, next)))
 }
 
 fn body_limit<F: Frame>() -> DefaultBodyLimit {
@@ -83,7 +96,16 @@ async fn commitments(State(mint): Shared, Framed { frame, answer }: Framed<OpenR
     Ok(no_store(encoded(&opened, answer)))
 }
 
-async fn issue(State(mint): Shared, Framed { frame, answer }: Framed<IssueRequestFrame>) -> Result<Response, Problem> {
+async fn issue(
+    State(mint): Shared,
+    Framed { frame, answer }: Framed<IssueRequestFrame>,
+    forwarder: Forwarder,
+) -> Result<Response, Problem> {
+    if let Some(owner) = mint.owner(&frame).await?
+        && let Some(response) = forwarder.issue(&mint, owner, &frame, answer).await
+    {
+        return Ok(response);
+    }
     let issued = mint.issue(&frame).await?;
     Ok(no_store(encoded(&issued, answer)))
 }

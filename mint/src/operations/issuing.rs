@@ -60,7 +60,7 @@ impl Operations {
         }
         let this = self.clone();
         let nonces = self.work(move || this.signer.open(outputs)).await?.map_err(|_| OperationError::Unavailable)?;
-        let (id, expires) = (self.signer.session_id(), nonces.expires());
+        let (id, expires) = (self.signer.session_id(self.instance()), nonces.expires());
         let frame = opened_frame(id, expires, &nonces.commitments());
         let session = Session { id, open, frame: frame.clone(), expires, nonces: tokio::sync::Mutex::new(Some(nonces)) };
         self.sessions.insert(session, self.clock.roughly())?;
@@ -75,7 +75,7 @@ impl Operations {
         let place = self.admit()?;
         let issue = Issue::from_frame(frame)?;
         let (id, digest) = (*issue.session(), issue.digest());
-        if !self.signer.made_session(&id) {
+        if self.signer.session_instance(&id).is_none() {
             // An id that this mint never made can never be booked, so there is nothing to cancel.
             return Err(OperationError::SessionGone);
         }

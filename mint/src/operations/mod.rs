@@ -7,24 +7,27 @@ mod givebacks;
 mod issuing;
 mod keysets;
 mod sessions;
+mod sharing;
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use farthing_protocol::amount::Unit;
 use farthing_protocol::group::Point;
 use farthing_protocol::keyset::KeysetList;
+use rand::Rng;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::ServiceClock;
 use crate::config::Limits;
-use crate::signer::Signer;
+use crate::signer::{Signer, system_rng};
 use crate::store::{Ledger, LedgerError};
 pub use books::{DenominationStatus, KeysetStatus, Status};
 pub use error::OperationError;
 use keysets::Live;
 pub use keysets::{KeysetSummary, Size};
 use sessions::Sessions;
+pub use sharing::Owner;
 
 /// What the operations work with.
 pub struct Operations {
@@ -43,6 +46,8 @@ pub struct Operations {
     marks_guessed: AtomicU64,
     clock: ServiceClock,
     sessions: Sessions,
+    /// This process's id among those that serve on the ledger.
+    instance: AtomicU32,
     admitted: Arc<Semaphore>,
     workers: Arc<Semaphore>,
 }
@@ -73,6 +78,7 @@ impl Operations {
             marks_guessed: AtomicU64::new(0),
             clock,
             sessions: Sessions::new(limits.sessions, limits.session_outputs),
+            instance: AtomicU32::new(system_rng().next_u32()),
             admitted: Arc::new(Semaphore::new(limits.requests)),
             workers: Arc::new(Semaphore::new(limits.workers)),
         })

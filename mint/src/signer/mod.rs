@@ -242,30 +242,45 @@ impl Signer {
         self.with_receipt_key(|key| farthing_protocol::refund::sign_answer(&self.root, mark, payment, outcome, key, &mut system_rng()))
     }
 
-    /// Makes a session's id: 8 random bytes, 8 bytes of a keyed hash over them.
+    /// Makes a session's id: 4 bytes of the process that has it open, 7 random bytes, 5 bytes of a keyed hash over them.
     ///
     /// An id that this mint never made can therefore be told from one it has forgotten, and strangers cannot fill the ledger with
     /// cancellations of sessions that never were.
-    pub fn session_id(&self) -> [u8; 16] {
+    pub fn session_id(&self, instance: [u8; 4]) -> [u8; 16] {
         let mut id = [0; 16];
-        system_rng().fill_bytes(&mut id[..8]);
+        id[..4].copy_from_slice(&instance);
+        system_rng().fill_bytes(&mut id[4..11]);
         self.seal_session(&mut id);
         id
     }
 
-    /// Whether this mint made the session's id.
-    pub fn made_session(&self, id: &[u8; 16]) -> bool {
+    /// The process that opened a session; `None` if this mint never made the id.
+    ///
+    /// Implements R-SHARE-03.
+    pub fn session_instance(&self, id: &[u8; 16]) -> Option<[u8; 4]> {
         let mut again = *id;
         self.seal_session(&mut again);
-        again == *id
+        let [a, b, c, d, ..] = *id;
+        (again == *id).then_some([a, b, c, d])
     }
 
     fn seal_session(&self, id: &mut [u8; 16]) {
-        let (random, seal) = id.split_at_mut(8);
-        let mut transcript = Transcript::new(b"farthing-mint/1 session id");
+        let (named, seal) = id.split_at_mut(11);
+        let mut transcript = Transcript::new(b"farthing-mint/2 session id");
         transcript.append_message(b"key", &*self.seal_key);
-        transcript.append_message(b"random", random);
+        transcript.append_message(b"named", named);
         transcript.challenge_bytes(b"seal", seal);
+    }
+
+    /// What only a process of this mint can say of a request to another.
+    pub fn forward_seal(&self, instance: [u8; 4], body: &[u8]) -> [u8; 32] {
+        let mut transcript = Transcript::new(b"farthing-mint/1 forward");
+        transcript.append_message(b"key", &*self.seal_key);
+        transcript.append_message(b"instance", &instance);
+        transcript.append_message(b"body", body);
+        let mut seal = [0; 32];
+        transcript.challenge_bytes(b"seal", &mut seal);
+        seal
     }
 
     /// The mark of a ledger's position.

@@ -11,8 +11,8 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions, PgRow, Postg
 use sqlx::{ConnectOptions, Connection as _, Row as _};
 
 use super::{Answer, Instance, InstanceId, Instances, Ledger, LedgerError};
-use engine::read;
 pub use engine::Engine as PostgresLedger;
+use engine::read;
 use rows::{Failure, Outcome};
 
 #[path = "sql/books.rs"]
@@ -108,7 +108,6 @@ async fn begin(connection: &mut Connection) -> Outcome<()> {
 }
 
 /// Closes a connection in whatever state it is, without waiting for the server.
-#[expect(clippy::unused_async, reason = "the other engine waits here")]
 async fn discard(connection: Connection) {
     drop(connection);
 }
@@ -144,11 +143,11 @@ fn lost(failure: &Failure) -> bool {
 }
 
 /// The server's own vacuum does it.
-#[expect(clippy::unused_async, reason = "the other engine waits here")]
 async fn give_room_back(_connection: &mut Connection) -> Outcome<()> {
     Ok(())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the other engine has none")]
 const fn instances(ledger: &PostgresLedger) -> Option<&dyn Instances> {
     Some(ledger)
 }

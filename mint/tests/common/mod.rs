@@ -162,7 +162,8 @@ impl World {
         let hands = Arc::new(Hands::default());
         options.clock = hands.clone();
         let dir = Arc::new(tempfile::tempdir().unwrap());
-        let root = Mint::init(dir.path(), InitOptions::default()).await.unwrap();
+        let ledger = options.ledger.clone();
+        let root = Mint::init(dir.path(), InitOptions { ledger, ..InitOptions::default() }).await.unwrap();
         let mint = Mint::open(dir.path(), options.clone()).await.unwrap();
         let (address, server) = serve(&mint).await;
         let http = Http::new(address);

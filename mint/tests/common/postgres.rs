@@ -91,7 +91,10 @@ fn shell(programs: &Path, port: u16) -> Command {
 
 async fn start() -> Option<Server> {
     let Some(programs) = programs() else {
-        assert!(std::env::var("FARTHING_TEST_REQUIRE_ALL").as_deref() != Ok("1"), "PostgreSQL is not installed: Debian's package postgresql");
+        assert!(
+            std::env::var("FARTHING_TEST_REQUIRE_ALL").as_deref() != Ok("1"),
+            "PostgreSQL is not installed: Debian's package postgresql"
+        );
         eprintln!("SKIPPED: PostgreSQL is not installed (Debian's package postgresql)");
         return None;
     };

@@ -197,9 +197,7 @@ impl Books for Engine {
     }
 
     fn set_payee(&self, publisher: String, payee: BankAccount) -> Answer<'_, bool> {
-        Box::pin(async move {
-            Ok(self.change_books(Change::Payee(publisher, Box::new(payee)), 0).await? == Changed::Done)
-        })
+        Box::pin(async move { Ok(self.change_books(Change::Payee(publisher, Box::new(payee)), 0).await? == Changed::Done) })
     }
 
     fn without_payee(&self) -> Answer<'_, Vec<String>> {

@@ -5,8 +5,8 @@ use farthing_protocol::proof::PaymentId;
 use farthing_protocol::restore::MAX_SESSIONS;
 use sqlx::Row as _;
 
-use super::rows::{self, Failure, Outcome};
 use super::Connection;
+use super::rows::{self, Failure, Outcome};
 use crate::store::books::{Account, Entries};
 use crate::store::{FundingState, IssueBooked, IssueBooking, LedgerError, RecordedRow, RefundBooked, RefundDone};
 
@@ -33,12 +33,7 @@ pub(super) async fn refund(
 }
 
 /// Implements R-BACK-06, R-BACK-08.
-async fn refund_payment(
-    connection: &mut Connection,
-    payment: &PaymentId,
-    publisher: &str,
-    entries: &mut Entries,
-) -> Outcome<RefundDone> {
+async fn refund_payment(connection: &mut Connection, payment: &PaymentId, publisher: &str, entries: &mut Entries) -> Outcome<RefundDone> {
     let row = sqlx::query("SELECT amount, state FROM payment WHERE id = $1 AND publisher = $2")
         .bind(payment.0.as_slice())
         .bind(publisher)

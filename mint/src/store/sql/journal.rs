@@ -72,7 +72,8 @@ pub(super) async fn stated(connection: &mut Connection) -> Outcome<Vec<(Account,
     ] {
         out.push((account, sums.try_get(column)?));
     }
-    let tokens = "SELECT keyset, CAST(sum(denomination * (issued - redeemed)) AS BIGINT) AS worth FROM counter GROUP BY keyset ORDER BY keyset";
+    let tokens =
+        "SELECT keyset, CAST(sum(denomination * (issued - redeemed)) AS BIGINT) AS worth FROM counter GROUP BY keyset ORDER BY keyset";
     for row in sqlx::query(tokens).fetch_all(&mut *connection).await? {
         out.push((Account::Tokens(keyset(&row)?), row.try_get("worth")?));
     }
@@ -108,7 +109,8 @@ pub(super) async fn audit(connection: &mut Connection) -> Outcome<Audit> {
     for (account, balance) in journal {
         differ(account, balance, 0);
     }
-    let unbalanced = "SELECT entry.booking AS number, CAST(sum(debit) AS BIGINT) AS debits, CAST(sum(credit) AS BIGINT) AS credits FROM entry
+    let unbalanced =
+        "SELECT entry.booking AS number, CAST(sum(debit) AS BIGINT) AS debits, CAST(sum(credit) AS BIGINT) AS credits FROM entry
                       GROUP BY entry.booking HAVING sum(debit) <> sum(credit) ORDER BY entry.booking LIMIT 100";
     for row in sqlx::query(unbalanced).fetch_all(&mut *connection).await? {
         differ(format!("booking {}", row.try_get::<i64, _>("number")?), row.try_get("debits")?, row.try_get("credits")?);
@@ -130,7 +132,8 @@ pub(super) async fn audit(connection: &mut Connection) -> Outcome<Audit> {
         differ(format!("payments of {}", row.try_get::<String, _>("name")?), row.try_get("earned")?, row.try_get("balance")?);
     }
     // Tokens begin with their keyset's number, big-endian; a keyset that is dropping its rows cannot be counted any more.
-    let redeemed = "SELECT counter.keyset AS keyset, CAST(sum(redeemed) AS BIGINT) AS redeemed FROM counter JOIN keyset ON number = counter.keyset
+    let redeemed =
+        "SELECT counter.keyset AS keyset, CAST(sum(redeemed) AS BIGINT) AS redeemed FROM counter JOIN keyset ON number = counter.keyset
                     WHERE state < 3 GROUP BY counter.keyset ORDER BY counter.keyset";
     for row in sqlx::query(redeemed).fetch_all(&mut *connection).await? {
         let number = keyset(&row)?;
