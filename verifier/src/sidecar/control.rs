@@ -23,18 +23,12 @@ use tokio::net::{UnixListener, UnixStream};
 use super::{SidecarError, answers, bind};
 use crate::error::VerifierError;
 use crate::refund::NotRefunded;
+use crate::site::payment_id;
 use crate::store::Store;
 use crate::verifier::Verifier;
 
 fn socket(data: &Path) -> PathBuf {
     data.join("control").join("socket")
-}
-
-/// Reads a payment's id as `X-Payment-Reference` and receipts carry it.
-pub(super) fn payment_id(text: &str) -> Option<PaymentId> {
-    let mut bytes = [0; 32];
-    let decoded = Base64UrlUnpadded::decode(text, &mut bytes).is_ok_and(|decoded| decoded.len() == 32);
-    decoded.then_some(PaymentId(bytes))
 }
 
 /// Listens in a directory of its owner only: whoever reaches the socket gives the publisher's earnings back.

@@ -9,6 +9,9 @@ mod faulty;
 mod keysets;
 mod outages;
 mod paying;
+#[path = "../../examples/plain/server.rs"]
+mod plain_server;
+mod plain_types;
 mod real_mint;
 mod refunding;
 mod rereading;
