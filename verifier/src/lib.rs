@@ -55,6 +55,8 @@
 //! # What success does not mean
 //! A paid request is no identified person, and an *accepted* payment (deferred mode) is not yet money.
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod check;
 mod checker;
 mod clock;

@@ -3,6 +3,7 @@
 mod asking;
 mod bad_input;
 mod batches;
+mod blocking;
 mod browsers;
 mod deferred;
 mod faulty;
