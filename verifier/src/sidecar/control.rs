@@ -50,22 +50,16 @@ async fn refund<S: Store>(State(verifier): State<Verifier<S>>, UrlPath(text): Ur
     let Some(payment) = payment_id(&text) else { return answers::failed(StatusCode::BAD_REQUEST, "not a payment id", "bad-request") };
     match verifier.refund(payment).await {
         Ok(amount) => answers::refunded(&text, amount),
-        Err(error) => {
-            let (status, code) = status(&error);
-            answers::failed(status, &error.to_string(), code)
-        }
+        Err(error) => answers::failed(status(&error), &error.to_string(), error.code()),
     }
 }
 
-/// Status and code of every reason.
-const fn status(error: &VerifierError) -> (StatusCode, &'static str) {
+/// The status of every reason.
+const fn status(error: &VerifierError) -> StatusCode {
     match error {
-        VerifierError::NotRefunded(NotRefunded::UnknownPayment) => (StatusCode::NOT_FOUND, "payment-unknown"),
-        VerifierError::NotRefunded(NotRefunded::NotPaid) => (StatusCode::CONFLICT, "payment-refused"),
-        VerifierError::NotRefunded(NotRefunded::NoKey | NotRefunded::KeyNotRegistered) => (StatusCode::CONFLICT, "key-not-registered"),
-        VerifierError::NotRefunded(NotRefunded::Refused(refusal)) => (StatusCode::CONFLICT, refusal.code()),
-        VerifierError::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable"),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "mint-unavailable"),
+        VerifierError::NotRefunded(NotRefunded::UnknownPayment) => StatusCode::NOT_FOUND,
+        VerifierError::NotRefunded(_) => StatusCode::CONFLICT,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 
