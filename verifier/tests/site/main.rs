@@ -3,12 +3,16 @@
 mod asking;
 mod bad_input;
 mod batches;
+mod blocking;
 mod browsers;
 mod deferred;
 mod faulty;
 mod keysets;
 mod outages;
 mod paying;
+#[path = "../../examples/plain/server.rs"]
+mod plain_server;
+mod plain_types;
 mod real_mint;
 mod refunding;
 mod rereading;
