@@ -221,6 +221,8 @@ fn strip_credential(headers: &mut HeaderMap) {
 }
 
 /// Adds the receipt to what was served, and keeps shared caches away from it.
+///
+/// Implements R-VERIF-30.
 fn mark_paid<R>(response: &mut Response<R>, paid: &Paid, now: u64) {
     if response.status().is_success()
         && let Some(receipt) = receipt(paid.reference(), now, paid.change().to_string(), paid.state_name())

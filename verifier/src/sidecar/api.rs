@@ -3,7 +3,7 @@
 //! ```text
 //! POST /v1/verify     check only: nothing is claimed, nothing is booked, and nothing may be served for it
 //! POST /v1/settle     check, claim, deposit: what the layer does; 200 is what may be served
-//! in                  {"method":"GET","url":"/articles/one?page=2","authorization":"Payment .."}
+//! in                  {"method":"GET","url":"/articles/one?page=2","authorization":"Payment ..","accept_payment":"..","accept":".."}
 //! ```
 
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use super::{Sidecar, answers};
 use crate::error::Refused;
 use crate::layer::{decide, refusal};
 use crate::offer::Offer;
-use crate::payment_scheme::{MAX_CREDENTIAL, find_credential, receipt};
+use crate::payment_scheme::{ACCEPT_PAYMENT, MAX_CREDENTIAL, excludes_farthing, find_credential, receipt};
 
 /// The longest question: a credential and a URL.
 const MAX_BODY: usize = MAX_CREDENTIAL + (16 << 10);
@@ -36,6 +36,10 @@ struct Question {
     url: String,
     /// The value of its `Authorization`, if it has one.
     authorization: Option<String>,
+    /// The value of its `Accept-Payment`, if it has one.
+    accept_payment: Option<String>,
+    /// The value of its `Accept`, if it has one: a browser is shown the price as a page.
+    accept: Option<String>,
 }
 
 /// A question about something that has a price.
@@ -68,6 +72,7 @@ pub(super) async fn verify(State(sidecar): State<Arc<Sidecar>>, ConnectInfo(peer
             Ok(found) => return answers::json(&body(found.payment, found.amount, found.change, found.state, found.reread)),
             Err(refused) => refused,
         },
+        Ok(None) if excludes_farthing(&headers) => Refused::method_not_accepted(),
         Ok(None) => Refused::payment_required(),
         Err(refused) => refused,
     };
@@ -109,9 +114,15 @@ impl Sidecar {
         let original = Original::new(&question.method, &question.url).map_err(undescribed)?;
         let Some(offer) = self.settings.rules.offer(&original.path) else { return Ok(None) };
         let mut headers = HeaderMap::new();
-        if let Some(authorization) = &question.authorization {
-            let value = HeaderValue::try_from(authorization).map_err(|_| undescribed(Undescribed::Incomplete))?;
-            headers.insert(header::AUTHORIZATION, value);
+        let told = [
+            (header::AUTHORIZATION, &question.authorization),
+            (ACCEPT_PAYMENT, &question.accept_payment),
+            (header::ACCEPT, &question.accept),
+        ];
+        for (name, value) in told {
+            if let Some(value) = value {
+                headers.insert(name, HeaderValue::try_from(value).map_err(|_| undescribed(Undescribed::Incomplete))?);
+            }
         }
         Ok(Some(Asked { original, offer, headers }))
     }

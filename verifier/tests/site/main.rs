@@ -6,6 +6,7 @@ mod batches;
 mod browsers;
 mod deferred;
 mod faulty;
+mod headers;
 mod keysets;
 mod outages;
 mod paying;
