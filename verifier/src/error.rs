@@ -37,6 +37,21 @@ pub enum VerifierError {
     NotRefunded(#[from] NotRefunded),
 }
 
+impl VerifierError {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Config(_) => "bad-settings",
+            Self::Store(_) => "store-unavailable",
+            Self::Keysets(error) => error.code(),
+            Self::HttpClient => "no-http-client",
+            Self::MintUnavailable => "mint-unavailable",
+            Self::Offer(_) => "invalid-offer",
+            Self::NotRefunded(error) => error.code(),
+        }
+    }
+}
+
 /// The kinds of problem the `Payment` scheme knows, each with a type below `https://paymentauth.org/problems/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]

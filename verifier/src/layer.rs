@@ -7,17 +7,15 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use crate::cors::AllowedOrigins;
-use crate::error::{Refused, VerifierError};
-use crate::offer::{Offer, Resource};
-use crate::page::{broken_offer, refuse, wants_html};
-use crate::payment_scheme::{carries_payment, excludes_farthing, find_credential, receipt};
+use crate::decision::{Decision, strip_credential};
+use crate::offer::Offer;
 use crate::store::Store;
-use crate::verifier::{Paid, Verifier};
+use crate::verifier::Verifier;
 
 /// Puts a price on requests.
 ///
@@ -31,6 +29,8 @@ use crate::verifier::{Paid, Verifier};
 ///
 /// The layer must see the whole path: around nested routers, never inside one, where `/cheap/1` and `/dear/1` are both `/1` and a payment
 /// for one would be shown again at the other.
+///
+/// [`Paid`]: crate::Paid
 pub struct PaymentLayer<S, F> {
     verifier: Verifier<S>,
     price: Arc<F>,
@@ -123,18 +123,17 @@ where
         let origins = self.layer.origins.clone();
         let origin = origins.of(&parts.headers);
         let priced = Box::pin(async move {
-            let mut request = Request::from_parts(parts, body);
-            let paid = match decide(&verifier, request.method(), request.uri(), request.headers(), &offer).await {
-                Ok(paid) => paid,
-                Err(mut response) => {
+            let paid = match verifier.decide(&parts, &offer).await {
+                Decision::Serve(paid) => paid,
+                Decision::Answer(mut response) => {
                     origins.mark(response.headers_mut(), origin);
                     return Ok(response.map(R::from));
                 }
             };
-            strip_credential(request.headers_mut());
-            request.extensions_mut().insert(paid.clone());
-            let mut response = inner.call(request).await?;
-            mark_paid(&mut response, &paid, verifier.now());
+            strip_credential(&mut parts.headers);
+            parts.extensions.insert(paid.clone());
+            let mut response = inner.call(Request::from_parts(parts, body)).await?;
+            paid.mark(&mut response);
             origins.mark(response.headers_mut(), origin);
             Ok(response)
         });
@@ -168,81 +167,4 @@ where
             (None, None) => Poll::Pending,
         }
     }
-}
-
-/// Decides about a request by its head: paid, or the answer to give.
-pub(crate) async fn decide<S: Store>(
-    verifier: &Verifier<S>,
-    method: &http::Method,
-    uri: &http::Uri,
-    headers: &HeaderMap,
-    offer: &Offer,
-) -> Result<Paid, Response<Bytes>> {
-    let resource = verifier.resource(method, uri);
-    let refused = match find_credential(headers) {
-        Ok(Some(credential)) => match verifier.authorize(credential, &resource, offer).await {
-            Ok(paid) => return Ok(paid),
-            Err(refused) => refused,
-        },
-        Ok(None) if excludes_farthing(headers) => Refused::method_not_accepted(),
-        Ok(None) => Refused::payment_required(),
-        Err(refused) => refused,
-    };
-    Err(refusal(verifier, &refused, &resource, headers, offer))
-}
-
-/// The answer to a request that is not served, with a fresh challenge if it is a 402.
-pub(crate) fn refusal<S: Store>(
-    verifier: &Verifier<S>,
-    refused: &Refused,
-    resource: &Resource,
-    headers: &HeaderMap,
-    offer: &Offer,
-) -> Response<Bytes> {
-    let unit = &verifier.inner().config.unit;
-    let html = wants_html(headers);
-    if refused.status() != http::StatusCode::PAYMENT_REQUIRED || !refused.wants_challenge() {
-        return refuse(refused, None, offer, unit, html);
-    }
-    match verifier.challenge(offer, resource, verifier.now()) {
-        Ok(challenge) => refuse(refused, Some(&challenge), offer, unit, html),
-        Err(VerifierError::MintUnavailable) => refuse(&Refused::mint_unavailable(), None, offer, unit, html),
-        Err(error) => broken_offer(&error),
-    }
-}
-
-/// Takes the credential out of the request: whatever logs requests behind this layer has no business with it.
-fn strip_credential(headers: &mut HeaderMap) {
-    let kept: Vec<HeaderValue> = headers.get_all(header::AUTHORIZATION).iter().filter(|value| !carries_payment(value)).cloned().collect();
-    headers.remove(header::AUTHORIZATION);
-    for value in kept {
-        headers.append(header::AUTHORIZATION, value);
-    }
-}
-
-/// Adds the receipt to what was served, and keeps shared caches away from it.
-///
-/// Implements R-VERIF-30.
-fn mark_paid<R>(response: &mut Response<R>, paid: &Paid, now: u64) {
-    if response.status().is_success()
-        && let Some(receipt) = receipt(paid.reference(), now, paid.change().to_string(), paid.state_name())
-    {
-        response.headers_mut().insert("payment-receipt", receipt);
-    }
-    let directives: Vec<String> = response
-        .headers()
-        .get_all(header::CACHE_CONTROL)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .filter(|directive| {
-            let name = directive.split('=').next().unwrap_or_default().to_ascii_lowercase();
-            !matches!(name.as_str(), "" | "public" | "private" | "s-maxage")
-        })
-        .map(str::to_owned)
-        .chain(std::iter::once("private".to_owned()))
-        .collect();
-    let value = HeaderValue::try_from(directives.join(", ")).unwrap_or(HeaderValue::from_static("private"));
-    response.headers_mut().insert(header::CACHE_CONTROL, value);
 }

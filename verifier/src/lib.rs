@@ -55,11 +55,14 @@
 //! # What success does not mean
 //! A paid request is no identified person, and an *accepted* payment (deferred mode) is not yet money.
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod check;
 mod checker;
 mod clock;
 mod config;
 mod cors;
+mod decision;
 mod error;
 mod keysets;
 mod layer;
@@ -72,6 +75,8 @@ mod refund;
 mod secret_file;
 #[cfg(feature = "sidecar")]
 pub mod sidecar;
+#[cfg(feature = "settings")]
+pub mod site;
 mod statistics;
 pub mod store;
 mod verifier;
@@ -79,13 +84,14 @@ mod verifier;
 pub use clock::{Clock, SystemClock};
 pub use config::{ChallengeSecret, DeferredLimits, Mode, VerifierConfig};
 pub use cors::AllowedOrigins;
+pub use decision::{Decision, Found, Paid, strip_credential};
 pub use error::{Problem, Refused, VerifierError};
 pub use layer::{PaymentFuture, PaymentLayer, PaymentService};
 pub use offer::{MAX_EXTERNAL_ID, MAX_TITLE, Offer, Price, Resource};
 pub use payment_scheme::Challenge;
 pub use refund::{NotRefunded, PublisherKey};
 pub use statistics::Statistics;
-pub use verifier::{Paid, Verifier};
+pub use verifier::Verifier;
 
 /// The README's snippet compiles.
 #[cfg(doctest)]

@@ -40,13 +40,15 @@ pub(crate) fn refuse(refused: &Refused, challenge: Option<&Challenge>, offer: &O
 /// The answer to a publisher's mistake: the reader can do nothing about it.
 pub(crate) fn broken_offer(error: &VerifierError) -> Response<Bytes> {
     tracing::error!(%error, "this offer cannot be sold");
-    let body = json!({
-        "type": "https://paymentauth.org/problems/internal-payment-error",
-        "title": "The site's price list has a mistake.",
-        "status": 500,
-        "code": "invalid-offer",
-    });
-    answer(StatusCode::INTERNAL_SERVER_ERROR, "application/problem+json", body.to_string())
+    let title = "The site's price list has a mistake.";
+    explain(StatusCode::INTERNAL_SERVER_ERROR, Problem::Internal.name(), title, "invalid-offer")
+}
+
+/// A problem that is not about a payment.
+pub(crate) fn explain(status: StatusCode, kind: &str, title: &str, code: &str) -> Response<Bytes> {
+    let kind = format!("https://paymentauth.org/problems/{kind}");
+    let body = json!({ "type": kind, "title": title, "status": status.as_u16(), "code": code });
+    answer(status, "application/problem+json", body.to_string())
 }
 
 fn answer(status: StatusCode, kind: &'static str, body: String) -> Response<Bytes> {

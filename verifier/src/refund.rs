@@ -78,6 +78,18 @@ pub enum NotRefunded {
     Refused(RefundRefusal),
 }
 
+impl NotRefunded {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownPayment => "payment-unknown",
+            Self::NotPaid => "payment-refused",
+            Self::NoKey | Self::KeyNotRegistered => "key-not-registered",
+            Self::Refused(refusal) => refusal.code(),
+        }
+    }
+}
+
 impl<S: Store> Verifier<S> {
     /// Gives a payment back, and returns the amount that its reader may now take from the mint. From then on it neither serves nor reads
     /// again (`refused-refunded`). A second call changes nothing and returns the same.

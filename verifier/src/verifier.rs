@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use farthing_protocol::amount::Amount;
 use farthing_protocol::evidence::DoubleSpend;
 use farthing_protocol::http::{ChargeRequest, MethodDetails};
 use farthing_protocol::payment::Deposit;
@@ -17,6 +16,7 @@ use crate::check::{Addressed, Answer, CheckedPayment, FreshReread, Stated};
 use crate::checker::Checker;
 use crate::clock::{Clock, SteadyClock};
 use crate::config::{Mode, VerifierConfig};
+use crate::decision::{Found, Paid};
 use crate::error::{Refused, VerifierError};
 use crate::keysets::{Keysets, fork_frames};
 use crate::mint_client::MintClient;
@@ -28,76 +28,6 @@ use crate::store::{ClaimOutcome, Document, PaymentRecord, PaymentState, RefusedB
 
 /// How often used challenges that have expired are dropped.
 const PRUNE_INTERVAL: Duration = Duration::from_mins(10);
-
-/// A request that was paid for. Only a verifier makes one.
-///
-/// # Security
-/// `Settled` says that the mint has booked the payment. `Accepted` says only that it holds in itself and was never seen *here*: the
-/// publisher carries the risk. The payment's id links nothing to a person, but logged beside an address it would.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Paid {
-    payment: PaymentId,
-    amount: Amount,
-    change: Amount,
-    settled: bool,
-    reread: bool,
-}
-
-impl Paid {
-    fn new(payment: PaymentId, record: &PaymentRecord, reread: bool) -> Self {
-        let settled = record.state == PaymentState::Settled;
-        Self { payment, amount: record.amount, change: record.change, settled, reread }
-    }
-
-    /// The payment's id.
-    pub const fn payment(&self) -> PaymentId {
-        self.payment
-    }
-
-    /// What was paid.
-    pub const fn amount(&self) -> Amount {
-        self.amount
-    }
-
-    /// What the reader may take back from the mint once the payment is settled.
-    pub const fn change(&self) -> Amount {
-        self.change
-    }
-
-    /// Whether the mint has booked it; if not, it was accepted in deferred mode.
-    pub const fn is_settled(&self) -> bool {
-        self.settled
-    }
-
-    /// Whether this request read again what had been paid for before.
-    pub const fn is_reread(&self) -> bool {
-        self.reread
-    }
-
-    pub(crate) const fn state_name(&self) -> &'static str {
-        if self.settled { "settled" } else { "accepted" }
-    }
-
-    pub(crate) fn reference(&self) -> String {
-        Base64UrlUnpadded::encode_string(&self.payment.0)
-    }
-}
-
-impl std::fmt::Debug for Paid {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Paid").field("state", &self.state_name()).field("reread", &self.reread).finish_non_exhaustive()
-    }
-}
-
-/// What a check alone has found.
-#[cfg(feature = "sidecar")]
-pub(crate) struct Found {
-    pub(crate) payment: PaymentId,
-    pub(crate) amount: Amount,
-    pub(crate) change: Amount,
-    pub(crate) state: &'static str,
-    pub(crate) reread: bool,
-}
 
 pub(crate) struct Inner<S> {
     pub(crate) config: VerifierConfig,
@@ -278,8 +208,7 @@ impl<S: Store> Verifier<S> {
     /// Checks a credential and changes nothing: no token is claimed, no challenge used up, no payment handed in.
     ///
     /// Implements R-VERIF-17.
-    #[cfg(feature = "sidecar")]
-    pub(crate) async fn check(&self, authorization: &str, resource: &Resource, offer: &Offer) -> Result<Found, Refused> {
+    pub(crate) async fn look(&self, authorization: &str, resource: &Resource, offer: &Offer) -> Result<Found, Refused> {
         let inner = &self.inner;
         let found =
             |payment, record: &PaymentRecord, state, reread| Found { payment, amount: record.amount, change: record.change, state, reread };
@@ -446,7 +375,7 @@ impl<S: Store> Inner<S> {
             };
         }
         served_state(&record.state)?;
-        if record.state.serves() { Ok(Paid::new(payment, &record, false)) } else { Err(Refused::pending()) }
+        if record.state.serves() { Ok(Paid::new(payment, &record, false, self.clock.now())) } else { Err(Refused::pending()) }
     }
 
     async fn reread(&self, reread: &FreshReread) -> Result<Paid, Refused> {
@@ -457,7 +386,7 @@ impl<S: Store> Inner<S> {
             return Err(Refused::invalid_challenge("challenge-unknown"));
         }
         self.counters.reread();
-        Ok(Paid::new(reread.payment(), &record, true))
+        Ok(Paid::new(reread.payment(), &record, true, self.clock.now()))
     }
 }
 

@@ -10,9 +10,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use super::control::payment_id;
-use super::settings::root_key;
-use super::{Settings, SidecarError, evidence, publisher_key, refund, serve};
+use super::{Settings, SidecarError, evidence, refund, serve};
+use crate::site::{SettingsError, payment_id, root_key};
 
 /// The verifier beside a reverse proxy: answers whether a request was paid for.
 #[derive(Parser)]
@@ -109,24 +108,25 @@ async fn execute(command: Command) -> Result<(), SidecarError> {
     match command {
         Command::Serve { config } => {
             let settings = Settings::load(&config)?;
-            let filter = EnvFilter::try_new(&settings.log).map_err(|_| SidecarError::Setting("log", "not a filter such as info"))?;
+            let filter = EnvFilter::try_new(&settings.log).map_err(|_| SettingsError::Setting("log", "not a filter such as info"))?;
             tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
             serve(settings, stopped()).await
         }
         Command::Config { command: ConfigCommand::Check { config } } => {
             let settings = Settings::load(&config)?;
-            EnvFilter::try_new(&settings.log).map_err(|_| SidecarError::Setting("log", "not a filter such as info"))?;
+            EnvFilter::try_new(&settings.log).map_err(|_| SettingsError::Setting("log", "not a filter such as info"))?;
             print("The configuration fits.")
         }
         Command::Key { config } => {
-            let key = publisher_key(&Settings::load(&config)?)?;
+            let key = Settings::load(&config)?.site.publisher_key()?;
             print(&Base64UrlUnpadded::encode_string(key.public().as_bytes()))
         }
         Command::Refund { config, payment } => {
-            let payment = payment_id(&payment).ok_or(SidecarError::Setting("payment", "not a payment id"))?;
-            let settings = Settings::load(&config)?;
-            let amount = refund(&settings, payment).await?;
-            print(&format!("Refunded: {}. Its reader may take it back from the mint.", settings.unit.display(amount)))
+            let payment = payment_id(&payment).ok_or(SettingsError::Setting("payment", "not a payment id"))?;
+            let settings = Settings::load(&config)?.site;
+            let unit = settings.unit.clone();
+            let amount = refund(settings, payment).await?;
+            print(&format!("Refunded: {}. Its reader may take it back from the mint.", unit.display(amount)))
         }
         Command::Evidence { command: EvidenceCommand::Verify { file, mint_key, keysets, mint } } => {
             let root = root_key(&mint_key).ok_or(SidecarError::Evidence("the mint key is not a root key"))?;

@@ -23,18 +23,12 @@ use tokio::net::{UnixListener, UnixStream};
 use super::{SidecarError, answers, bind};
 use crate::error::VerifierError;
 use crate::refund::NotRefunded;
+use crate::site::payment_id;
 use crate::store::Store;
 use crate::verifier::Verifier;
 
 fn socket(data: &Path) -> PathBuf {
     data.join("control").join("socket")
-}
-
-/// Reads a payment's id as `X-Payment-Reference` and receipts carry it.
-pub(super) fn payment_id(text: &str) -> Option<PaymentId> {
-    let mut bytes = [0; 32];
-    let decoded = Base64UrlUnpadded::decode(text, &mut bytes).is_ok_and(|decoded| decoded.len() == 32);
-    decoded.then_some(PaymentId(bytes))
 }
 
 /// Listens in a directory of its owner only: whoever reaches the socket gives the publisher's earnings back.
@@ -56,22 +50,16 @@ async fn refund<S: Store>(State(verifier): State<Verifier<S>>, UrlPath(text): Ur
     let Some(payment) = payment_id(&text) else { return answers::failed(StatusCode::BAD_REQUEST, "not a payment id", "bad-request") };
     match verifier.refund(payment).await {
         Ok(amount) => answers::refunded(&text, amount),
-        Err(error) => {
-            let (status, code) = status(&error);
-            answers::failed(status, &error.to_string(), code)
-        }
+        Err(error) => answers::failed(status(&error), &error.to_string(), error.code()),
     }
 }
 
-/// Status and code of every reason.
-const fn status(error: &VerifierError) -> (StatusCode, &'static str) {
+/// The status of every reason.
+const fn status(error: &VerifierError) -> StatusCode {
     match error {
-        VerifierError::NotRefunded(NotRefunded::UnknownPayment) => (StatusCode::NOT_FOUND, "payment-unknown"),
-        VerifierError::NotRefunded(NotRefunded::NotPaid) => (StatusCode::CONFLICT, "payment-refused"),
-        VerifierError::NotRefunded(NotRefunded::NoKey | NotRefunded::KeyNotRegistered) => (StatusCode::CONFLICT, "key-not-registered"),
-        VerifierError::NotRefunded(NotRefunded::Refused(refusal)) => (StatusCode::CONFLICT, refusal.code()),
-        VerifierError::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable"),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, "mint-unavailable"),
+        VerifierError::NotRefunded(NotRefunded::UnknownPayment) => StatusCode::NOT_FOUND,
+        VerifierError::NotRefunded(_) => StatusCode::CONFLICT,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

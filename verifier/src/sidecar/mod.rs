@@ -28,7 +28,6 @@ mod command;
 mod control;
 mod evidence;
 mod original;
-mod rules;
 mod settings;
 
 use std::future::Future;
@@ -50,30 +49,20 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 pub use command::run;
 pub use original::{Proxy, TrustedPeers};
-pub use rules::{RuleSettings, Rules, readable};
 pub use settings::{Listen, Settings};
 
-use crate::config::ChallengeSecret;
+use crate::decision::Decision;
 use crate::error::{Refused, VerifierError};
-use crate::layer::decide;
-use crate::refund::PublisherKey;
-use crate::store::RedbStore;
-use crate::verifier::Verifier;
-use original::{Original, Peer, Undescribed};
+use crate::site::{self, Original, SettingsError, Site, Undescribed};
+use original::{Peer, original};
 
 /// Why a command failed, in words for the operator.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum SidecarError {
-    /// The configuration is not TOML of the right form.
-    #[error("the configuration cannot be read: {0}")]
-    Unreadable(String),
-    /// A setting does not fit.
-    #[error("{0}: {1}")]
-    Setting(&'static str, &'static str),
-    /// A rule, counted from one, does not fit.
-    #[error("rule {0}: {1}")]
-    Rule(usize, &'static str),
+    /// The configuration does not fit, or its data cannot be opened.
+    #[error("{0}")]
+    Settings(#[from] SettingsError),
     /// The verifier does not start.
     #[error("{0}")]
     Verifier(#[from] VerifierError),
@@ -98,8 +87,9 @@ pub enum SidecarError {
 }
 
 struct Sidecar {
-    verifier: Verifier<RedbStore>,
-    settings: Settings,
+    site: Site,
+    proxy: Proxy,
+    trusted_peers: TrustedPeers,
 }
 
 /// Serves until `stop`, then finishes what has begun.
@@ -107,12 +97,14 @@ struct Sidecar {
 /// # Errors
 /// [`SidecarError`] if it does not start. A mint that cannot be reached is no error: it answers 503 until the mint is back.
 pub async fn serve(settings: Settings, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), SidecarError> {
-    let verifier = open(&settings).await?;
-    let control = control::listen(&settings.data).await.map_err(|error| SidecarError::Listen(error.kind()))?;
+    let Settings { listen, proxy, trusted_peers, site, .. } = settings;
+    let data = site.data.clone();
+    let site = Site::open(site).await?;
+    let verifier = site.verifier().clone();
+    let control = control::listen(&data).await.map_err(|error| SidecarError::Listen(error.kind()))?;
     let operator = control::router(verifier.clone());
     let control = tokio::spawn(async move { axum::serve(control, operator).await });
-    let listen = settings.listen.clone();
-    let sidecar = Arc::new(Sidecar { verifier: verifier.clone(), settings });
+    let sidecar = Arc::new(Sidecar { site, proxy, trusted_peers });
     let router = Router::new()
         .route("/livez", get(async || answers::health(true)))
         .route("/readyz", get(ready))
@@ -144,32 +136,14 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()> + Send + '
     served.map_err(|error| SidecarError::Listen(error.kind()))
 }
 
-/// The publisher's key in the data directory, drawn at its first use.
-fn publisher_key(settings: &Settings) -> Result<PublisherKey, SidecarError> {
-    std::fs::create_dir_all(&settings.data).map_err(|error| SidecarError::File(error.kind()))?;
-    PublisherKey::load_or_create(&settings.data.join("publisher-key")).map_err(|error| SidecarError::File(error.kind()))
-}
-
-async fn open(settings: &Settings) -> Result<Verifier<RedbStore>, SidecarError> {
-    let key = publisher_key(settings)?;
-    let secret = |name: &str| ChallengeSecret::load_or_create(&settings.data.join(name)).map_err(|error| SidecarError::File(error.kind()));
-    let mut config = settings.verifier_config(secret("challenge-secret")?).publisher_key(key);
-    // Written by the operator who replaces a secret: its challenges live on for a while.
-    if settings.data.join("challenge-secret.previous").exists() {
-        config = config.previous_secret(secret("challenge-secret.previous")?);
-    }
-    let store = RedbStore::open(settings.data.join("claims.redb")).map_err(VerifierError::from)?;
-    Ok(Verifier::open(config, store).await?)
-}
-
 /// Gives a payment back, through the sidecar that runs on this data or, if there is none, with the data itself.
-async fn refund(settings: &Settings, payment: PaymentId) -> Result<Amount, SidecarError> {
+async fn refund(settings: site::Settings, payment: PaymentId) -> Result<Amount, SidecarError> {
     if let Some(units) = control::ask(&settings.data, payment).await? {
         return Ok(Amount::from_units(units));
     }
-    let verifier = open(settings).await?;
-    let refunded = verifier.refund(payment).await;
-    verifier.shutdown().await;
+    let site = Site::open(settings).await?;
+    let refunded = site.verifier().refund(payment).await;
+    site.verifier().shutdown().await;
     Ok(refunded?)
 }
 
@@ -190,19 +164,19 @@ async fn bind(path: &Path) -> std::io::Result<UnixListener> {
 }
 
 async fn ready(State(sidecar): State<Arc<Sidecar>>) -> Response<Body> {
-    answers::health(sidecar.verifier.ready().await.is_ok())
+    answers::health(sidecar.site.verifier().ready().await.is_ok())
 }
 
 async fn auth(State(sidecar): State<Arc<Sidecar>>, ConnectInfo(peer): ConnectInfo<Peer>, request: Request) -> Response<Body> {
-    sidecar.answer(peer, &request.into_parts().0).await
+    sidecar.answer(peer, request.into_parts().0).await
 }
 
 /// For a proxy that passes browsers' preflights here: what it asks about first can only be passed on or refused.
 async fn preflight(State(sidecar): State<Arc<Sidecar>>, ConnectInfo(peer): ConnectInfo<Peer>, request: Request) -> Response<Body> {
-    if !sidecar.settings.trusted_peers.trust(peer) {
-        return answers::undescribed(Undescribed::Untrusted);
+    if !sidecar.trusted_peers.trust(peer) {
+        return Undescribed::Untrusted.answer().map(Body::from);
     }
-    let (parts, origins) = (request.into_parts().0, &sidecar.settings.allowed_origins);
+    let (parts, origins) = (request.into_parts().0, sidecar.site.allowed_origins());
     // Says nothing about what is for sale: the request that follows is decided by itself.
     origins.allow(&parts.headers, &origins.preflight(&parts).unwrap_or(http::Method::GET)).map(Body::from)
 }
@@ -210,36 +184,33 @@ async fn preflight(State(sidecar): State<Arc<Sidecar>>, ConnectInfo(peer): Conne
 /// For a proxy that has been told 402 and must now show it. A 200 here would be an empty page instead of the article: if the decision
 /// has changed since, the reader is asked to send the same request again.
 async fn paywall(State(sidecar): State<Arc<Sidecar>>, ConnectInfo(peer): ConnectInfo<Peer>, request: Request) -> Response<Body> {
-    let answer = sidecar.answer(peer, &request.into_parts().0).await;
+    let answer = sidecar.answer(peer, request.into_parts().0).await;
     if answer.status() == StatusCode::OK { answers::undecided(&Refused::pending()) } else { answer }
 }
 
 impl Sidecar {
-    async fn answer(&self, peer: Peer, request: &Parts) -> Response<Body> {
+    async fn answer(&self, peer: Peer, request: Parts) -> Response<Body> {
         let original = match self.original(peer, request) {
             Ok(original) => original,
             Err(why) => {
                 tracing::warn!(code = why.code(), "a question that is not answered");
-                return answers::undescribed(why);
+                return why.answer().map(Body::from);
             }
         };
-        let Some(offer) = self.settings.rules.offer(&original.path) else {
-            return answers::pass(None, self.verifier.now());
+        let mut response = match self.site.decide(&original).await {
+            None => return answers::pass(None),
+            Some(Decision::Serve(paid)) => answers::pass(Some(&paid)),
+            Some(Decision::Answer(response)) => response.map(Body::from),
         };
-        let mut response = match decide(&self.verifier, &original.method, &original.uri, &request.headers, &offer).await {
-            Ok(paid) => answers::pass(Some(&paid), self.verifier.now()),
-            Err(response) => response.map(Body::from),
-        };
-        let origins = &self.settings.allowed_origins;
-        origins.mark(response.headers_mut(), origins.of(&request.headers));
+        self.site.allow_origin(&original, response.headers_mut());
         response
     }
 
-    fn original(&self, peer: Peer, request: &Parts) -> Result<Original, Undescribed> {
-        if !self.settings.trusted_peers.trust(peer) {
+    fn original(&self, peer: Peer, request: Parts) -> Result<Original, Undescribed> {
+        if !self.trusted_peers.trust(peer) {
             return Err(Undescribed::Untrusted);
         }
-        let config = &self.verifier.inner().config;
-        Original::of(request, self.settings.proxy, config.scheme, &config.publisher)
+        let config = &self.site.verifier().inner().config;
+        original(request, self.proxy, config.scheme, &config.publisher)
     }
 }

@@ -12,12 +12,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
+use http::HeaderMap;
 use http::request::Parts;
-use http::{HeaderMap, Method, Uri};
 use serde::Deserialize;
 use tokio::net::{TcpListener, UnixListener};
 
-use super::rules::readable;
+use crate::site::{Original, Undescribed};
 
 /// What Envoy's `path_prefix` must be.
 const ENVOY_PREFIX: &str = "/v1/envoy";
@@ -91,75 +91,26 @@ impl TrustedPeers {
     }
 }
 
-/// Why a description is not taken for a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Undescribed {
-    /// From somebody who is not trusted to describe requests.
-    Untrusted,
-    /// A header is missing, there twice, or cannot be read: the proxy is configured otherwise.
-    Incomplete,
-    /// Of another host or over another scheme than the publisher's.
-    OtherSite,
-    /// A spelling of a path that servers read in different ways.
-    Ambiguous,
-}
-
-impl Undescribed {
-    pub(super) const fn code(self) -> &'static str {
-        match self {
-            Self::Untrusted => "peer-untrusted",
-            Self::Incomplete => "request-undescribed",
-            Self::OtherSite => "other-site",
-            Self::Ambiguous => "path-ambiguous",
-        }
-    }
-}
-
-/// A reader's request.
-pub(super) struct Original {
-    pub(super) method: Method,
-    /// As the reader spelled it.
-    pub(super) uri: Uri,
-    /// The path with its escapes undone.
-    pub(super) path: String,
-}
-
-impl Original {
-    /// Reads what a trusted proxy says about the request.
-    ///
-    /// Implements R-VERIF-11.
-    pub(super) fn of(request: &Parts, proxy: Proxy, scheme: &str, publisher: &str) -> Result<Self, Undescribed> {
-        let headers = &request.headers;
-        match proxy {
-            Proxy::Nginx => Self::new(one(headers, "x-original-method")?, one(headers, "x-original-uri")?),
-            Proxy::Caddy | Proxy::Traefik => {
-                if one(headers, "x-forwarded-host")? != publisher || one(headers, "x-forwarded-proto")? != scheme {
-                    return Err(Undescribed::OtherSite);
-                }
-                Self::new(one(headers, "x-forwarded-method")?, one(headers, "x-forwarded-uri")?)
+/// Reads what a trusted proxy says about the request.
+///
+/// Implements R-VERIF-11.
+pub(super) fn original(request: Parts, proxy: Proxy, scheme: &str, publisher: &str) -> Result<Original, Undescribed> {
+    let headers = &request.headers;
+    let (method, target) = match proxy {
+        Proxy::Nginx => (one(headers, "x-original-method")?, one(headers, "x-original-uri")?),
+        Proxy::Caddy | Proxy::Traefik => {
+            if one(headers, "x-forwarded-host")? != publisher || one(headers, "x-forwarded-proto")? != scheme {
+                return Err(Undescribed::OtherSite);
             }
-            Proxy::Envoy => {
-                let whole = request.uri.path_and_query().map_or("", |path| path.as_str());
-                Self::new(request.method.as_str(), whole.strip_prefix(ENVOY_PREFIX).ok_or(Undescribed::Incomplete)?)
-            }
+            (one(headers, "x-forwarded-method")?, one(headers, "x-forwarded-uri")?)
         }
-    }
-
-    /// A method and a path with its query, in the reader's spelling.
-    pub(super) fn new(method: &str, target: &str) -> Result<Self, Undescribed> {
-        let method = Method::from_bytes(method.as_bytes()).map_err(|_| Undescribed::Incomplete)?;
-        // A fragment is never sent; what looks like one is read by some and dropped by others.
-        if target.contains('#') {
-            return Err(Undescribed::Ambiguous);
+        Proxy::Envoy => {
+            let whole = request.uri.path_and_query().map_or("", |path| path.as_str());
+            (request.method.as_str(), whole.strip_prefix(ENVOY_PREFIX).ok_or(Undescribed::Incomplete)?)
         }
-        let path = readable(target.split('?').next().unwrap_or_default()).ok_or(Undescribed::Ambiguous)?;
-        let uri: Uri = target.parse().map_err(|_| Undescribed::Ambiguous)?;
-        // What is hashed must be what was said, byte for byte.
-        if uri.path_and_query().is_none_or(|parsed| parsed.as_str() != target) {
-            return Err(Undescribed::Ambiguous);
-        }
-        Ok(Self { method, uri, path })
-    }
+    };
+    let (method, target) = (method.to_owned(), target.to_owned());
+    Original::new(&method, &target, request.headers)
 }
 
 /// The value of a header that must be there once.
@@ -198,7 +149,8 @@ mod tests {
             request = request.header(*name, *value);
         }
         let parts = request.body(()).unwrap().into_parts().0;
-        Original::of(&parts, proxy, "https", "news.example").map(|original| (original.method.to_string(), original.uri.to_string()))
+        let found = original(parts, proxy, "https", "news.example");
+        found.map(|original| (original.head.method.to_string(), original.head.uri.to_string()))
     }
 
     #[test]

@@ -1,22 +1,15 @@
 //! What a sidecar is told: a TOML file, and environment variables that overrule it.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use base64ct::{Base64UrlUnpadded, Encoding};
-use config::{Config, Environment, File, FileFormat};
-use farthing_protocol::amount::Unit;
-use farthing_protocol::group::Point;
+use config::{Config, Environment, File, FileFormat, Value, ValueKind};
 use serde::Deserialize;
-use url::Url;
 
 use super::SidecarError;
 use super::original::{Proxy, TrustedPeers};
-use super::rules::{RuleSettings, Rules};
-use crate::config::{ChallengeSecret, DeferredLimits, Mode, VerifierConfig};
-use crate::cors::AllowedOrigins;
+use crate::site::{self, OF_THE_SIDECAR, SettingsError};
 
-/// The configuration as written. `FARTHING_VERIFIER_LISTEN` overrules `listen`, and so on; lists of rules stand in the file only.
+/// What only a sidecar reads. `FARTHING_VERIFIER_LISTEN` overrules `listen`, and so on; lists of rules stand in the file only.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -24,37 +17,8 @@ struct Written {
     proxy: Proxy,
     #[serde(default)]
     trusted_peers: Vec<String>,
-    #[serde(default)]
-    allowed_origins: Vec<String>,
-    publisher: String,
-    mint: String,
-    mint_key: String,
-    data: PathBuf,
-    #[serde(default = "eur")]
-    currency: String,
-    #[serde(default = "five")]
-    decimals: u8,
-    challenge_lifetime: Option<u64>,
-    deferred: Option<Deferred>,
     #[serde(default = "info")]
     log: String,
-    rules: Vec<RuleSettings>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Deferred {
-    outstanding: String,
-    per_window: String,
-    window: u64,
-}
-
-fn eur() -> String {
-    "eur".into()
-}
-
-const fn five() -> u8 {
-    5
 }
 
 fn info() -> String {
@@ -78,20 +42,10 @@ pub struct Settings {
     pub proxy: Proxy,
     /// Whose word about requests counts.
     pub trusted_peers: TrustedPeers,
-    /// Whose pages' scripts may pay.
-    pub allowed_origins: AllowedOrigins,
-    /// Where claims and the challenge secret are kept.
-    pub data: PathBuf,
-    /// What costs how much.
-    pub rules: Rules,
     /// What is logged, as a filter of `tracing`.
     pub log: String,
-    publisher: String,
-    mint: Url,
-    root: Point,
-    pub(super) unit: Unit,
-    mode: Mode,
-    challenge_lifetime: Option<Duration>,
+    /// What is for sale, and where that is kept.
+    pub site: site::Settings,
 }
 
 impl Settings {
@@ -101,73 +55,25 @@ impl Settings {
     /// [`SidecarError`] says what does not fit.
     pub fn load(file: &Path) -> Result<Self, SidecarError> {
         let environment = Environment::with_prefix("FARTHING_VERIFIER").prefix_separator("_").separator("__").try_parsing(true);
-        let written: Written = Config::builder()
+        let written = Config::builder()
             .add_source(File::from(file).format(FileFormat::Toml))
             .add_source(environment.list_separator(",").with_list_parse_key("trusted_peers").with_list_parse_key("allowed_origins"))
-            .build()
-            .and_then(Config::try_deserialize)
-            .map_err(|error| SidecarError::Unreadable(error.to_string()))?;
-        let settings = Self::check(written)?;
-        settings.verifier_config(ChallengeSecret::generate()).validate()?;
-        Ok(settings)
-    }
-
-    fn check(written: Written) -> Result<Self, SidecarError> {
-        const MONEY: SidecarError = SidecarError::Setting("deferred", "amounts are in main units, such as 5.00");
-        let unit = Unit::new(&written.currency, written.decimals);
-        let unit = unit.map_err(|_| SidecarError::Setting("currency", "not an ISO 4217 code in lower case, or too many decimals"))?;
-        let mode = match &written.deferred {
-            None => Mode::SettleFirst,
-            Some(deferred) => Mode::Deferred(DeferredLimits {
-                outstanding: unit.parse(&deferred.outstanding).ok_or(MONEY)?,
-                per_window: unit.parse(&deferred.per_window).ok_or(MONEY)?,
-                window: Duration::from_secs(deferred.window),
-            }),
-        };
-        let listen = match written.listen.strip_prefix("unix:") {
+            .build();
+        let mut rest = written.and_then(|config| config.cache.into_table()).map_err(SettingsError::unreadable)?;
+        let own = OF_THE_SIDECAR.into_iter().filter_map(|name| rest.remove_entry(name)).collect();
+        let own: Written = Value::new(None, ValueKind::Table(own)).try_deserialize().map_err(SettingsError::unreadable)?;
+        let listen = match own.listen.strip_prefix("unix:") {
             Some(path) if path.starts_with('/') => Listen::Unix(path.into()),
-            Some(_) => return Err(SidecarError::Setting("listen", "a socket's path starts with a slash")),
-            None => Listen::Tcp(written.listen),
+            Some(_) => return Err(SettingsError::Setting("listen", "a socket's path starts with a slash").into()),
+            None => Listen::Tcp(own.listen),
         };
-        let trusted_peers = TrustedPeers::parse(&written.trusted_peers);
-        let trusted_peers = trusted_peers.ok_or(SidecarError::Setting("trusted_peers", "not addresses or networks such as 10.1.0.0/16"))?;
-        if matches!(listen, Listen::Tcp(_)) && written.trusted_peers.is_empty() {
-            return Err(SidecarError::Setting("trusted_peers", "nobody could ask: list the proxy's addresses, or listen on a socket"));
+        let trusted_peers = TrustedPeers::parse(&own.trusted_peers);
+        let trusted_peers =
+            trusted_peers.ok_or(SettingsError::Setting("trusted_peers", "not addresses or networks such as 10.1.0.0/16"))?;
+        if matches!(listen, Listen::Tcp(_)) && own.trusted_peers.is_empty() {
+            let why = "nobody could ask: list the proxy's addresses, or listen on a socket";
+            return Err(SettingsError::Setting("trusted_peers", why).into());
         }
-        let allowed_origins = AllowedOrigins::parse(&written.allowed_origins);
-        let allowed_origins =
-            allowed_origins.ok_or(SidecarError::Setting("allowed_origins", "not origins such as https://reader.example"))?;
-        Ok(Self {
-            listen,
-            proxy: written.proxy,
-            trusted_peers,
-            allowed_origins,
-            data: written.data,
-            rules: Rules::parse(&written.rules, &unit, &written.publisher)?,
-            log: written.log,
-            publisher: written.publisher,
-            mint: written.mint.parse().map_err(|_| SidecarError::Setting("mint", "not a URL"))?,
-            root: root_key(&written.mint_key).ok_or(SidecarError::Setting("mint_key", "not a root key"))?,
-            unit,
-            mode,
-            challenge_lifetime: written.challenge_lifetime.map(Duration::from_secs),
-        })
+        Ok(Self { listen, proxy: own.proxy, trusted_peers, log: own.log, site: site::Settings::of(rest)? })
     }
-
-    /// The verifier's configuration under this secret.
-    pub(super) fn verifier_config(&self, secret: ChallengeSecret) -> VerifierConfig {
-        let config = VerifierConfig::new(self.publisher.clone(), self.mint.clone(), self.root, secret);
-        let config = config.unit(self.unit.clone()).mode(self.mode);
-        match self.challenge_lifetime {
-            Some(lifetime) => config.challenge_lifetime(lifetime),
-            None => config,
-        }
-    }
-}
-
-/// A mint's root key as operators publish it.
-pub(super) fn root_key(text: &str) -> Option<Point> {
-    let mut bytes = [0; 32];
-    let decoded = Base64UrlUnpadded::decode(text.trim(), &mut bytes).is_ok_and(|decoded| decoded.len() == 32);
-    decoded.then(|| Point::from_bytes(bytes).ok()).flatten()
 }

@@ -3,6 +3,7 @@
 mod asking;
 mod bad_input;
 mod batches;
+mod blocking;
 mod browsers;
 mod deferred;
 mod faulty;
@@ -10,6 +11,9 @@ mod headers;
 mod keysets;
 mod outages;
 mod paying;
+#[path = "../../examples/plain/server.rs"]
+mod plain_server;
+mod plain_types;
 mod real_mint;
 mod refunding;
 mod rereading;

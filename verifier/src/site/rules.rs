@@ -1,6 +1,6 @@
 //! What costs how much: rules by path pattern, the first that fits counts.
 //!
-//! Whoever stands behind the proxy may take several spellings of a path for one article. So that no spelling is sold under another's
+//! Whoever serves the request may take several spellings of a path for one article. So that no spelling is sold under another's
 //! rule, rules look at the path with its escapes undone, and spellings that servers disagree about are refused.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use farthing_protocol::amount::Unit;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use super::SidecarError;
+use super::SettingsError;
 use crate::offer::{MAX_EXTERNAL_ID, Offer, Price};
 
 /// A rule as it stands in the configuration: exactly one of `free`, `price` and `tip`.
@@ -119,11 +119,11 @@ impl Rules {
     /// Reads the rules of a configuration.
     ///
     /// # Errors
-    /// [`SidecarError::Rule`] says which rule (counted from one) and why; the last rule must fit every path, so that no path is without
+    /// [`SettingsError::Rule`] says which rule (counted from one) and why; the last rule must fit every path, so that no path is without
     /// an answer.
-    pub fn parse(settings: &[RuleSettings], unit: &Unit, publisher: &str) -> Result<Self, SidecarError> {
+    pub fn parse(settings: &[RuleSettings], unit: &Unit, publisher: &str) -> Result<Self, SettingsError> {
         let rules = settings.iter().enumerate().map(|(index, rule)| {
-            let wrong = |why| SidecarError::Rule(index + 1, why);
+            let wrong = |why| SettingsError::Rule(index + 1, why);
             let pattern = Pattern::parse(&rule.path).ok_or(wrong("the path is not a pattern such as /articles/* or /articles/**"))?;
             let amount = |text: &str| unit.parse(text).ok_or(wrong("an amount is in main units, such as 0.005"));
             let price = match (rule.free, &rule.price, &rule.tip) {
@@ -150,7 +150,7 @@ impl Rules {
         let rules: Vec<Rule> = rules.collect::<Result<_, _>>()?;
         let all = Pattern { segments: Vec::new(), open_end: true };
         if rules.last().is_none_or(|last| last.pattern != all) {
-            return Err(SidecarError::Rule(rules.len(), "the last rule must fit every path: path = \"/**\""));
+            return Err(SettingsError::Rule(rules.len(), "the last rule must fit every path: path = \"/**\""));
         }
         Ok(Self(rules))
     }

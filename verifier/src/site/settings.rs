@@ -1,0 +1,140 @@
+//! What a site is told: one text, in TOML or JSON.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+use config::{Config, File, FileFormat, Map, Value, ValueKind};
+use farthing_protocol::amount::Unit;
+use farthing_protocol::group::Point;
+use serde::Deserialize;
+use url::Url;
+
+use super::SettingsError;
+use super::rules::{RuleSettings, Rules};
+use crate::config::{ChallengeSecret, DeferredLimits, Mode, VerifierConfig};
+use crate::cors::AllowedOrigins;
+
+/// The settings that only a sidecar reads.
+pub(crate) const OF_THE_SIDECAR: [&str; 4] = ["listen", "proxy", "trusted_peers", "log"];
+
+/// The settings as written.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    allowed_origins: Vec<String>,
+    publisher: String,
+    mint: String,
+    mint_key: String,
+    data: PathBuf,
+    #[serde(default = "eur")]
+    currency: String,
+    #[serde(default = "five")]
+    decimals: u8,
+    challenge_lifetime: Option<u64>,
+    deferred: Option<Deferred>,
+    rules: Vec<RuleSettings>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Deferred {
+    outstanding: String,
+    per_window: String,
+    window: u64,
+}
+
+fn eur() -> String {
+    "eur".into()
+}
+
+const fn five() -> u8 {
+    5
+}
+
+/// Settings that fit.
+pub struct Settings {
+    /// Whose pages' scripts may pay.
+    pub allowed_origins: AllowedOrigins,
+    /// Where claims and the challenge secret are kept.
+    pub data: PathBuf,
+    /// What costs how much.
+    pub rules: Rules,
+    publisher: String,
+    mint: Url,
+    root: Point,
+    pub(crate) unit: Unit,
+    mode: Mode,
+    challenge_lifetime: Option<Duration>,
+}
+
+impl Settings {
+    /// Reads settings in TOML, or in JSON if the text begins with `{`, and checks everything that can be checked without network and
+    /// data. A sidecar's file fits as well: what only the sidecar reads is not looked at. The environment is not asked.
+    ///
+    /// # Errors
+    /// [`SettingsError`] says what does not fit.
+    pub fn parse(text: &str) -> Result<Self, SettingsError> {
+        let format = if text.trim_start().starts_with('{') { FileFormat::Json } else { FileFormat::Toml };
+        let written = Config::builder().add_source(File::from_str(text, format)).build();
+        let mut written = written.and_then(|config| config.cache.into_table()).map_err(SettingsError::unreadable)?;
+        for name in OF_THE_SIDECAR {
+            written.remove(name);
+        }
+        Self::of(written)
+    }
+
+    /// Checks settings that were read.
+    pub(crate) fn of(written: Map<String, Value>) -> Result<Self, SettingsError> {
+        let written = Value::new(None, ValueKind::Table(written)).try_deserialize().map_err(SettingsError::unreadable)?;
+        let settings = Self::check(written)?;
+        settings.verifier_config(ChallengeSecret::generate()).validate()?;
+        Ok(settings)
+    }
+
+    fn check(written: Written) -> Result<Self, SettingsError> {
+        const MONEY: SettingsError = SettingsError::Setting("deferred", "amounts are in main units, such as 5.00");
+        let unit = Unit::new(&written.currency, written.decimals);
+        let unit = unit.map_err(|_| SettingsError::Setting("currency", "not an ISO 4217 code in lower case, or too many decimals"))?;
+        let mode = match &written.deferred {
+            None => Mode::SettleFirst,
+            Some(deferred) => Mode::Deferred(DeferredLimits {
+                outstanding: unit.parse(&deferred.outstanding).ok_or(MONEY)?,
+                per_window: unit.parse(&deferred.per_window).ok_or(MONEY)?,
+                window: Duration::from_secs(deferred.window),
+            }),
+        };
+        let allowed_origins = AllowedOrigins::parse(&written.allowed_origins);
+        let allowed_origins =
+            allowed_origins.ok_or(SettingsError::Setting("allowed_origins", "not origins such as https://reader.example"))?;
+        Ok(Self {
+            allowed_origins,
+            data: written.data,
+            rules: Rules::parse(&written.rules, &unit, &written.publisher)?,
+            publisher: written.publisher,
+            mint: written.mint.parse().map_err(|_| SettingsError::Setting("mint", "not a URL"))?,
+            root: root_key(&written.mint_key).ok_or(SettingsError::Setting("mint_key", "not a root key"))?,
+            unit,
+            mode,
+            challenge_lifetime: written.challenge_lifetime.map(Duration::from_secs),
+        })
+    }
+
+    /// The verifier's configuration under this secret.
+    pub(super) fn verifier_config(&self, secret: ChallengeSecret) -> VerifierConfig {
+        let config = VerifierConfig::new(self.publisher.clone(), self.mint.clone(), self.root, secret);
+        let config = config.unit(self.unit.clone()).mode(self.mode);
+        match self.challenge_lifetime {
+            Some(lifetime) => config.challenge_lifetime(lifetime),
+            None => config,
+        }
+    }
+}
+
+/// A mint's root key as operators publish it.
+pub(crate) fn root_key(text: &str) -> Option<Point> {
+    let mut bytes = [0; 32];
+    let decoded = Base64UrlUnpadded::decode(text.trim(), &mut bytes).is_ok_and(|decoded| decoded.len() == 32);
+    decoded.then(|| Point::from_bytes(bytes).ok()).flatten()
+}
