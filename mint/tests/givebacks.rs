@@ -2,6 +2,7 @@
 
 mod common;
 
+use base64ct::{Base64UrlUnpadded, Encoding};
 use common::{BINARY, World, copy, statement};
 use farthing_protocol::issue::FundingKeys;
 use farthing_protocol::payment::Deposit;
@@ -197,4 +198,19 @@ async fn tokens_come_back_from_seed_and_buckets() {
     let outcome = &world.deposit(&[&deposit]).await[0];
     assert!(matches!(outcome, Outcome::Refused(Refusal::Refreshed) | Outcome::Credited { .. }));
     world.balanced().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publishers_key_is_told_to_whoever_checks_a_receipt() {
+    let mut world = World::new().await;
+    let key = publisher(&mut world, "news.example").await;
+    world.mint.add_publisher("keyless.example").await.unwrap();
+    let told = world.http.get("/v1/publishers/news.example", &[]).await;
+    let body: serde_json::Value = serde_json::from_slice(&told.body).unwrap();
+    let text = Base64UrlUnpadded::encode_string(key.public().as_bytes());
+    assert_eq!(body, serde_json::json!({ "publisher": "news.example", "key": text }));
+    assert_eq!(told.headers["cache-control"], "no-store");
+    for name in ["keyless.example", "nobody.example", &"n".repeat(5_000)] {
+        assert_eq!(world.http.get(&format!("/v1/publishers/{name}"), &[]).await.code(), "not-found");
+    }
 }

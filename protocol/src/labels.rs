@@ -61,6 +61,8 @@ domains! {
     REFUND = "farthing/1 refund";
     /// D of a mint's signature on a refund answer.
     REFUND_ANSWER = "farthing/1 refund answer";
+    /// D of a publisher's receipt.
+    PUBLISHER_RECEIPT = "farthing/1 publisher receipt";
     /// The identifier of a keyset.
     KEYSET_ID = "farthing/1 keyset id";
     /// A head of the keyset list.

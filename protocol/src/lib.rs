@@ -31,6 +31,7 @@ pub mod keyset;
 pub mod labels;
 pub mod payment;
 pub mod proof;
+pub mod receipt;
 pub mod refund;
 pub mod restore;
 pub mod seed;

@@ -49,6 +49,8 @@ pub enum Purpose {
     Refund,
     /// Taking the amount of a refunded payment.
     Reclaim,
+    /// A publisher saying that it took a payment.
+    Receipt,
 }
 
 impl Purpose {
@@ -66,6 +68,7 @@ impl Purpose {
             Self::Answer => 7,
             Self::Refund => 8,
             Self::Reclaim => 9,
+            Self::Receipt => 10,
         }
     }
 }

@@ -6,6 +6,7 @@ import issue
 import keysets
 import payment
 import proofs
+import receipt
 import refund
 import restore
 import seed
@@ -62,6 +63,11 @@ def tests(made):
             spent = [(raw(k["keyset"]), k["denomination"], raw(k["key"])) for k in one["keys"]]
             frame = wire.REREAD.decode(raw(one["frame"]))
             yield f"{number}: reread", holds(proofs.verify, "reread", s, proofs.Tokens(spent), frame["proof"])
+        for one in world["receipts"]:
+            said = {**one, "payment_id": raw(one["payment_id"]), "resource": raw(one["resource"])}
+            proof = {"t": raw(one["t"]), "u": raw(one["u"])}
+            yield f"{number}: publisher's receipt", holds(receipt.verify, said, raw(one["key"]), proof)
+            yield f"{number}: publisher's receipt of another amount", not holds(receipt.verify, {**said, "amount": said["amount"] + 1}, raw(one["key"]), proof)
         for one in world["refunds"]:
             asked = wire.REFUND_REQUEST.decode(raw(one["request"]))
             found = refund.verify_request(asked, root, raw(one["key"]))

@@ -2,13 +2,42 @@
 
 import positive
 import proofs
+import receipt
 import refund
 import settle
 import wire
 import world
 from defects import IDENTITY, NON_CANONICAL_SCALAR, changed, plus, vector
-from positive import REFUND_MARK, SUBJECT
+from positive import REFUND_MARK, START, SUBJECT
 from world import public, rand, scalar
+
+
+def receipts(mint):
+    tokens, recipient, amount = positive.payments(mint)["one-token"]
+    _, _, id_ = world.payment_of(mint, tokens, recipient, amount, SUBJECT, "one-token")
+    secret = scalar("publisher key")
+    said = {"payment_id": id_, "publisher": recipient, "amount": amount, "settled": False, "resource": rand("receipt resource", 32),
+            "paid_at": START + 100, "access_until": START + 86_500}
+    good = receipt.sign(said, secret, rand("negative receipt fresh", 32))
+    cases = []
+
+    def add(name, harm, proof=good, key=secret, **more):
+        given = {**said, **more, "key": public(key), **proof}
+        cases.append(vector("proof", f"receipt-{name}", "receipt", "invalid-proof", harm, given))
+
+    add("of-another-payment", "one receipt serves for two payments", payment_id=rand("other payment", 32))
+    add("of-another-publisher", "a publisher answers for what another took", publisher="blog.example")
+    add("of-another-amount", "a reader claims to have paid more", amount=amount + 1)
+    add("accepted-made-settled", "a publisher is held to have been paid", settled=True)
+    add("for-another-article", "a reader claims another article", resource=rand("other resource", 32))
+    add("paid-at-another-time", "a reader moves its payment in time", paid_at=START + 101)
+    add("access-prolonged", "a reader reads for longer than it paid for", access_until=START + 86_501)
+    add("times-exchanged", "times change places", paid_at=START + 86_500, access_until=START + 100)
+    add("by-another-key", "anybody signs receipts", key=scalar("stranger"))
+    add("proof-changed", "anybody signs receipts", dict(good, u=plus(good["u"], 1)))
+    refund_proof = proofs.prove("refund", receipt.statement(said), proofs.Lone(public(secret)), [secret], rand("negative receipt fresh", 32))
+    add("of-purpose-refund", "a signature made for something else is a receipt", refund_proof)
+    return cases
 
 
 def refunds(mint, context):

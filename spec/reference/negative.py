@@ -17,6 +17,7 @@ import keysets
 import payment
 import positive
 import proofs
+import receipt
 import refund
 import restore
 import ristretto
@@ -131,6 +132,11 @@ def run_refund_answer(given):
     refund.verify(wire.REFUND_RESPONSE.decode(raw(given["frame"])), raw(given["payment_id"]), the_list(given))
 
 
+def run_receipt(given):
+    said = {**given, **{name: raw(given[name]) for name in ("payment_id", "resource")}}
+    receipt.verify(said, raw(given["key"]), {"t": raw(given["t"]), "u": raw(given["u"])})
+
+
 def run_bucket(given):
     restore.check(wire.RESTORE_BUCKET.decode(raw(given["frame"])), raw(given["keyset"]), given["bucket"])
 
@@ -144,7 +150,7 @@ def run_restore_session(given):
 OPERATIONS = {
     "frame": run_frame, "frame-json": run_frame_json, "group": run_group, "payment": run_payment, "deposit": run_deposit, "spend": run_spend, "batch": run_batch,
     "keysets": run_keysets, "evidence": run_evidence, "open": run_open, "issue": run_issue, "blind": run_blind,
-    "unblind": run_unblind, "answer": run_answer, "refund": run_refund, "refund-answer": run_refund_answer,
+    "unblind": run_unblind, "answer": run_answer, "refund": run_refund, "refund-answer": run_refund_answer, "receipt": run_receipt,
     "bucket": run_bucket, "restore-session": run_restore_session, "http-payment": run_http_payment, "http-reread": run_http_reread,
     "http-payload": lambda given: http_scheme.parse_payload(given["json"]),
     "http-request": lambda given: http_scheme.parse_request(given["json"]),
@@ -168,7 +174,7 @@ def all_files(mint, files):
     made = positive.sessions(mint)
     groups_of_cases = {
         "frame": ("wire.md", defects_wire.frames(files)), "group": ("primitives.md", defects_wire.groups()), "payment": ("payment.md", defects_payment.structures(mint)),
-        "proof": ("payment.md", defects_payment.spends(mint, context)), "keysets": ("keysets.md", defects_mint.lists(mint)),
+        "proof": ("payment.md", defects_payment.spends(mint, context) + defects_givebacks.receipts(mint)), "keysets": ("keysets.md", defects_mint.lists(mint)),
         "evidence": ("payment.md", defects_payment.evidences(mint, context)), "issue": ("issue.md", defects_mint.issues(mint, made, context)),
         "answer": ("deposit.md", defects_mint.answers(mint, double, context)), "http": ("http.md", defects_http.http(mint, files, context)),
         "refund": ("refund.md", defects_givebacks.refunds(mint, context)),

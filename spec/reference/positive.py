@@ -7,6 +7,7 @@ import http_scheme
 import issue
 import labels
 import proofs
+import receipt
 import refund
 import restore
 import ristretto
@@ -329,6 +330,23 @@ def refund_cases(mint):
     return file("refund.md", "A publisher asks to give a payment back, every answer of the mint, and the numbers of its refusals.", cases)
 
 
+def receipt_cases(mint):
+    tokens, recipient, amount = payments(mint)["one-token"]
+    _, _, id_ = payment_of(mint, tokens, recipient, amount, SUBJECT, "one-token")
+    secret, cases = scalar("publisher key"), []
+    for name, settled in [("settled", True), ("accepted", False)]:
+        given = {"payment_id": id_, "publisher": recipient, "amount": amount, "settled": settled, "resource": rand("receipt resource", 32),
+                 "paid_at": START + 100, "access_until": START + 86_500}
+        fresh = rand(f"receipt {name} fresh", 32)
+        proof = receipt.sign(given, secret, fresh)
+        receipt.verify(given, public(secret), proof)
+        cases.append(case(name, "receipt", {**given, "publisher_secret": ristretto.encode_scalar(secret), "fresh": fresh}, {
+            "publisher_key": public(secret),
+            "digest": receipt.digest(id_, settled, given["resource"], given["paid_at"], given["access_until"]),
+            "t": proof["t"], "u": proof["u"]}))
+    return file("payment.md", "What a publisher signs for the reader who paid.", cases)
+
+
 def recorded(session):
     return restore.recorded(session["recovery"], session["denominations"], session["opened"]["commitments"], session["answer"]["responses"])
 
@@ -466,7 +484,7 @@ def all_files(mint):
             "generators.json": generators(), "snowblind.json": snowblind_cases(mint), "wallet.json": wallet(mint),
             "voucher.json": voucher(), "keysets.json": keyset_cases(world.mint()), "issue.json": issue_cases(mint, made),
             "payment.json": payment_cases(mint), "deposit.json": deposit_cases(mint, double), "evidence.json": evidence_cases(mint),
-            "http.json": http_cases(mint), "refund.json": refund_cases(mint), "restore.json": restore_cases(mint, made)}
+            "http.json": http_cases(mint), "refund.json": refund_cases(mint), "receipt.json": receipt_cases(mint), "restore.json": restore_cases(mint, made)}
     finally:
         labels.OBSERVER = None
     for domain, trace in open_trace:

@@ -116,6 +116,8 @@ impl Paid {
     }
 
     /// Adds the receipt to what is served, if that is a success, and keeps shared caches away from it.
+    ///
+    /// Implements R-VERIF-30.
     pub fn mark<R>(&self, response: &mut Response<R>) {
         if response.status().is_success()
             && let Some(receipt) = self.receipt()

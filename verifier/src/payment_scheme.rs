@@ -189,6 +189,9 @@ pub(crate) fn find_credential(headers: &http::HeaderMap) -> Result<Option<&str>,
     Ok(found)
 }
 
+/// The header in which a client says what it can pay with.
+pub(crate) const ACCEPT_PAYMENT: http::HeaderName = http::HeaderName::from_static("accept-payment");
+
 /// The longest `Accept-Payment` that is read.
 const MAX_ACCEPT: usize = 4 << 10;
 
@@ -209,7 +212,7 @@ impl HasMethodIntent for Offered {
 ///
 /// Implements R-VERIF-15.
 pub(crate) fn excludes_farthing(headers: &http::HeaderMap) -> bool {
-    let values: Option<Vec<&str>> = headers.get_all("accept-payment").iter().map(|value| value.to_str().ok()).collect();
+    let values: Option<Vec<&str>> = headers.get_all(ACCEPT_PAYMENT).iter().map(|value| value.to_str().ok()).collect();
     let text = values.unwrap_or_default().join(",");
     if text.is_empty() || text.len() > MAX_ACCEPT {
         return false;

@@ -61,6 +61,9 @@ pub enum WalletError {
     /// There is no payment for this address that could be taken back.
     #[error("nothing was paid for this address that could be taken back")]
     NothingPaid,
+    /// A payment for this page has no answer yet.
+    #[error("a payment for this address is unfinished: `farthing pay` finishes it")]
+    Unfinished,
     /// The voucher is used up.
     #[error("the voucher is used up")]
     VoucherEmpty,
@@ -121,6 +124,7 @@ impl WalletError {
             Self::NothingIssuing => "nothing-issuing",
             Self::Seed(_) => "bad-seed",
             Self::NothingPaid => "nothing-paid",
+            Self::Unfinished => "payment-unfinished",
             Self::VoucherEmpty => "voucher-empty",
             Self::Offer(_) => "offer-refused",
             Self::TooExpensive => "too-expensive",

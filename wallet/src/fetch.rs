@@ -1,6 +1,6 @@
 //! Asking a publisher for a page: with redirects while nothing is paid, with none once a credential is sent.
 
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, LOCATION};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE};
 use url::Url;
 
 use crate::client::{ClientOptions, http_client, is_local, read_body, require_secure};
@@ -21,6 +21,14 @@ pub(crate) struct Page {
 }
 
 impl Page {
+    /// The 402 that another program was given, as far as it says what is to be paid.
+    pub(crate) fn payment_required(url: Url, challenges: &[String]) -> Result<Self, WalletError> {
+        let value = |text: &String| HeaderValue::try_from(text.trim()).map(|value| (WWW_AUTHENTICATE, value));
+        let headers = challenges.iter().map(value).collect::<Result<_, _>>();
+        let headers = headers.map_err(|_| WalletError::Offer("the challenge is no header's value"))?;
+        Ok(Self { url, status: 402, headers, body: Vec::new() })
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }

@@ -14,6 +14,9 @@ use farthing_wallet::{ClientOptions, Delivery, DeliveryKind, Offer, PayOptions, 
 use serde_json::{Value, json};
 use url::Url;
 
+/// The most lines of challenges that are read.
+const MOST_CHALLENGES: usize = 16;
+
 /// Prepaid tokens for paying fractions of a cent per article.
 #[derive(Parser)]
 #[command(name = "farthing", version)]
@@ -68,6 +71,18 @@ enum Command {
         /// Write the page here instead of to standard output.
         #[arg(long, short)]
         output: Option<PathBuf>,
+    },
+    /// Pays for a page that another program has asked for: reads the 402's WWW-Authenticate values from standard input, one a line, and
+    /// prints the Authorization value that answers one of them. `farthing pay` with the same address finishes it if it did not arrive.
+    Answer {
+        /// The page's address: the program sends the answer there and nowhere else.
+        url: Url,
+        /// The most it may cost, in the main unit, such as 0.05.
+        #[arg(long)]
+        max_price: String,
+        /// What to give where the reader chooses the amount, in the main unit.
+        #[arg(long)]
+        amount: Option<String>,
     },
     /// Takes the change that is due and replaces tokens that may no longer be paid.
     Refresh {
@@ -179,11 +194,15 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Topup { voucher } => topup(&mut wallet, &voucher, json).await,
         Command::Balance => balance(&wallet, json),
         Command::Pay { url, yes, max_price, amount, output } => {
-            let parse = |text: Option<String>| {
-                text.map(|text| wallet.unit().parse(&text).ok_or(Failure::Usage("bad-amount", "an amount looks like 0.05"))).transpose()
-            };
-            let options = PayOptions { max_price: parse(max_price)?, tip: parse(amount)? };
+            let options = PayOptions { max_price: parse_amount(&wallet, max_price)?, tip: parse_amount(&wallet, amount)? };
             pay(&mut wallet, &url, options, yes, output, json).await
+        }
+        Command::Answer { url, max_price, amount } => {
+            let options = PayOptions { max_price: parse_amount(&wallet, Some(max_price))?, tip: parse_amount(&wallet, amount)? };
+            let lines = std::io::stdin().lines().take(MOST_CHALLENGES).collect::<Result<Vec<_>, _>>();
+            let lines = lines.map_err(|_| Failure::Usage("no-challenge", "no challenge on standard input"))?;
+            let answer = wallet.answer(&url, &lines, options, &mut |_, _| true).await?;
+            print(json, &json!({ "authorization": answer }), || answer.clone())
         }
         Command::Refresh { all } => {
             let report = wallet.refresh(all).await?;
@@ -199,6 +218,10 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::History => history(&wallet, json),
     }
+}
+
+fn parse_amount(wallet: &Wallet, text: Option<String>) -> Result<Option<Amount>, Failure> {
+    text.map(|text| wallet.unit().parse(&text).ok_or(Failure::Usage("bad-amount", "an amount looks like 0.05"))).transpose()
 }
 
 fn root_key(text: &str) -> Result<Point, Failure> {

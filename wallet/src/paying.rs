@@ -12,7 +12,7 @@ use rand::Rng;
 use serde::Serialize;
 use url::Url;
 
-use crate::client::Problem;
+use crate::client::{Problem, require_secure};
 use crate::error::WalletError;
 use crate::fetch::{Page, get_freely, get_with};
 use crate::issuing::used_tokens;
@@ -106,6 +106,40 @@ impl Wallet {
         }
         let record = self.prepare(&offer, amount, &tokens)?;
         self.send(record, DeliveryKind::Paid).await
+    }
+
+    /// Pays for a page that another program has asked for: takes the `WWW-Authenticate` values of the 402 it was given, and returns the
+    /// `Authorization` value that answers them. The caller sends it, to this very address; the wallet sends nothing to the publisher.
+    ///
+    /// The payment is stored before it is handed out. What became of it the wallet learns when [`Wallet::pay`] is called with the same
+    /// address, which sends the same bytes again; while one is unfinished no other is made for that page.
+    ///
+    /// Implements R-WALLET-12.
+    ///
+    /// # Errors
+    /// [`WalletError`] as with [`Wallet::pay`]; [`WalletError::Unfinished`] if a payment for the page waits to be finished.
+    pub async fn answer(
+        &mut self,
+        url: &Url,
+        challenges: &[String],
+        options: PayOptions,
+        confirm: &mut (dyn FnMut(&Offer, Amount) -> bool + Send),
+    ) -> Result<String, WalletError> {
+        require_secure(url)?;
+        self.refuse_fork()?;
+        let mut url = url.clone();
+        url.set_fragment(None);
+        let canonical = canonical_url(&url).ok_or(WalletError::InsecureAddress)?;
+        if self.store.payments()?.iter().any(|payment| payment.url == canonical && payment.state == PaymentState::Sent) {
+            return Err(WalletError::Unfinished);
+        }
+        let offer = Offer::of(&Page::payment_required(url, challenges)?, self.mint.base(), &self.unit, now())?;
+        let amount = agreed_amount(&offer, options)?;
+        let tokens = self.tokens_for(&offer, amount).await?;
+        if !confirm(&offer, amount) {
+            return Err(WalletError::Declined);
+        }
+        Ok(self.prepare(&offer, amount, &tokens)?.authorization)
     }
 
     /// The paid payment whose page may still be read again.

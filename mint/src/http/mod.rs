@@ -39,6 +39,7 @@ pub(crate) fn router(operations: Arc<Operations>, limits: &Limits) -> Router {
         .route("/v1/deposits", post(deposits).layer(body_limit::<DepositRequestFrame>()))
         .route("/v1/refunds", post(refunds).layer(body_limit::<RefundRequestFrame>()))
         .route("/v1/restore/{keyset}/{bucket}", get(restore))
+        .route("/v1/publishers/{name}", get(publisher))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .fallback(|| async { Problem::NOT_FOUND })
@@ -88,6 +89,12 @@ async fn voucher(State(mint): Shared, Path(key): Path<String>) -> Result<Respons
     let key = from_base64url(&key).ok_or(Problem::from(OperationError::VoucherUnknown))?;
     let balance = mint.voucher_balance(key).await?;
     let body = json!({ "balance": balance.to_string(), "currency": mint.unit().name() });
+    Ok(no_store(([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()))
+}
+
+async fn publisher(State(mint): Shared, Path(name): Path<String>) -> Result<Response, Problem> {
+    let key = mint.publisher_key(&name).await?.ok_or(Problem::NOT_FOUND)?;
+    let body = json!({ "publisher": name, "key": base64url(&key) });
     Ok(no_store(([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()))
 }
 

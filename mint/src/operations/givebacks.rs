@@ -2,6 +2,7 @@
 
 use farthing_protocol::error::RefundError;
 use farthing_protocol::group::Point;
+use farthing_protocol::payment::MAX_RECIPIENT;
 use farthing_protocol::proof::KeysetId;
 use farthing_protocol::refund::{Refund, RefundOutcome, RefundRefusal};
 use farthing_protocol::restore::{Bucket, RecordedSession};
@@ -37,6 +38,19 @@ impl Operations {
         };
         let mark = self.signer.mark(self.ledger_id, booked.sequence);
         self.signer.answer_refund(mark, checked.payment(), outcome).map_err(|_| OperationError::Unavailable)
+    }
+
+    /// The key registered for a publisher, by which anybody checks the receipts it signs: 32 bytes. `None` for a publisher without one,
+    /// as for a name that is none.
+    ///
+    /// # Errors
+    /// [`OperationError::Overloaded`] or [`OperationError::Unavailable`].
+    pub async fn publisher_key(&self, name: &str) -> Result<Option<[u8; 32]>, OperationError> {
+        let _place = self.admit()?;
+        if name.len() > MAX_RECIPIENT {
+            return Ok(None);
+        }
+        Ok(self.ledger.publisher_key(name.to_owned()).await?)
     }
 
     /// A bucket of recorded sessions of the keyset with this number, and whether it is closed: full, and the same for ever.

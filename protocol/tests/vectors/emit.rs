@@ -7,6 +7,7 @@ use farthing_protocol::issue::{FundingKeys, Issue, Open, SessionPlan, issued_fra
 use farthing_protocol::keyset::{KeysetList, Proposal, Windows};
 use farthing_protocol::payment::PaymentTerms;
 use farthing_protocol::proof::{LoneKey, PaymentId, SpendKey, SpentKey, Statement};
+use farthing_protocol::receipt::PublisherReceipt;
 use farthing_protocol::refund::{self, RefundOutcome, RefundRefusal};
 use farthing_protocol::restore::{Bucket, RecordedSession};
 use farthing_protocol::seed::WalletSeed;
@@ -154,12 +155,13 @@ impl World {
         let rereads = self.reread(&used);
         self.issue(1, &[20, 50, 200, 200], &FundingKeys::Reclaim(&rest, settled));
         let refunds = self.refund(&spendings[0]);
+        let receipts = self.receipts(&spendings[0]);
         let buckets = self.buckets();
         json!({
             "root": hex(self.root.public().as_bytes()), "list": hex(self.list.to_frame().to_bytes()), "head": hex(self.list.head()),
             "ids": self.list.keysets().iter().map(|keyset| hex(keyset.id().0)).collect::<Vec<_>>(),
             "payments": payments, "double_spends": double_spends, "answers": answers, "sessions": self.sessions, "rereads": rereads,
-            "vouchers": vouchers, "refunds": refunds, "buckets": buckets,
+            "vouchers": vouchers, "refunds": refunds, "receipts": receipts, "buckets": buckets,
         })
     }
 
@@ -171,6 +173,25 @@ impl World {
         let frame = sign_answer(self.root.public(), mark, &given, &outcomes, &self.receipt, &mut self.rng).unwrap();
         let payments: Vec<Value> = ids.iter().map(|id| json!({"id": hex(id.0), "change": changes[0].units()})).collect();
         json!([{"frame": hex(frame.to_bytes()), "payments": payments}])
+    }
+
+    fn receipts(&mut self, spending: &Spending) -> Value {
+        let key = LoneKey::generate(&mut self.rng);
+        let receipt = PublisherReceipt {
+            payment: spending.payment_id(),
+            publisher: "news.example".into(),
+            amount: Amount::from_units(self.rng.random_range(1..1 << 40)),
+            settled: self.rng.random(),
+            resource: self.bytes(),
+            paid_at: self.rng.random_range(0..1 << 40),
+            access_until: self.rng.random_range(0..1 << 40),
+        };
+        let proof = receipt.sign(&key, &mut self.rng).unwrap().to_body();
+        json!([{
+            "payment_id": hex(receipt.payment.0), "publisher": receipt.publisher, "amount": receipt.amount.units(),
+            "settled": receipt.settled, "resource": hex(receipt.resource), "paid_at": receipt.paid_at,
+            "access_until": receipt.access_until, "key": hex(key.public().as_bytes()), "t": hex(proof.t.0), "u": hex(proof.u.0),
+        }])
     }
 
     fn refund(&mut self, spending: &Spending) -> Value {

@@ -20,14 +20,14 @@ use farthing_protocol::snowblind::{Challenge, SigningKey};
 use farthing_protocol::spending::{Spending, verify_batch};
 use farthing_protocol::voucher::VoucherCode;
 use farthing_protocol::wire::{
-    DepositRequestFrame, DepositResponseFrame, DoubleSpendFrame, Frame, IssueRequestFrame, IssueResponseFrame, KeysetListFrame,
-    OpenRequestFrame, OpenResponseFrame, PaymentFrame, RefundRequestFrame, RefundResponseFrame, RereadFrame, RestoreBucketFrame,
+    Bytes, DepositRequestFrame, DepositResponseFrame, DoubleSpendFrame, Frame, IssueRequestFrame, IssueResponseFrame, KeysetListFrame,
+    OpenRequestFrame, OpenResponseFrame, PaymentFrame, ProofBody, RefundRequestFrame, RefundResponseFrame, RereadFrame, RestoreBucketFrame,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use serde_json::Value;
 
-use super::positive::subject;
+use super::positive::{publisher_receipt, subject};
 use super::reading::{Fields, spent_key};
 
 /// The code with which one input is refused; `None` if it is accepted.
@@ -53,6 +53,11 @@ pub fn run(operation: &str, input: &Value) -> Option<&'static str> {
         "blind" => blind(input).err().map(IssueError::code),
         "unblind" => blind(input).ok()?.unblind(&input.frame::<IssueResponseFrame>("frame")).err().map(IssueError::code),
         "answer" => answer(input),
+        "receipt" => {
+            let body = ProofBody { t: Bytes(input.bytes("t")), u: Bytes(input.bytes("u")) };
+            let proof = KeyProof::from_body(&body).unwrap();
+            publisher_receipt(input).verify(&input.bytes("key"), &proof).err().map(ProofError::code)
+        }
         "refund" => {
             let refund = Refund::from_frame(&input.frame::<RefundRequestFrame>("frame"));
             refund.and_then(|refund| refund.verify(&input.point("root"), &input.point("key"))).err().map(RefundError::code)

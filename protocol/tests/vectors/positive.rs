@@ -14,6 +14,7 @@ use farthing_protocol::keyset::{KeysetList, Proposal, Windows};
 use farthing_protocol::labels::ALL_DOMAINS;
 use farthing_protocol::payment::{Deposit, Payment, PaymentTerms};
 use farthing_protocol::proof::{KeyList, KeyProof, KeysetId, LoneKey, PaymentId, Purpose, Statement};
+use farthing_protocol::receipt::PublisherReceipt;
 use farthing_protocol::refund::{self, Refund, RefundRefusal};
 use farthing_protocol::restore::{self, Bucket};
 use farthing_protocol::seed::{TokenPlace, WalletSeed};
@@ -56,6 +57,7 @@ pub fn run(operation: &str, input: &Value, output: &Value, name: &str) {
         "http-subject" => check.hex("subject", subject(&input.at("challenge"), &input.hex("salt"))),
         "http-payment" => http_payment(input, &check),
         "http-reread" => http_reread(input, &check),
+        "receipt" => receipt(input, &check),
         "refund-request" => refund_request(input, &check),
         "refund-answer" => refund_answer(input, &check),
         "refund-refusals" => refund_refusals(&check),
@@ -414,6 +416,29 @@ fn http_reread(input: &Value, check: &Check<'_>) {
     check.hex("subject", subject);
     reread(input, &subject, check);
     payload(input, &Credential::Reread { reread: Base64UrlUnpadded::encode_string(&check.output.hex("frame")) }, check);
+}
+
+pub fn publisher_receipt(input: &Value) -> PublisherReceipt {
+    PublisherReceipt {
+        payment: PaymentId(input.bytes("payment_id")),
+        publisher: input.text("publisher").into(),
+        amount: input.amount("amount"),
+        settled: input.at("settled").as_bool().unwrap(),
+        resource: input.bytes("resource"),
+        paid_at: input.number("paid_at"),
+        access_until: input.number("access_until"),
+    }
+}
+
+fn receipt(input: &Value, check: &Check<'_>) {
+    let (said, key) = (publisher_receipt(input), LoneKey::from_bytes(&input.secret("publisher_secret")).unwrap());
+    check.hex("publisher_key", key.public().as_bytes());
+    let mut rng = Recorded::new(input.hex("fresh"));
+    let proof = said.sign(&key, &mut rng).unwrap();
+    rng.finish();
+    check.hex("t", proof.to_body().t.0);
+    check.hex("u", proof.to_body().u.0);
+    check.holds("receipt", said.verify(key.public().as_bytes(), &proof).is_ok());
 }
 
 fn refund_request(input: &Value, check: &Check<'_>) {

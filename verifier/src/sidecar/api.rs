@@ -3,7 +3,7 @@
 //! ```text
 //! POST /v1/verify     check only: nothing is claimed, nothing is booked, and nothing may be served for it
 //! POST /v1/settle     check, claim, deposit: what the layer does; 200 is what may be served
-//! in                  {"method":"GET","url":"/articles/one?page=2","authorization":"Payment .."}
+//! in                  {"method":"GET","url":"/articles/one?page=2","authorization":"Payment ..","accept_payment":"..","accept":".."}
 //! ```
 
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::original::Peer;
 use super::{Sidecar, answers};
 use crate::decision::Decision;
-use crate::payment_scheme::MAX_CREDENTIAL;
+use crate::payment_scheme::{ACCEPT_PAYMENT, MAX_CREDENTIAL};
 use crate::site::{Original, Undescribed};
 
 /// The longest question: a credential and a URL.
@@ -33,6 +33,10 @@ struct Question {
     url: String,
     /// The value of its `Authorization`, if it has one.
     authorization: Option<String>,
+    /// The value of its `Accept-Payment`, if it has one.
+    accept_payment: Option<String>,
+    /// The value of its `Accept`, if it has one: a browser is shown the price as a page.
+    accept: Option<String>,
 }
 
 fn body(reference: &str, amount: Amount, change: Amount, state: &str, reread: bool) -> Value {
@@ -87,9 +91,15 @@ impl Sidecar {
         // The error would quote what it read.
         let question: Question = serde_json::from_slice(&bytes).map_err(|_| undescribed(Undescribed::Incomplete))?;
         let mut headers = HeaderMap::new();
-        if let Some(authorization) = &question.authorization {
-            let value = HeaderValue::try_from(authorization).map_err(|_| undescribed(Undescribed::Incomplete))?;
-            headers.insert(header::AUTHORIZATION, value);
+        let told = [
+            (header::AUTHORIZATION, &question.authorization),
+            (ACCEPT_PAYMENT, &question.accept_payment),
+            (header::ACCEPT, &question.accept),
+        ];
+        for (name, value) in told {
+            if let Some(value) = value {
+                headers.insert(name, HeaderValue::try_from(value).map_err(|_| undescribed(Undescribed::Incomplete))?);
+            }
         }
         Original::new(&question.method, &question.url, headers).map_err(undescribed)
     }

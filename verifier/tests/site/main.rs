@@ -7,6 +7,7 @@ mod blocking;
 mod browsers;
 mod deferred;
 mod faulty;
+mod headers;
 mod keysets;
 mod outages;
 mod paying;

@@ -111,3 +111,38 @@ async fn a_wallet_written_down_and_typed_in_again() {
     assert_eq!(found["refreshed"], 200);
     assert_eq!(answer(&farthing(second, &["balance"]).await)["spendable"], 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_program_pays_with_the_wallet() {
+    let stage = Stage::set().await;
+    let wallet = stage.wallet_directory();
+    let (mint, key) = (stage.mint_url.to_string(), Base64UrlUnpadded::encode_string(stage.mint.root().as_bytes()));
+    answer(&farthing(wallet.clone(), &["init", "--mint", &mint, &format!("--mint-key={key}")]).await);
+    answer(&farthing(wallet.clone(), &["topup", &stage.voucher(10_000).await.expose_secret()]).await);
+
+    let (url, other) = (stage.url("/articles/500").to_string(), stage.url("/articles/400").to_string());
+    let client = reqwest::Client::new();
+    let refused = client.get(&url).send().await.unwrap();
+    let challenge = refused.headers()["www-authenticate"].to_str().unwrap().to_owned();
+    let lines = format!("Basic realm=\"x\"\n{challenge}\n");
+    let ask = |url: &str, most: &str, lines: &str| {
+        let (wallet, url, most, lines) = (wallet.clone(), url.to_owned(), most.to_owned(), lines.to_owned());
+        async move { farthing_with(wallet, &["answer", "--max-price", &most, &url], &lines).await }
+    };
+    // What is not this page's challenge, or too dear, costs nothing.
+    assert_eq!(error(&ask(&other, "0.01", &lines).await)["code"], "offer-refused");
+    assert_eq!(error(&ask(&url, "0.004", &lines).await)["code"], "too-expensive");
+    assert_eq!(error(&ask(&url, "0.01", "").await)["code"], "offer-refused");
+    assert_eq!(error(&ask(&url, "0.01", "\u{7f}\n").await)["code"], "offer-refused");
+    assert_eq!(answer(&farthing(wallet.clone(), &["balance"]).await)["spendable"], 10_000);
+
+    let authorization = answer(&ask(&url, "0.01", &lines).await)["authorization"].as_str().unwrap().to_owned();
+    assert_eq!(error(&ask(&url, "0.01", &lines).await)["code"], "payment-unfinished");
+    let served = client.get(&url).header("authorization", &authorization).send().await.unwrap();
+    assert_eq!((served.status().as_u16(), served.text().await.unwrap().as_str()), (200, "the article"));
+    // The wallet learns of it with the same bytes, and pays nothing more.
+    let finished = answer(&farthing(wallet.clone(), &["pay", &url]).await);
+    assert_eq!((&finished["kind"], &finished["amount"]), (&json!("finished"), &json!(500)));
+    answer(&farthing(wallet.clone(), &["refresh"]).await);
+    assert_eq!(answer(&farthing(wallet.clone(), &["balance"]).await)["spendable"], 9_500);
+}
