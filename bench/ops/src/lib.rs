@@ -1,5 +1,6 @@
 //! Load and crashes for a real `farthing-mint`: a process of its own on a temporary directory, spoken to over HTTP.
 
+pub mod client;
 pub mod http;
 pub mod mint;
 pub mod postgres;
