@@ -33,8 +33,13 @@ pub struct NewSecretArguments {
 }
 
 impl SecretArguments {
+    /// What the settings name.
+    pub const fn files(passphrase_file: Option<PathBuf>, key_file: Option<PathBuf>) -> Self {
+        Self { passphrase_file, key_file }
+    }
+
     /// What was given, without asking.
-    fn given(&self) -> Result<Option<KeyProtection>, Failure> {
+    pub fn given(&self) -> Result<Option<KeyProtection>, Failure> {
         if let Some(found) = from_files(self.passphrase_file.as_deref(), self.key_file.as_deref())? {
             return Ok(Some(found));
         }

@@ -1,25 +1,30 @@
 //! The mint's HTTP interface, as `spec/http.md` says: the same frames in two encodings, problems with stable codes.
 
+mod clients;
 mod encoding;
+mod monitor;
+mod patience;
 mod problem;
 mod server;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use farthing_protocol::wire::{DepositRequestFrame, Frame, IssueRequestFrame, OpenRequestFrame, RefundRequestFrame};
+use axum::{Extension, Router};
+use farthing_protocol::wire::{DepositRequestFrame, IssueRequestFrame, OpenRequestFrame, RefundRequestFrame};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use crate::config::{Limits, base64url, from_base64url};
 use crate::operations::{OperationError, Operations};
-use encoding::{Encoding, Framed, encoded};
+use clients::Clients;
+use encoding::{BodyRoom, Encoding, Framed, encoded};
+pub(crate) use monitor::monitor;
 pub use problem::Problem;
 pub(crate) use server::serve;
 
@@ -27,25 +32,24 @@ type Shared = State<Arc<Operations>>;
 
 /// All routes.
 pub(crate) fn router(operations: Arc<Operations>, limits: &Limits) -> Router {
-    let time = limits.request_time;
+    let (time, clients) = (limits.request_time, Clients::new(&limits.client));
+    let (readers, publishers) = (BodyRoom::new(limits.body_bytes), BodyRoom::new(limits.body_bytes));
     Router::new()
         .route("/v1/keysets", get(keysets))
         .route("/v1/vouchers/{key}", get(voucher))
-        .route("/v1/commitments", post(commitments).layer(body_limit::<OpenRequestFrame>()))
-        .route("/v1/issue", post(issue).layer(body_limit::<IssueRequestFrame>()))
-        .route("/v1/deposits", post(deposits).layer(body_limit::<DepositRequestFrame>()))
-        .route("/v1/refunds", post(refunds).layer(body_limit::<RefundRequestFrame>()))
+        .route("/v1/commitments", post(commitments).layer(Extension(readers.clone())))
+        .route("/v1/issue", post(issue).layer(Extension(readers)))
+        .route("/v1/deposits", post(deposits).layer(Extension(publishers.clone())))
+        .route("/v1/refunds", post(refunds).layer(Extension(publishers)))
         .route("/v1/restore/{keyset}/{bucket}", get(restore))
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(readyz))
         .fallback(|| async { Problem::NOT_FOUND })
         .method_not_allowed_fallback(|| async { Problem::METHOD_NOT_ALLOWED })
         .layer(middleware::from_fn(move |request: Request, next: Next| timed(time, request, next)))
+        .layer(middleware::from_fn(move |request: Request, next: Next| clients::limit(clients.clone(), request, next)))
+        .layer(middleware::from_fn(monitor::count))
         .with_state(operations)
-}
-
-fn body_limit<F: Frame>() -> DefaultBodyLimit {
-    DefaultBodyLimit::max(Encoding::Json.limit::<F>())
 }
 
 async fn timed(time: Duration, request: Request<Body>, next: Next) -> Response {
@@ -78,22 +82,22 @@ async fn voucher(State(mint): Shared, Path(key): Path<String>) -> Result<Respons
     Ok(no_store(([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()))
 }
 
-async fn commitments(State(mint): Shared, Framed { frame, answer }: Framed<OpenRequestFrame>) -> Result<Response, Problem> {
+async fn commitments(State(mint): Shared, Framed { frame, answer, .. }: Framed<OpenRequestFrame>) -> Result<Response, Problem> {
     let opened = mint.open(&frame).await?;
     Ok(no_store(encoded(&opened, answer)))
 }
 
-async fn issue(State(mint): Shared, Framed { frame, answer }: Framed<IssueRequestFrame>) -> Result<Response, Problem> {
+async fn issue(State(mint): Shared, Framed { frame, answer, .. }: Framed<IssueRequestFrame>) -> Result<Response, Problem> {
     let issued = mint.issue(&frame).await?;
     Ok(no_store(encoded(&issued, answer)))
 }
 
-async fn deposits(State(mint): Shared, Framed { frame, answer }: Framed<DepositRequestFrame>) -> Result<Response, Problem> {
+async fn deposits(State(mint): Shared, Framed { frame, answer, .. }: Framed<DepositRequestFrame>) -> Result<Response, Problem> {
     let settled = mint.deposit(frame).await?;
     Ok(no_store(encoded(&settled, answer)))
 }
 
-async fn refunds(State(mint): Shared, Framed { frame, answer }: Framed<RefundRequestFrame>) -> Result<Response, Problem> {
+async fn refunds(State(mint): Shared, Framed { frame, answer, .. }: Framed<RefundRequestFrame>) -> Result<Response, Problem> {
     let refunded = mint.refund(&frame).await?;
     Ok(no_store(encoded(&refunded, answer)))
 }
