@@ -128,6 +128,8 @@ impl Mint {
 
     /// Makes a data directory from a backup: checks every file against the manifest, copies, and recomputes the books.
     ///
+    /// Implements R-SERV-05.
+    ///
     /// # Errors
     /// [`MintError::AlreadyInitialised`] if the directory is not empty, [`MintError::Backup`] if the backup is not what its manifest says,
     /// [`MintError::BooksDiffer`]. What a failed try leaves behind is never taken for a mint.

@@ -34,6 +34,8 @@ pub enum LogFormat {
 }
 
 /// How a mint is to be served.
+///
+/// Implements R-SERV-06.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The data directory.
@@ -174,17 +176,25 @@ impl Settings {
         }
         for (key, file) in [("passphrase_file", &self.passphrase_file), ("key_file", &self.key_file)] {
             let Some(file) = file else { continue };
-            match std::fs::metadata(file) {
+            match readable_by_others(file) {
                 Err(error) => found.push(format!("{key}: {}", error.kind())),
-                Ok(known) if known.permissions().mode() & 0o077 != 0 => {
-                    found.push(format!("{key}: others can read the file: give it mode 0600"));
-                }
-                Ok(known) if !known.is_file() => found.push(format!("{key}: not a file")),
-                Ok(_) => {}
+                Ok(true) => found.push(format!("{key}: others can read the file: give it mode 0600")),
+                Ok(false) => {}
             }
         }
         found
     }
+}
+
+/// Whether somebody else may read a file of secrets. What systemd hands over (`LoadCredential=`) is kept from others by the directory it
+/// lies in, and may show rights of a group that has nobody in it.
+///
+/// # Errors
+/// If there is no such file.
+pub fn readable_by_others(file: &Path) -> std::io::Result<bool> {
+    let mode = std::fs::metadata(file)?.permissions().mode();
+    let handed_over = std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|dir| !dir.is_empty() && file.starts_with(dir));
+    Ok(mode & if handed_over { 0o007 } else { 0o077 } != 0)
 }
 
 /// Takes keys out one by one; what is left in the end has no meaning.

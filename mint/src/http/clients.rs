@@ -28,6 +28,8 @@ const ROWS: u64 = 1 << 16;
 pub(super) struct Peer(pub(super) IpAddr);
 
 /// What is counted by client.
+///
+/// Implements R-SERV-02.
 pub(super) struct Clients {
     limits: ClientLimits,
     hashes: RandomState,

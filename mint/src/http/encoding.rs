@@ -58,6 +58,8 @@ impl Encoding {
 }
 
 /// Room for the bodies of requests of one kind, together.
+///
+/// Implements R-SERV-01.
 #[derive(Clone)]
 pub(super) struct BodyRoom(Arc<Semaphore>);
 

@@ -56,6 +56,8 @@ impl Line {
 }
 
 /// All connections of a listener.
+///
+/// Implements R-SERV-03.
 #[derive(Default)]
 pub(super) struct Lines {
     open: Mutex<(u64, HashMap<u64, Arc<Line>>)>,

@@ -24,7 +24,9 @@ const LAST_ANSWERS: Duration = Duration::from_secs(20);
 /// Pause after a failed accept, such as for want of file descriptors, and between two looks for a place.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until `shutdown` is done.
+/// Serves until `shutdown` is done, and until what was begun is answered.
+///
+/// Implements R-SERV-03, R-SERV-04.
 ///
 /// # Errors
 /// When the listener has no address, so that nothing could ever be accepted.
