@@ -363,7 +363,7 @@ async fn logs_and_metrics_hold_nothing_of_anybody() {
     let port = serving.address.port();
     serving.signal(rustix::process::Signal::TERM);
     let served = tokio::task::spawn_blocking(|| serving.ended()).await.unwrap();
-    assert!(served.lines().count() > 1 && served.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{served}");
+    assert!(served.lines().count() > 50 && served.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{served}");
     words.extend(["127.0.0.1".into(), format!(":{port}"), data, balance]);
     words.extend([world.seed.expose_secret().as_slice()].map(hex));
     for (what, text) in [("the log", &served), ("the metrics", &shown), ("a command's log", &log)] {

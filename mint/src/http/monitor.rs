@@ -39,7 +39,9 @@ pub(super) async fn count(request: Request, next: Next) -> Response {
     let begun = std::time::Instant::now();
     let response = next.run(request).await;
     let outcome = response.extensions().get::<Code>().map_or("ok", |code| code.0);
+    let time = begun.elapsed();
+    tracing::debug!(route, outcome, milliseconds = time.as_millis(), "answered");
     counter!(REQUESTS, "route" => route.clone(), "outcome" => outcome).increment(1);
-    histogram!(REQUEST_SECONDS, "route" => route).record(begun.elapsed());
+    histogram!(REQUEST_SECONDS, "route" => route).record(time);
     response
 }
