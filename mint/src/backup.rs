@@ -68,7 +68,7 @@ fn digest(dir: &Path, name: &'static str) -> Result<String, MintError> {
         }
     };
     let hash = read().map_err(|error: io::Error| MintError::File(name, error.kind()))?;
-    Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hash.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect())
 }
 
 fn read(dir: &Path, name: &'static str) -> Result<Zeroizing<Vec<u8>>, MintError> {

@@ -115,29 +115,25 @@ impl Settings {
 
     /// Every setting as it holds, in the form of the file.
     pub fn effective(&self) -> String {
-        let mut text = format!("data = {:?}\nlisten = \"{}\"\n", self.data, self.listen);
-        let mut line = |key: &str, value: String| text.push_str(&format!("{key} = {value}\n"));
-        if let Some(listen) = self.metrics_listen {
-            line("metrics_listen", format!("\"{listen}\""));
-        }
-        for (key, file) in [("passphrase_file", &self.passphrase_file), ("key_file", &self.key_file)] {
-            if let Some(file) = file {
-                line(key, format!("{file:?}"));
-            }
-        }
-        let rotation = self.rotation.unwrap_or_default();
-        line("rotate", self.rotation.is_some().to_string());
-        line("rotate_lead", (rotation.lead / DAY).to_string());
-        line("rotate_overlap", (rotation.overlap / DAY).to_string());
-        line("log", format!("{:?}", self.log));
-        line("log_format", if self.log_format == LogFormat::Json { "\"json\"" } else { "\"text\"" }.into());
-        let (limits, client) = (&self.limits, &self.limits.client);
+        let path = |path: &Path| format!("{:?}", path.to_string_lossy());
         let nets = |nets: &[ipnet::IpNet]| format!("{:?}", nets.iter().map(ToString::to_string).collect::<Vec<_>>());
-        line("trusted_proxies", nets(&client.trusted_proxies));
-        line("unlimited", nets(&client.unlimited));
-        text.push_str("\n[limits]\n");
-        let mut line = |key: &str, value: u64| text.push_str(&format!("{key} = {value}\n"));
-        for (key, value) in [
+        let (limits, client, rotation) = (&self.limits, &self.limits.client, self.rotation.unwrap_or_default());
+        let mut all = vec![("data", path(&self.data)), ("listen", format!("\"{}\"", self.listen))];
+        all.extend(self.metrics_listen.map(|listen| ("metrics_listen", format!("\"{listen}\""))));
+        all.extend(self.passphrase_file.as_deref().map(|file| ("passphrase_file", path(file))));
+        all.extend(self.key_file.as_deref().map(|file| ("key_file", path(file))));
+        all.extend([
+            ("rotate", self.rotation.is_some().to_string()),
+            ("rotate_lead", (rotation.lead / DAY).to_string()),
+            ("rotate_overlap", (rotation.overlap / DAY).to_string()),
+            ("log", format!("{:?}", self.log)),
+            ("log_format", if self.log_format == LogFormat::Json { "\"json\"" } else { "\"text\"" }.into()),
+            ("trusted_proxies", nets(&client.trusted_proxies)),
+            ("unlimited", nets(&client.unlimited)),
+        ]);
+        let mut lines: Vec<String> = all.into_iter().map(|(key, value)| format!("{key} = {value}")).collect();
+        lines.push("\n[limits]".into());
+        let counts = [
             ("sessions", limits.sessions),
             ("session_outputs", limits.session_outputs),
             ("requests", limits.requests),
@@ -146,22 +142,18 @@ impl Settings {
             ("connections", limits.connections),
             ("pool", limits.pool),
             ("client_connections", client.connections),
-        ] {
-            line(key, value as u64);
-        }
-        for (key, time) in [("request_time", limits.request_time), ("header_time", limits.header_time), ("answer_time", limits.answer_time)]
-        {
-            line(key, time.as_secs());
-        }
-        for (key, rate) in [
+        ];
+        let times = [("request_time", limits.request_time), ("header_time", limits.header_time), ("answer_time", limits.answer_time)];
+        let rates = [
             ("client_rate", client.rate),
             ("client_burst", client.burst),
             ("deposit_rate", client.deposit_rate),
             ("deposit_burst", client.deposit_burst),
-        ] {
-            line(key, rate.into());
-        }
-        text
+        ];
+        lines.extend(counts.map(|(key, count)| format!("{key} = {count}")));
+        lines.extend(times.map(|(key, time)| format!("{key} = {}", time.as_secs())));
+        lines.extend(rates.map(|(key, rate)| format!("{key} = {rate}")));
+        lines.join("\n")
     }
 
     /// What stands in the way of serving with these settings and can be seen from outside of the data directory.
@@ -243,18 +235,11 @@ impl Reader {
 
     fn number(&mut self, key: &str, default: u64, range: RangeInclusive<u64>) -> u64 {
         let what = format!("not a whole number from {} to {}", range.start(), range.end());
-        let before = self.mistakes.len();
-        match self.parsed::<u64>(key, &what) {
-            Some(value) if range.contains(&value) => value,
-            Some(_) => {
-                self.mistake(key, &what);
-                default
-            }
-            None => {
-                debug_assert!(self.mistakes.len() <= before + 1, "one mistake a key");
-                default
-            }
+        let value = self.parsed::<u64>(key, &what);
+        if value.is_some_and(|value| !range.contains(&value)) {
+            self.mistake(key, &what);
         }
+        value.filter(|value| range.contains(value)).unwrap_or(default)
     }
 
     fn count(&mut self, key: &str, default: usize, range: RangeInclusive<u64>) -> usize {
@@ -470,7 +455,7 @@ mod tests {
         };
         assert_eq!(settings("127.0.0.1:9").obstacles().len(), 2);
         std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o400)).unwrap();
-        assert_eq!(settings("127.0.0.1:10").obstacles(), [String::new(); 0]);
+        assert!(settings("127.0.0.1:10").obstacles().is_empty());
         std::fs::remove_file(&secret).unwrap();
         assert_eq!(settings("127.0.0.1:10").obstacles(), ["key_file: entity not found"]);
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use common::{BINARY, Http, World, copy, statement};
 use farthing_mint::metrics::{ALL, Kind};
 use farthing_protocol::issue::FundingKeys;
+use farthing_protocol::payment::Deposit;
 use farthing_protocol::proof::LoneKey;
 use farthing_protocol::refund::request;
 use farthing_protocol::settle::Outcome;
@@ -26,7 +27,7 @@ const PASSPHRASE: &str = "correct horse battery staple";
 const IBAN: &str = "DE89370400440532013000";
 const DEBTOR: &str = "GB33BUKB20201555555555";
 const CLIENT: &str = "198.51.100.77";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_farthing-mint"));
@@ -42,6 +43,10 @@ fn secret_file(path: &Path, content: &str) {
     file.write_all(content.as_bytes()).unwrap();
 }
 
+fn quoted(path: &Path) -> String {
+    format!("{:?}", path.to_str().unwrap())
+}
+
 /// A directory with a sealed mint, and one with its configuration.
 struct Made {
     data: TempDir,
@@ -55,9 +60,9 @@ impl Made {
         let (data, etc) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         secret_file(&etc.path().join("passphrase"), PASSPHRASE);
         let config = format!(
-            "data = {:?}\nlisten = \"127.0.0.1:0\"\nmetrics_listen = \"127.0.0.1:0\"\npassphrase_file = {:?}\n{more}",
-            data.path(),
-            etc.path().join("passphrase")
+            "data = {}\nlisten = \"127.0.0.1:0\"\nmetrics_listen = \"127.0.0.1:0\"\npassphrase_file = {}\n{more}",
+            quoted(data.path()),
+            quoted(&etc.path().join("passphrase"))
         );
         std::fs::write(etc.path().join("mint.toml"), config).unwrap();
         let mut made = Self { data, etc, log: String::new() };
@@ -228,62 +233,55 @@ async fn a_request_being_booked_is_booked_and_answered_at_the_end() {
     world.balanced().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn logs_and_metrics_hold_nothing_of_anybody() {
-    let mut made = Made::new(
-        "log = \"trace\"\nlog_format = \"json\"\ntrusted_proxies = [\"127.0.0.0/8\"]\nrotate = true\n[limits]\nclient_burst = 40\nclient_rate = 1",
-    );
-    made.run(&["publisher", "add", "news.example"]);
-    made.run(&["publisher", "add", "blog.example"]);
-    made.run(&["publisher", "iban", "news.example", "--iban", IBAN, "--name", "News Limited"]);
-    let codes = made.run(&["voucher", "create", "--amount", "5.00", "--count", "2"]);
-    let serving = Serving::start(&made.config());
-    let Made { data, etc, mut log } = made;
-    let mut world = World::beside(data, serving.address).await;
-    let mut secrets: Vec<(&str, Vec<u8>)> = Vec::new();
-    let mut words: Vec<String> = codes.lines().map(str::to_owned).collect();
-    words.extend(
-        [PASSPHRASE, IBAN, DEBTOR, CLIENT, "news.example", "blog.example", "News Limited", "/v1/secret", "who=am-i"].map(Into::into),
-    );
-    let remember = |secrets: &mut Vec<_>, tokens: &[OwnedToken]| {
-        for token in tokens {
-            secrets.push(("a token", token.token().spent_key().key.to_vec()));
-            secrets.push(("a token's key", token.key().expose_secret().to_vec()));
-        }
-    };
+/// What must not be seen anywhere.
+struct Secrets(Vec<(&'static str, Vec<u8>)>);
 
+impl Secrets {
+    fn add(&mut self, name: &'static str, bytes: &[u8]) {
+        self.0.push((name, bytes.to_vec()));
+    }
+
+    fn tokens(&mut self, tokens: &[OwnedToken]) {
+        for token in tokens {
+            self.add("a token", &token.token().spent_key().key);
+            self.add("a token's key", token.key().expose_secret().as_slice());
+        }
+    }
+}
+
+/// A whole life; returns a deposit that was refunded.
+async fn readers_and_publishers(world: &mut World, voucher: &LoneKey, secrets: &mut Secrets) -> Deposit {
     // Top up, by a voucher made at the command line.
-    let voucher = VoucherCode::parse(codes.lines().next().unwrap()).unwrap().key().unwrap();
-    secrets.push(("a voucher's key", voucher.public().to_bytes().to_vec()));
-    let (pending, issue) = world.session(&[100, 200, 50_000], &FundingKeys::Voucher(&voucher)).await.unwrap();
-    secrets.push(("a session", issue.session.0.to_vec()));
+    secrets.add("a voucher's key", &voucher.public().to_bytes());
+    let (pending, issue) = world.session(&[100, 200, 50_000], &FundingKeys::Voucher(voucher)).await.unwrap();
+    secrets.add("a session", &issue.session.0);
     let issued = world.http.post("/v1/issue", &issue).await;
     let mut tokens = pending.unblind(&issued.frame()).unwrap();
-    remember(&mut secrets, &tokens);
+    secrets.tokens(&tokens);
     let (third, second, first) = (tokens.pop().unwrap(), tokens.pop().unwrap(), tokens.pop().unwrap());
 
     // Payment with change, the same again, a double-spend, a refresh of what is spent and of what is not.
     let until = world.now() + 3_600;
     let again = copy(&third);
     let (deposit, used) = world.pay_until(vec![third], "news.example", 49_950, until);
-    secrets.push(("a payment id", deposit.spending().payment_id().0.to_vec()));
-    secrets.push(("a subject", vec![5; 32]));
+    secrets.add("a payment id", &deposit.spending().payment_id().0);
+    secrets.add("a subject", &[5; 32]);
     assert!(matches!(world.deposit(&[&deposit]).await[0], Outcome::Credited { .. }));
     assert!(matches!(world.deposit(&[&deposit]).await[0], Outcome::AlreadyCredited { .. }));
     let change = world.issue(&[50], &FundingKeys::Change(&used, statement("news.example", 49_950, until))).await.unwrap();
-    remember(&mut secrets, &change);
+    secrets.tokens(&change);
     let (cheat, _) = world.pay(vec![again], "blog.example", 50_000);
-    secrets.push(("another payment id", cheat.spending().payment_id().0.to_vec()));
+    secrets.add("another payment id", &cheat.spending().payment_id().0);
     assert!(matches!(world.deposit(&[&cheat]).await[0], Outcome::DoubleSpent(_)));
     let twice = copy(&second);
     let refreshed = world.issue(&[200], &FundingKeys::Refresh(&OwnedTokens::new(vec![second]).unwrap().retire())).await.unwrap();
-    remember(&mut secrets, &refreshed);
+    secrets.tokens(&refreshed);
     let retired = OwnedTokens::new(vec![twice]).unwrap().retire();
     assert_eq!(world.issue(&[200], &FundingKeys::Refresh(&retired)).await.err().unwrap(), "token-spent");
 
     // A refund, taken back.
     let key = LoneKey::generate(&mut world.rng);
-    secrets.push(("a publisher's key", key.public().to_bytes().to_vec()));
+    secrets.add("a publisher's key", &key.public().to_bytes());
     world.mint.set_publisher_key("news.example", key.public()).await.unwrap();
     let (deposit, used) = world.pay_until(vec![first], "news.example", 100, until);
     let id = deposit.spending().payment_id();
@@ -291,14 +289,15 @@ async fn logs_and_metrics_hold_nothing_of_anybody() {
     let frame = request(&world.root, id, "news.example", &key, &mut world.rng).unwrap();
     assert_eq!(world.http.post("/v1/refunds", &frame).await.status, StatusCode::OK);
     let back = world.issue(&[100], &FundingKeys::Reclaim(&used, statement("news.example", 100, until))).await.unwrap();
-    remember(&mut secrets, &back);
+    secrets.tokens(&back);
+    deposit
+}
 
-    // Bad input of every kind, from somebody in particular.
-    let good = deposit.to_body();
-    let frame = DepositRequestFrame { seen: None, payments: vec![good] }.to_bytes();
-    let balance = format!("/v1/vouchers/{}", farthing_mint::key_text(voucher.public()));
+/// Somebody in particular, with a voucher's `code`, asks in every wrong way.
+async fn bad_input(world: &World, balance: &str, deposit: &Deposit, code: &str) {
+    let frame = DepositRequestFrame { seen: None, payments: vec![deposit.to_body()] }.to_bytes();
     let (flipped, cut) = ([&frame[..frame.len() - 1], &[frame[frame.len() - 1] ^ 1]].concat(), frame[..frame.len() - 9].to_vec());
-    let json = format!("{{\"payments\": \"{}\"}}", codes.lines().next().unwrap()).into_bytes();
+    let json = format!("{{\"payments\": \"{}\"}}", code).into_bytes();
     for (path, media, body) in [
         ("/v1/deposits", BINARY, flipped),
         ("/v1/deposits", BINARY, cut.clone()),
@@ -314,19 +313,22 @@ async fn logs_and_metrics_hold_nothing_of_anybody() {
             assert!(answer.status == StatusCode::OK || !answer.code().is_empty());
         }
     }
-    for path in [balance.as_str(), "/v1/secret?who=am-i", "/v1/restore/0/0", "/v1/restore/x/y", "/readyz", "/livez"] {
+    for path in [balance, "/v1/secret?who=am-i", "/v1/restore/0/0", "/v1/restore/x/y", "/readyz", "/livez"] {
         world.http.get(path, &[("x-forwarded-for", CLIENT)]).await;
     }
     let mut statuses = Vec::new();
     for _ in 0..60 {
-        statuses.push(world.http.get(&balance, &[("x-forwarded-for", CLIENT)]).await.status);
+        statuses.push(world.http.get(balance, &[("x-forwarded-for", CLIENT)]).await.status);
     }
     assert!(statuses.contains(&StatusCode::TOO_MANY_REQUESTS));
-    drop(tokio::net::TcpStream::connect(serving.address).await.unwrap().write_all(b"\x16\x03\x01 who=am-i\r\n\r\n").await);
+    drop(tokio::net::TcpStream::connect(world.http.address).await.unwrap().write_all(b"\x16\x03\x01 who=am-i\r\n\r\n").await);
+}
 
-    // The operator works meanwhile: payout, rotation, statement, audit, status, backup, and mistakes.
-    let out = etc.path().join("out");
-    let (data, passphrase) = (world.path().to_str().unwrap().to_owned(), etc.path().join("passphrase"));
+/// The operator works beside the serving process; returns what the commands wrote to standard error.
+fn operator(world: &World, etc: &Path) -> String {
+    let out = etc.join("out");
+    let (data, passphrase) = (world.path().to_str().unwrap().to_owned(), etc.join("passphrase"));
+    let mut log = String::new();
     for arguments in [
         &[
             "payout",
@@ -346,7 +348,7 @@ async fn logs_and_metrics_hold_nothing_of_anybody() {
         &["publisher", "statement", "news.example"],
         &["audit"],
         &["status"],
-        &["backup", etc.path().join("copy").to_str().unwrap()],
+        &["backup", etc.join("copy").to_str().unwrap()],
         &["publisher", "balance", "nobody.example"],
         &["publisher", "iban", "blog.example", "--iban", "DE00", "--name", "News Limited"],
     ] {
@@ -355,6 +357,31 @@ async fn logs_and_metrics_hold_nothing_of_anybody() {
         assert_eq!(output.status.success(), !mistake, "{arguments:?}: {}", text(&output));
         log.push_str(&String::from_utf8_lossy(&output.stderr));
     }
+    log
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logs_and_metrics_hold_nothing_of_anybody() {
+    let mut made = Made::new(
+        "log = \"trace\"\nlog_format = \"json\"\ntrusted_proxies = [\"127.0.0.0/8\"]\nrotate = true\n[limits]\nclient_burst = 40\nclient_rate = 1",
+    );
+    made.run(&["publisher", "add", "news.example"]);
+    made.run(&["publisher", "add", "blog.example"]);
+    made.run(&["publisher", "iban", "news.example", "--iban", IBAN, "--name", "News Limited"]);
+    let codes = made.run(&["voucher", "create", "--amount", "5.00", "--count", "2"]);
+    let serving = Serving::start(&made.config());
+    let Made { data, etc, mut log } = made;
+    let mut world = World::beside(data, serving.address).await;
+    let mut words: Vec<String> = codes.lines().map(str::to_owned).collect();
+    words.extend(
+        [PASSPHRASE, IBAN, DEBTOR, CLIENT, "news.example", "blog.example", "News Limited", "/v1/secret", "who=am-i"].map(Into::into),
+    );
+    let voucher = VoucherCode::parse(codes.lines().next().unwrap()).unwrap().key().unwrap();
+    let mut secrets = Secrets(Vec::new());
+    let deposit = readers_and_publishers(&mut world, &voucher, &mut secrets).await;
+    let balance = format!("/v1/vouchers/{}", farthing_mint::key_text(voucher.public()));
+    bad_input(&world, &balance, &deposit, codes.lines().next().unwrap()).await;
+    log.push_str(&operator(&world, etc.path()));
     let status = world.balanced().await;
     assert!(status.paid_out.units() > 0 && world.mint.keysets().await.unwrap().len() == 2);
 
@@ -364,7 +391,7 @@ async fn logs_and_metrics_hold_nothing_of_anybody() {
     serving.signal(rustix::process::Signal::TERM);
     let served = tokio::task::spawn_blocking(|| serving.ended()).await.unwrap();
     assert!(served.lines().count() > 50 && served.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{served}");
-    words.extend(["127.0.0.1".into(), format!(":{port}"), data, balance]);
+    words.extend(["127.0.0.1".into(), format!(":{port}"), world.path().to_str().unwrap().to_owned(), balance]);
     words.extend([world.seed.expose_secret().as_slice()].map(hex));
     for (what, text) in [("the log", &served), ("the metrics", &shown), ("a command's log", &log)] {
         let lower = text.to_lowercase();
@@ -373,7 +400,7 @@ async fn logs_and_metrics_hold_nothing_of_anybody() {
         for word in if what == "a command's log" { &commands } else { &words } {
             assert!(!lower.contains(&word.to_lowercase()), "{what} holds {word}");
         }
-        for (name, secret) in &secrets {
+        for (name, secret) in &secrets.0 {
             for form in forms(secret) {
                 assert!(!lower.contains(&form.to_lowercase()), "{what} holds {name}");
             }
@@ -382,7 +409,7 @@ async fn logs_and_metrics_hold_nothing_of_anybody() {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from_digit(digit.into(), 16).unwrap()).collect()
 }
 
 /// How bytes may be written down: the beginning in hexadecimal, base64 in both alphabets, and as a list of numbers.

@@ -107,7 +107,7 @@ pub async fn check(arguments: ServeArguments) -> Result<(), Failure> {
     if !mistakes.is_empty() {
         return Err(Failure::Settings(Mistakes(mistakes)));
     }
-    print(&format!("# the secret of the keys: {word}\n{}", settings.effective().trim_end()))
+    print(&format!("# the secret of the keys: {word}\n{}", settings.effective()))
 }
 
 /// Serves until it is told to stop.
@@ -128,15 +128,15 @@ pub async fn serve(arguments: ServeArguments) -> Result<(), Failure> {
         tracing::error!("the clock disagrees with the ledger, or the mint was away for more than a week: see `farthing-mint clock`");
     }
     let (listener, local) = bind(settings.listen).await?;
-    let mut said = format!("serving on http://{local}\nroot public key {}", key_text(&mint.root()));
+    let mut said = vec![format!("serving on http://{local}"), format!("root public key {}", key_text(&mint.root()))];
     let mut monitor = None;
     if let Some(address) = settings.metrics_listen {
         let (listener, local) = bind(address).await?;
-        said.push_str(&format!("\nmetrics on http://{local}/metrics"));
+        said.push(format!("metrics on http://{local}/metrics"));
         monitor = Some((listener, Metrics::install()?));
     }
     // Whoever started this may not be listening; that is no reason not to serve.
-    let _: Result<(), Failure> = print(&said);
+    let _: Result<(), Failure> = print(&said.join("\n"));
     // Metrics are shown until the last answer has left.
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
     let shown = monitor.map(|(listener, metrics)| {

@@ -66,7 +66,7 @@ impl Clients {
         // Whoever has one address of such a network has all of them.
         let address = match address {
             IpAddr::V6(six) => IpAddr::V6(Ipv6Addr::from_bits(six.to_bits() & !u128::from(u64::MAX))),
-            four => four,
+            four @ IpAddr::V4(_) => four,
         };
         Some(self.hashes.hash_one(address) % ROWS)
     }
