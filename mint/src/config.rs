@@ -1,12 +1,13 @@
 //! Options and limits.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use farthing_protocol::amount::{Amount, Unit, default_denominations};
 use farthing_protocol::group::Point;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use zeroize::Zeroizing;
 
 use crate::clock::{Clock, SystemClock};
@@ -63,7 +64,7 @@ pub struct Forwarding {
 impl Default for Forwarding {
     /// A free port of this machine, enough if all processes run on it.
     fn default() -> Self {
-        Self { listen: SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0)), address: None }
+        Self { listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), address: None }
     }
 }
 
@@ -155,7 +156,10 @@ impl Default for MintOptions {
 }
 
 /// What a mint takes at most. Beyond, it answers that it is too much, and never grows.
-#[derive(Clone, Debug)]
+///
+/// Deposits and refunds have places, threads and room for bodies of their own, as much again as is said here for all other requests, so
+/// that readers, who are nobody, cannot keep publishers out.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Open issuing sessions.
     pub sessions: usize,
@@ -165,7 +169,9 @@ pub struct Limits {
     pub requests: usize,
     /// Threads of curve work at a time.
     pub workers: usize,
-    /// Connections.
+    /// Bytes of request bodies held at a time.
+    pub body_bytes: usize,
+    /// Connections. When all are taken, the one that has waited longest for its client is closed in favour of the next.
     pub connections: usize,
     /// Commitments made ahead.
     pub pool: usize,
@@ -173,6 +179,48 @@ pub struct Limits {
     pub request_time: Duration,
     /// How long a client may take to send a request's head, or keep an idle connection.
     pub header_time: Duration,
+    /// How long a client may take to read an answer.
+    pub answer_time: Duration,
+    /// What one client may take of all this.
+    pub client: ClientLimits,
+}
+
+/// What one client may take. A client is a network address, in IPv6 a network of 64 bits; it is held in memory only, as a hash under a key
+/// that no other process knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientLimits {
+    /// Connections at a time; 0 for as many as there are.
+    pub connections: usize,
+    /// Requests a second, in the long run; 0 for any number. Deposits and refunds are not counted here.
+    pub rate: u32,
+    /// Requests at once.
+    pub burst: u32,
+    /// Deposits and refunds a second, in the long run; 0 for any number.
+    pub deposit_rate: u32,
+    /// Deposits and refunds at once.
+    pub deposit_burst: u32,
+    /// Proxies that are believed when they say in `X-Forwarded-For` who asks.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Clients without limits of their own: this machine, and publishers whose addresses are known.
+    pub unlimited: Vec<IpNet>,
+}
+
+impl Default for ClientLimits {
+    /// 64 connections; 50 requests a second and 200 at once; 500 deposits a second and 1,000 at once; no proxy; no limits for this machine.
+    fn default() -> Self {
+        Self {
+            connections: 64,
+            rate: 50,
+            burst: 200,
+            deposit_rate: 500,
+            deposit_burst: 1_000,
+            trusted_proxies: Vec::new(),
+            unlimited: vec![
+                Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8).into(),
+                Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128).into(),
+            ],
+        }
+    }
 }
 
 impl Default for Limits {
@@ -182,10 +230,13 @@ impl Default for Limits {
             session_outputs: 65_536,
             requests: 512,
             workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            body_bytes: 128 << 20,
             connections: 1_024,
             pool: 512,
             request_time: Duration::from_secs(20),
             header_time: Duration::from_secs(30),
+            answer_time: Duration::from_mins(1),
+            client: ClientLimits::default(),
         }
     }
 }
@@ -220,7 +271,7 @@ pub fn publisher_name(text: &str) -> Option<String> {
     let (host, port) = match name.strip_prefix('[') {
         Some(rest) => {
             let (address, after) = rest.split_once(']')?;
-            address.parse::<std::net::Ipv6Addr>().ok()?;
+            address.parse::<Ipv6Addr>().ok()?;
             let port = if after.is_empty() { None } else { Some(after.strip_prefix(':')?) };
             (format!("[{address}]"), port)
         }

@@ -24,9 +24,9 @@ use crate::config::{base64url, from_base64url, key_text, parse_key};
 use crate::error::MintError;
 
 const FORMAT: u32 = 1;
-const DESCRIPTION: &str = "mint.json";
-const LEDGER: &str = "ledger.sqlite";
-const ROOT: &str = "root.key";
+pub(crate) const DESCRIPTION: &str = "mint.json";
+pub(crate) const LEDGER: &str = "ledger.sqlite";
+pub(crate) const ROOT: &str = "root.key";
 const KEYS_LOCK: &str = "keys.lock";
 const LOCK: &str = "serve.lock";
 
@@ -65,6 +65,10 @@ impl DataDirectory {
         Self(path.to_path_buf())
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     pub(crate) fn ledger(&self) -> PathBuf {
         self.0.join(LEDGER)
     }
@@ -96,6 +100,16 @@ impl DataDirectory {
     /// An empty file for the ledger to be created in.
     pub(crate) fn reserve_ledger(&self) -> Result<(), MintError> {
         self.write(LEDGER, &[])
+    }
+
+    /// Copies a ledger that nobody writes to into the empty file reserved for it.
+    pub(crate) fn copy_ledger(&self, from: &Path) -> Result<(), MintError> {
+        let copy = || {
+            let mut file = OpenOptions::new().write(true).open(self.ledger())?;
+            io::copy(&mut File::open(from)?, &mut file)?;
+            file.sync_all()
+        };
+        copy().map_err(failed(LEDGER))
     }
 
     pub(crate) fn write_root(&self, root: &LoneKey) -> Result<(), MintError> {

@@ -96,6 +96,15 @@ pub enum MintError {
     /// Not a day.
     #[error("not a day such as 2026-01-31")]
     Day,
+    /// A backup cannot be made or taken.
+    #[error("the backup: {0}")]
+    Backup(&'static str),
+    /// Journal and tables do not agree.
+    #[error("the books differ: see `farthing-mint audit`")]
+    BooksDiffer,
+    /// Something else in this process collects metrics.
+    #[error("metrics are collected by something else in this process")]
+    Metrics,
     /// Connections cannot be taken.
     #[error("serving: {0}")]
     Serve(io::ErrorKind),

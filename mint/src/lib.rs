@@ -31,18 +31,22 @@ mod config;
 mod data;
 mod error;
 pub mod http;
+pub mod metrics;
 mod mint;
 pub mod operations;
 mod sepa;
+pub mod settings;
 pub mod side;
 pub mod signer;
 pub mod store;
 
 pub use announce::{SignedAnnouncement, UnsignedKeyset};
 pub use clock::{Clock, SystemClock};
-pub use config::{Forwarding, InitOptions, LedgerPlace, Limits, MintOptions, Rotation, key_text, parse_key, publisher_name};
+pub use config::{ClientLimits, Forwarding, InitOptions, LedgerPlace, Limits, MintOptions, Rotation, key_text, parse_key, publisher_name};
 pub use error::MintError;
-pub use mint::{Announced, ClockView, Mint, PayoutOptions, PayoutReport, PublisherStatement, StatementLine, keys_are_sealed};
+pub use mint::{
+    Announced, ClockView, Manifest, Mint, PayoutOptions, PayoutReport, PublisherStatement, Restored, StatementLine, keys_are_sealed,
+};
 pub use operations::{DenominationStatus, KeysetStatus, KeysetSummary, Size, Status};
 pub use signer::KeyProtection;
 pub use store::books::{Address, Audit, Balance, BankAccount, Difference, Payout, PayoutRun};

@@ -3,19 +3,18 @@
 mod commands;
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use commands::backup::{BackupArguments, RestoreArguments};
 use commands::payout::{PayeeArguments, PayoutCommand, StatementArguments};
+use commands::serve::{ConfigCommand, ServeArguments};
 use commands::{clock::ClockCommand, keyset::KeysCommand, keyset::KeysetCommand, secret::SecretArguments};
-use farthing_mint::{
-    Forwarding, InitOptions, LedgerPlace, Mint, MintError, MintOptions, Rotation, Status, key_text, keys_are_sealed, parse_key,
-};
+use farthing_mint::settings::{LogFormat, Mistakes};
+use farthing_mint::{InitOptions, LedgerPlace, Mint, MintError, MintOptions, Status, key_text, parse_key};
 use farthing_protocol::amount::{Amount, Unit};
 use serde_json::json;
-use tracing_subscriber::EnvFilter;
 
 /// The mint of Farthing: sells blinded tokens, keeps the ledger, credits publishers.
 #[derive(Parser)]
@@ -35,12 +34,21 @@ struct Data {
     /// Without it the ledger is a file in the data directory
     #[arg(long, env = "FARTHING_MINT_LEDGER", hide_env_values = true, value_name = "URL")]
     ledger: Option<String>,
+    /// A file with that connection string, which nobody else may read
+    #[arg(long, env = "FARTHING_MINT_LEDGER_FILE", value_name = "FILE", conflicts_with = "ledger")]
+    ledger_file: Option<PathBuf>,
 }
 
 impl Data {
     /// The text is not repeated in any error: it may hold a password.
     fn place(&self) -> Result<LedgerPlace, Failure> {
         const HOW: &str = "--ledger and FARTHING_MINT_LEDGER begin with postgres://";
+        const FILE: &str = "the ledger file holds no connection string that begins with postgres://";
+        if let Some(file) = &self.ledger_file {
+            let text = commands::secret::read(file, "the ledger file")?;
+            let url = std::str::from_utf8(&text).map_err(|_| Failure::Usage(FILE))?;
+            return LedgerPlace::postgres(url.trim()).ok_or(Failure::Usage(FILE));
+        }
         match self.ledger.as_deref() {
             None | Some("") => Ok(LedgerPlace::Embedded),
             Some(url) => LedgerPlace::postgres(url).ok_or(Failure::Usage(HOW)),
@@ -69,30 +77,12 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Serves the HTTP interface until it is interrupted
-    Serve {
-        #[command(flatten)]
-        data: Data,
-        /// Where to listen; put a TLS proxy in front for the world
-        #[arg(long, default_value = "127.0.0.1:8787")]
-        listen: SocketAddr,
-        /// With a ledger on PostgreSQL: where this process listens for the other ones, never for the world [default: 127.0.0.1, any port]
-        #[arg(long, env = "FARTHING_MINT_FORWARD_LISTEN", value_name = "ADDRESS")]
-        forward_listen: Option<SocketAddr>,
-        /// Host and port at which the other processes reach it, if not that address
-        #[arg(long, env = "FARTHING_MINT_FORWARD_ADDRESS", value_name = "HOST:PORT")]
-        forward_address: Option<String>,
-        #[command(flatten)]
-        secret: SecretArguments,
-        /// Announces the next keyset by itself, in time; needs root.key in the data directory
-        #[arg(long, env = "FARTHING_MINT_ROTATE")]
-        rotate: bool,
-        /// With --rotate: announces when no keyset will issue for this many days any more
-        #[arg(long, env = "FARTHING_MINT_ROTATE_LEAD", default_value_t = 14, value_parser = clap::value_parser!(u64).range(2..=365))]
-        rotate_lead: u64,
-        /// With --rotate: the next keyset begins to issue this many days before the newest ends
-        #[arg(long, env = "FARTHING_MINT_ROTATE_OVERLAP", default_value_t = 7, value_parser = clap::value_parser!(u64).range(0..=365))]
-        rotate_overlap: u64,
+    /// Serves the HTTP interface until it is interrupted, then finishes what it has begun
+    Serve(ServeArguments),
+    /// What `serve` is told
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
     },
     /// The life of keysets
     Keyset {
@@ -124,6 +114,10 @@ enum Command {
         #[command(subcommand)]
         command: PayoutCommand,
     },
+    /// Copies ledger, keys and description while the mint serves
+    Backup(BackupArguments),
+    /// Makes a data directory from a backup, checks it, and says what that means
+    Restore(RestoreArguments),
     /// Recomputes everything from journal and tables, and fails if anything differs
     Audit {
         #[command(flatten)]
@@ -192,6 +186,7 @@ enum PublisherCommand {
 enum Failure {
     Mint(MintError),
     Usage(&'static str),
+    Settings(Mistakes),
     Output,
 }
 
@@ -203,8 +198,10 @@ impl From<MintError> for Failure {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_env("FARTHING_MINT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // What serves is told by its settings what to log.
+    if !matches!(arguments.command, Command::Serve(_)) {
+        commands::logs::begin(&std::env::var("FARTHING_MINT_LOG").unwrap_or_default(), LogFormat::Text);
+    }
     // A core dump would hold nonces and keys.
     let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
     if rustix::process::setrlimit(rustix::process::Resource::Core, none).is_err() {
@@ -220,6 +217,7 @@ fn main() -> ExitCode {
             match failure {
                 Failure::Mint(error) => eprintln!("farthing-mint: {error}"),
                 Failure::Usage(text) => eprintln!("farthing-mint: {text}"),
+                Failure::Settings(mistakes) => mistakes.0.iter().for_each(|mistake| eprintln!("farthing-mint: {mistake}")),
                 Failure::Output => eprintln!("farthing-mint: the output could not be written"),
             }
             ExitCode::FAILURE
@@ -243,13 +241,8 @@ async fn run(command: Command) -> Result<(), Failure> {
             let key = key_text(&root);
             if json { print(&json!({ "root": key, "unit": unit.name() }).to_string()) } else { print(&key) }
         }
-        Command::Serve { data, listen, forward_listen, forward_address, secret, rotate, rotate_lead, rotate_overlap } => {
-            let days = |days: u64| days * 86_400;
-            let rotation = rotate.then_some(Rotation { lead: days(rotate_lead), overlap: days(rotate_overlap) });
-            let mut forwarding = Forwarding { address: forward_address, ..Forwarding::default() };
-            forwarding.listen = forward_listen.unwrap_or(forwarding.listen);
-            serve(&data, listen, MintOptions { rotation, forwarding, ..secret.options(&data)? }).await
-        }
+        Command::Serve(arguments) => commands::serve::serve(arguments).await,
+        Command::Config { command: ConfigCommand::Check(arguments) } => commands::serve::check(arguments).await,
         Command::Keyset { command } => commands::keyset::keyset(command).await,
         Command::Keys { command } => commands::keyset::keys(command).await,
         Command::Clock { command } => commands::clock::clock(command).await,
@@ -285,6 +278,8 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Publisher { command: PublisherCommand::Iban(arguments) } => commands::payout::payee(arguments).await,
         Command::Publisher { command: PublisherCommand::Statement(arguments) } => commands::payout::statement(arguments).await,
         Command::Payout { command } => commands::payout::payout(command).await,
+        Command::Backup(arguments) => commands::backup::backup(arguments).await,
+        Command::Restore(arguments) => commands::backup::restore(arguments).await,
         Command::Audit { data, json } => commands::books::audit(data, json).await,
         Command::Status { data, json } => {
             let mint = open(data).await?;
@@ -301,35 +296,6 @@ async fn run(command: Command) -> Result<(), Failure> {
 /// Without the keys: nothing that only reads or sells needs them.
 async fn open(data: Data) -> Result<Mint, Failure> {
     Ok(Mint::open(&data.data, MintOptions { keys: None, ledger: data.place()?, ..MintOptions::default() }).await?)
-}
-
-async fn serve(data: &Data, listen: SocketAddr, options: MintOptions) -> Result<(), Failure> {
-    let mint = Mint::open(&data.data, options).await?;
-    if !keys_are_sealed(&data.data) {
-        tracing::warn!("the keys are not sealed: whoever reads the data directory can make money");
-    }
-    if !mint.clock().await?.believed {
-        tracing::error!("the clock disagrees with the ledger, or the mint was away for more than a week: see `farthing-mint clock`");
-    }
-    let listener = tokio::net::TcpListener::bind(listen).await.map_err(|error| MintError::Serve(error.kind()))?;
-    let local = listener.local_addr().map_err(|error| MintError::Serve(error.kind()))?;
-    // Whoever started this may not be listening; that is no reason not to serve.
-    let _: Result<(), Failure> = print(&format!("serving on http://{local}\nroot public key {}", key_text(&mint.root())));
-    mint.serve(listener, stopped()).await?;
-    Ok(())
-}
-
-/// Done at the first interrupt or termination signal.
-async fn stopped() {
-    let interrupt = tokio::signal::ctrl_c();
-    let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
-        drop(interrupt.await);
-        return;
-    };
-    tokio::select! {
-        _ = interrupt => {}
-        _ = terminate.recv() => {}
-    }
 }
 
 /// The balance sheet for people.

@@ -19,6 +19,7 @@ use crate::config::{Forwarding, InitOptions, LedgerPlace, Limits, MintOptions, R
 use crate::data::{DataDirectory, Described};
 use crate::error::MintError;
 use crate::http;
+use crate::metrics::Metrics;
 use crate::operations::{Operations, Status};
 use crate::signer::{KeyFile, KeyVault, KeysetSecrets, Signer, system_rng};
 use crate::store::keysets::Lifecycle;
@@ -31,6 +32,9 @@ const LARGEST_DENOMINATION: u64 = 1 << 40;
 
 /// The most vouchers made at once.
 const MOST_VOUCHERS: u32 = 10_000;
+
+/// Connections of the metrics listener.
+const MONITORS: usize = 16;
 
 /// How often dead nonces are wiped.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -226,6 +230,21 @@ impl Mint {
         served.map_err(|error| MintError::Serve(error.kind()))
     }
 
+    /// Serves metrics and health until `shutdown` is done; nothing about it is limited by client, so it is for the operator's network only.
+    ///
+    /// # Errors
+    /// [`MintError::Serve`].
+    pub async fn serve_metrics(
+        &self,
+        listener: tokio::net::TcpListener,
+        metrics: Metrics,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), MintError> {
+        let limits = Limits { connections: MONITORS, ..self.0.limits.clone() };
+        let router = http::monitor(self.0.operations.clone(), metrics);
+        http::serve(listener, router, &limits, shutdown).await.map_err(|error| MintError::Serve(error.kind()))
+    }
+
     /// Creates vouchers of one amount. The codes are the money: the ledger keeps only their public keys.
     ///
     /// # Errors
@@ -282,6 +301,10 @@ impl Mint {
         self.0.operations.status().await.map_err(|_| MintError::Ledger(LedgerError::Unavailable))
     }
 }
+
+#[path = "backup.rs"]
+mod backup;
+pub use backup::{Manifest, Restored};
 
 #[path = "keysets.rs"]
 mod keysets;

@@ -1,7 +1,10 @@
 //! The parts of the command line that deserve a file of their own.
 
+pub mod backup;
 pub mod books;
 pub mod clock;
 pub mod keyset;
+pub mod logs;
 pub mod payout;
 pub mod secret;
+pub mod serve;

@@ -1,9 +1,9 @@
 //! Where the secret that opens the keys comes from: a file, the environment, or whoever sits in front.
 
 use std::io::{BufRead, IsTerminal, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use farthing_mint::settings::readable_by_others;
 use farthing_mint::{KeyProtection, MintError, MintOptions, keys_are_sealed};
 use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
@@ -33,8 +33,13 @@ pub struct NewSecretArguments {
 }
 
 impl SecretArguments {
+    /// What the settings name.
+    pub const fn files(passphrase_file: Option<PathBuf>, key_file: Option<PathBuf>) -> Self {
+        Self { passphrase_file, key_file }
+    }
+
     /// What was given, without asking.
-    fn given(&self) -> Result<Option<KeyProtection>, Failure> {
+    pub fn given(&self) -> Result<Option<KeyProtection>, Failure> {
         if let Some(found) = from_files(self.passphrase_file.as_deref(), self.key_file.as_deref())? {
             return Ok(Some(found));
         }
@@ -107,7 +112,7 @@ fn typed_twice() -> Result<KeyProtection, Failure> {
 /// Reads a file that nobody else may read.
 pub fn read(path: &Path, what: &'static str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let failed = |error: std::io::Error| Failure::Mint(MintError::File(what, error.kind()));
-    if std::fs::metadata(path).map_err(failed)?.permissions().mode() & 0o077 != 0 {
+    if readable_by_others(path).map_err(failed)? {
         return Err(MintError::Exposed(what).into());
     }
     Ok(Zeroizing::new(std::fs::read(path).map_err(failed)?))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bytes::Bytes;
@@ -80,7 +80,7 @@ impl Forwarder {
 
 /// What a process answers to the others.
 pub(crate) fn router(operations: Arc<Operations>) -> Router {
-    Router::new().route(PATH, post(issue).layer(super::body_limit::<IssueRequestFrame>())).with_state(operations)
+    Router::new().route(PATH, post(issue).layer(DefaultBodyLimit::max(IssueRequestFrame::LIMIT))).with_state(operations)
 }
 
 async fn issue(State(mint): super::Shared, headers: HeaderMap, body: Bytes) -> Response {

@@ -1,27 +1,32 @@
 //! The mint's HTTP interface, as `spec/http.md` says: the same frames in two encodings, problems with stable codes.
 
+mod clients;
 mod encoding;
 mod forward;
+mod monitor;
+mod patience;
 mod problem;
 mod server;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, Path, Request, State};
+use axum::extract::{Path, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use farthing_protocol::wire::{DepositRequestFrame, Frame, IssueRequestFrame, OpenRequestFrame, RefundRequestFrame};
+use axum::{Extension, Router};
+use farthing_protocol::wire::{DepositRequestFrame, IssueRequestFrame, OpenRequestFrame, RefundRequestFrame};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
 
 use crate::config::{Limits, base64url, from_base64url};
 use crate::operations::{OperationError, Operations};
-use encoding::{Encoding, Framed, encoded};
+use clients::Clients;
+use encoding::{BodyRoom, Encoding, Framed, encoded};
 use forward::Forwarder;
+pub(crate) use monitor::monitor;
 pub use problem::Problem;
 pub(crate) use server::serve;
 
@@ -29,15 +34,16 @@ type Shared = State<Arc<Operations>>;
 
 /// All routes.
 pub(crate) fn router(operations: Arc<Operations>, limits: &Limits) -> Router {
-    let forwarder = Forwarder::new();
+    let (clients, forwarder) = (Clients::new(&limits.client), Forwarder::new());
+    let (readers, publishers) = (BodyRoom::new(limits.body_bytes), BodyRoom::new(limits.body_bytes));
     let issue = move |mint: Shared, framed: Framed<IssueRequestFrame>| issue(mint, framed, forwarder);
     let routes = Router::new()
         .route("/v1/keysets", get(keysets))
         .route("/v1/vouchers/{key}", get(voucher))
-        .route("/v1/commitments", post(commitments).layer(body_limit::<OpenRequestFrame>()))
-        .route("/v1/issue", post(issue).layer(body_limit::<IssueRequestFrame>()))
-        .route("/v1/deposits", post(deposits).layer(body_limit::<DepositRequestFrame>()))
-        .route("/v1/refunds", post(refunds).layer(body_limit::<RefundRequestFrame>()))
+        .route("/v1/commitments", post(commitments).layer(Extension(readers.clone())))
+        .route("/v1/issue", post(issue).layer(Extension(readers)))
+        .route("/v1/deposits", post(deposits).layer(Extension(publishers.clone())))
+        .route("/v1/refunds", post(refunds).layer(Extension(publishers)))
         .route("/v1/restore/{keyset}/{bucket}", get(restore))
         .route("/v1/publishers/{name}", get(publisher))
         .route("/livez", get(|| async { "ok\n" }))
@@ -46,6 +52,8 @@ pub(crate) fn router(operations: Arc<Operations>, limits: &Limits) -> Router {
         .method_not_allowed_fallback(|| async { Problem::METHOD_NOT_ALLOWED })
         .with_state(operations);
     in_time(routes, limits)
+        .layer(middleware::from_fn(move |request: Request, next: Next| clients::limit(clients.clone(), request, next)))
+        .layer(middleware::from_fn(monitor::count))
 }
 
 /// What the other processes of this mint may ask of this one.
@@ -56,10 +64,6 @@ pub(crate) fn forward_router(operations: Arc<Operations>, limits: &Limits) -> Ro
 fn in_time(routes: Router, limits: &Limits) -> Router {
     let time = limits.request_time;
     routes.layer(middleware::from_fn(move |request: Request, next: Next| timed(time, request, next)))
-}
-
-fn body_limit<F: Frame>() -> DefaultBodyLimit {
-    DefaultBodyLimit::max(Encoding::Json.limit::<F>())
 }
 
 async fn timed(time: Duration, request: Request<Body>, next: Next) -> Response {
@@ -98,14 +102,14 @@ async fn publisher(State(mint): Shared, Path(name): Path<String>) -> Result<Resp
     Ok(no_store(([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()))
 }
 
-async fn commitments(State(mint): Shared, Framed { frame, answer }: Framed<OpenRequestFrame>) -> Result<Response, Problem> {
+async fn commitments(State(mint): Shared, Framed { frame, answer, .. }: Framed<OpenRequestFrame>) -> Result<Response, Problem> {
     let opened = mint.open(&frame).await?;
     Ok(no_store(encoded(&opened, answer)))
 }
 
 async fn issue(
     State(mint): Shared,
-    Framed { frame, answer }: Framed<IssueRequestFrame>,
+    Framed { frame, answer, .. }: Framed<IssueRequestFrame>,
     forwarder: Forwarder,
 ) -> Result<Response, Problem> {
     if let Some(owner) = mint.owner(&frame).await?
@@ -117,12 +121,12 @@ async fn issue(
     Ok(no_store(encoded(&issued, answer)))
 }
 
-async fn deposits(State(mint): Shared, Framed { frame, answer }: Framed<DepositRequestFrame>) -> Result<Response, Problem> {
+async fn deposits(State(mint): Shared, Framed { frame, answer, .. }: Framed<DepositRequestFrame>) -> Result<Response, Problem> {
     let settled = mint.deposit(frame).await?;
     Ok(no_store(encoded(&settled, answer)))
 }
 
-async fn refunds(State(mint): Shared, Framed { frame, answer }: Framed<RefundRequestFrame>) -> Result<Response, Problem> {
+async fn refunds(State(mint): Shared, Framed { frame, answer, .. }: Framed<RefundRequestFrame>) -> Result<Response, Problem> {
     let refunded = mint.refund(&frame).await?;
     Ok(no_store(encoded(&refunded, answer)))
 }

@@ -16,6 +16,10 @@ pub struct Problem {
     retry_after: Option<u64>,
 }
 
+/// The code of the problem that an answer is, for the metrics.
+#[derive(Clone, Copy)]
+pub(super) struct Code(pub(super) &'static str);
+
 #[derive(Serialize)]
 struct Body {
     r#type: String,
@@ -50,6 +54,11 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this resource does not take that method");
     /// The body did not arrive whole.
     pub const BODY_INCOMPLETE: Self = Self::new(StatusCode::BAD_REQUEST, "body-incomplete", "the body did not arrive whole");
+
+    /// One client asks too often.
+    pub(super) const fn too_many_requests(seconds: u64) -> Self {
+        Self::retry(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", "you ask too often", seconds)
+    }
 
     /// The stable code.
     pub const fn code(&self) -> &'static str {
@@ -117,6 +126,7 @@ impl IntoResponse for Problem {
         // Four plain fields always serialise.
         let bytes = serde_json::to_vec(&body).unwrap_or_default();
         let mut response = (self.status, bytes).into_response();
+        response.extensions_mut().insert(Code(self.code));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

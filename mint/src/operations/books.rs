@@ -3,7 +3,7 @@
 use farthing_protocol::amount::Amount;
 use serde::Serialize;
 
-use super::{OperationError, Operations};
+use super::{Asking, OperationError, Operations};
 
 /// Tokens of one denomination.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -74,7 +74,7 @@ impl Operations {
     /// # Errors
     /// [`OperationError::VoucherUnknown`] or [`OperationError::Unavailable`].
     pub async fn voucher_balance(&self, key: [u8; 32]) -> Result<Amount, OperationError> {
-        let _place = self.admit()?;
+        let _place = self.admit(Asking::Reader)?;
         self.ledger.voucher_balance(key).await?.ok_or(OperationError::VoucherUnknown)
     }
 

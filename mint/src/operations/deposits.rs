@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use farthing_protocol::error::ProofError;
 use farthing_protocol::evidence::{DoubleSpend, SpendingSide};
@@ -10,8 +11,10 @@ use farthing_protocol::proof::PaymentId;
 use farthing_protocol::settle::{MAX_DEPOSITS, Outcome, Refusal};
 use farthing_protocol::spending::{Checked, Spending, verify_batch};
 use farthing_protocol::wire::{DepositRequestFrame, DepositResponseFrame, LedgerMark};
+use metrics::{counter, histogram};
 
-use super::{OperationError, Operations};
+use super::{Asking, OperationError, Operations};
+use crate::metrics as names;
 use crate::side;
 use crate::signer::system_rng;
 use crate::store::{LedgerError, PaymentBooked, PaymentBooking};
@@ -35,7 +38,7 @@ impl Operations {
     /// # Errors
     /// [`OperationError`]; after `Unavailable` some payments may be booked, and the same deposit again says which.
     pub async fn deposit(&self, request: DepositRequestFrame) -> Result<DepositResponseFrame, OperationError> {
-        let _place = self.admit()?;
+        let _place = self.admit(Asking::Publisher)?;
         let now = self.now()?;
         if request.payments.is_empty() {
             return Err(ProofError::EmptyBatch.into());
@@ -43,10 +46,11 @@ impl Operations {
         if request.payments.len() > MAX_DEPOSITS {
             return Err(OperationError::TooManyPayments);
         }
+        histogram!(names::DEPOSIT_PAYMENTS).record(u32::try_from(request.payments.len()).unwrap_or(u32::MAX));
         self.check_mark(request.seen, now).await?;
         let table = self.table();
         let steps = self
-            .work(move || {
+            .work(Asking::Publisher, move || {
                 let deposits = request.payments.iter().map(|body| Deposit::from_body(body).ok()).collect();
                 verify(deposits, &table)
             })
@@ -57,7 +61,9 @@ impl Operations {
         let (sequence, booked) = if bookings.is_empty() {
             (self.ledger.position().await?.sequence, Vec::new())
         } else {
+            let begun = Instant::now();
             let done = self.ledger.deposit(bookings, now).await?;
+            histogram!(names::LEDGER_SECONDS, "booking" => "deposit").record(begun.elapsed());
             (done.sequence, done.outcomes)
         };
         self.sequence.fetch_max(sequence, Ordering::SeqCst);
@@ -74,6 +80,7 @@ impl Operations {
                     (Some(spending.payment_id()), self.outcome(booked, &deposit, &spending)?)
                 }
             };
+            counter!(names::PAYMENTS, "outcome" => outcome_name(&outcome)).increment(1);
             ids.push(id);
             outcomes.push(outcome);
         }
@@ -120,7 +127,11 @@ impl Operations {
     fn outcome(&self, booked: PaymentBooked, deposit: &Deposit, spending: &Spending) -> Result<Outcome, OperationError> {
         let change = deposit.payment().change();
         Ok(match booked {
-            PaymentBooked::Credited => Outcome::Credited { change },
+            PaymentBooked::Credited => {
+                counter!(names::DEPOSITED_TOKENS).increment(spending.list().len() as u64);
+                counter!(names::CREDITED_UNITS).increment(deposit.payment().amount().units());
+                Outcome::Credited { change }
+            }
             PaymentBooked::AlreadyCredited => Outcome::AlreadyCredited { change },
             PaymentBooked::Refunded => Outcome::Refunded,
             PaymentBooked::Refused(refusal) => Outcome::Refused(refusal),
@@ -196,6 +207,16 @@ fn verify(deposits: Vec<Option<Deposit>>, table: &Arc<farthing_protocol::spendin
         }
     };
     deposits.into_iter().map(step).collect()
+}
+
+const fn outcome_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Credited { .. } => "credited",
+        Outcome::AlreadyCredited { .. } => "already-credited",
+        Outcome::Refunded => "refunded",
+        Outcome::DoubleSpent(_) => "double-spent",
+        Outcome::Refused(_) => "refused",
+    }
 }
 
 const fn refusal(error: ProofError) -> Refusal {

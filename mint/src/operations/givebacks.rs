@@ -1,5 +1,8 @@
 //! Giving back: a publisher's refunds, and what wallets need that have only their seed.
 
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
 use farthing_protocol::error::RefundError;
 use farthing_protocol::group::Point;
 use farthing_protocol::payment::MAX_RECIPIENT;
@@ -9,10 +12,11 @@ use farthing_protocol::restore::{Bucket, RecordedSession};
 use farthing_protocol::wire::{
     CommitmentBody, Frame, IssueResponseFrame, RecordedOutputBody, RefundRequestFrame, RefundResponseFrame, RestoreBucketFrame,
 };
+use metrics::{counter, histogram};
 
-use super::{OperationError, Operations};
+use super::{Asking, OperationError, Operations};
+use crate::metrics as names;
 use crate::store::{LedgerError, RecordedRow, RefundDone};
-use std::sync::atomic::Ordering;
 
 impl Operations {
     /// Gives a payment back, or says again that it was given back.
@@ -20,15 +24,20 @@ impl Operations {
     /// # Errors
     /// [`OperationError`]; after `Unavailable` the payment may be refunded, and the same request again says so.
     pub async fn refund(&self, frame: &RefundRequestFrame) -> Result<RefundResponseFrame, OperationError> {
-        let _place = self.admit()?;
+        let _place = self.admit(Asking::Publisher)?;
         let now = self.now()?;
         let refund = Refund::from_frame(frame)?;
         // Nobody learns from the answer which publishers there are.
         let key = self.ledger.publisher_key(refund.publisher().to_owned()).await?.ok_or(RefundError::InvalidProof)?;
         let key = Point::from_bytes(key).map_err(|_| LedgerError::Corrupt("a publisher's key"))?;
         let root = *self.root();
-        let checked = self.work(move || refund.verify(&root, &key)).await??;
+        let checked = self.work(Asking::Publisher, move || refund.verify(&root, &key)).await??;
+        let begun = Instant::now();
         let booked = self.ledger.refund(checked.payment(), checked.publisher().to_owned(), now).await?;
+        histogram!(names::LEDGER_SECONDS, "booking" => "refund").record(begun.elapsed());
+        if booked.done == RefundDone::Refunded {
+            counter!(names::REFUNDS).increment(1);
+        }
         self.sequence.fetch_max(booked.sequence, Ordering::SeqCst);
         let outcome = match booked.done {
             RefundDone::Refunded => RefundOutcome::Refunded,
@@ -46,7 +55,7 @@ impl Operations {
     /// # Errors
     /// [`OperationError::Overloaded`] or [`OperationError::Unavailable`].
     pub async fn publisher_key(&self, name: &str) -> Result<Option<[u8; 32]>, OperationError> {
-        let _place = self.admit()?;
+        let _place = self.admit(Asking::Reader)?;
         if name.len() > MAX_RECIPIENT {
             return Ok(None);
         }
@@ -59,7 +68,7 @@ impl Operations {
     /// # Errors
     /// [`OperationError::Overloaded`] or [`OperationError::Unavailable`].
     pub async fn bucket(&self, keyset: u32, bucket: u64) -> Result<Option<(RestoreBucketFrame, bool)>, OperationError> {
-        let _place = self.admit()?;
+        let _place = self.admit(Asking::Reader)?;
         let list = self.list();
         let known = list.keysets().iter().find(|known| known.number() == u64::from(keyset));
         let Some(id) = known.map(farthing_protocol::keyset::Keyset::id) else { return Ok(None) };

@@ -9,6 +9,7 @@
 //! there if it has no row: the first of booking and cancelling wins, and only then is "gone" said.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use farthing_protocol::error::{IssueError, ProofError};
 use farthing_protocol::issue::{Funding, Issue, Open, issued_frame, opened_frame};
@@ -17,9 +18,11 @@ use farthing_protocol::proof::{KeysetId, SpentKey};
 use farthing_protocol::snowblind::Commitment;
 use farthing_protocol::token::Token;
 use farthing_protocol::wire::{Frame, IssueRequestFrame, IssueResponseFrame, OpenRequestFrame, OpenResponseFrame};
+use metrics::{counter, histogram};
 
 use super::sessions::Session;
-use super::{OperationError, Operations};
+use super::{Asking, OperationError, Operations};
+use crate::metrics as names;
 use crate::signer::{SessionNonces, SignerError, system_rng};
 use crate::store::{Debit, FundingState, IssueBooked, IssueBooking, SessionId, SessionRow};
 
@@ -32,7 +35,7 @@ impl Operations {
     /// # Security
     /// An open session does not mean that the funding will still be there: the booking decides.
     pub async fn open(self: &Arc<Self>, frame: &OpenRequestFrame) -> Result<OpenResponseFrame, OperationError> {
-        let _place = self.admit()?;
+        let _place = self.admit(Asking::Reader)?;
         let now = self.now()?;
         let open = Open::from_frame(frame)?;
         let keyset = self.issuing(open.plan().keyset, now)?;
@@ -45,7 +48,7 @@ impl Operations {
             return Err(OperationError::TooManySessions);
         }
         let (root, table) = (*self.root(), self.table());
-        let open = self.work(move || open.verify(&root, &table, &mut system_rng())).await??;
+        let open = self.work(Asking::Reader, move || open.verify(&root, &table, &mut system_rng())).await??;
         if let Some(frame) = self.sessions.repeated(&open, now)? {
             return Ok(frame);
         }
@@ -59,7 +62,7 @@ impl Operations {
             FundingState::ChangeDiffers | FundingState::ReclaimDiffers => return Err(IssueError::AmountMismatch.into()),
         }
         let this = self.clone();
-        let nonces = self.work(move || this.signer.open(outputs)).await?.map_err(|_| OperationError::Unavailable)?;
+        let nonces = self.work(Asking::Reader, move || this.signer.open(outputs)).await?.map_err(|_| OperationError::Unavailable)?;
         let (id, expires) = (self.signer.session_id(self.instance()), nonces.expires());
         let frame = opened_frame(id, expires, &nonces.commitments());
         let session = Session { id, open, frame: frame.clone(), expires, nonces: tokio::sync::Mutex::new(Some(nonces)) };
@@ -72,7 +75,7 @@ impl Operations {
     /// # Errors
     /// [`OperationError`]. After `Unavailable` it is not known whether the session was booked: the same request again finds out.
     pub async fn issue(self: &Arc<Self>, frame: &IssueRequestFrame) -> Result<IssueResponseFrame, OperationError> {
-        let place = self.admit()?;
+        let place = self.admit(Asking::Reader)?;
         let issue = Issue::from_frame(frame)?;
         let (id, digest) = (*issue.session(), issue.digest());
         if self.signer.session_instance(&id).is_none() {
@@ -143,8 +146,21 @@ impl Operations {
             debit,
             now,
         };
-        match self.ledger.issue(booking).await? {
-            IssueBooked::Booked => Ok(frame),
+        let funding = match &booking.debit {
+            Debit::Voucher(_) => "voucher",
+            Debit::Refresh(_) => "refresh",
+            Debit::Change(_) => "change",
+            Debit::Reclaim(_) => "reclaim",
+        };
+        let begun = Instant::now();
+        let booked = self.ledger.issue(booking).await?;
+        histogram!(names::LEDGER_SECONDS, "booking" => "issue").record(begun.elapsed());
+        match booked {
+            IssueBooked::Booked => {
+                counter!(names::ISSUED_TOKENS, "funding" => funding).increment(commitments.len() as u64);
+                counter!(names::ISSUED_UNITS, "funding" => funding).increment(session.open.amount().units());
+                Ok(frame)
+            }
             IssueBooked::Earlier(row) => recorded_answer(row, digest),
             IssueBooked::VoucherUnknown => Err(OperationError::VoucherUnknown),
             IssueBooked::VoucherInsufficient => Err(OperationError::VoucherInsufficient),

@@ -6,6 +6,7 @@ mod error;
 mod givebacks;
 mod issuing;
 mod keysets;
+mod observe;
 mod sessions;
 mod sharing;
 
@@ -48,8 +49,36 @@ pub struct Operations {
     sessions: Sessions,
     /// This process's id among those that serve on the ledger.
     instance: AtomicU32,
-    admitted: Arc<Semaphore>,
+    readers: Places,
+    publishers: Places,
+    /// When the balance sheet was last looked at.
+    observed: tokio::sync::Mutex<Option<std::time::Instant>>,
+}
+
+/// Whose request it is. Each kind has places of its own, because readers are nobody: however many they are, publishers are heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asking {
+    /// Whoever buys, refreshes, takes change, restores or looks something up.
+    Reader,
+    /// Whoever deposits or gives back.
+    Publisher,
+}
+
+/// Places for requests of one kind, and for their curve work.
+struct Places {
+    most: usize,
+    requests: Arc<Semaphore>,
     workers: Arc<Semaphore>,
+}
+
+impl Places {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            most: limits.requests,
+            requests: Arc::new(Semaphore::new(limits.requests)),
+            workers: Arc::new(Semaphore::new(limits.workers)),
+        }
+    }
 }
 
 impl Operations {
@@ -79,8 +108,9 @@ impl Operations {
             clock,
             sessions: Sessions::new(limits.sessions, limits.session_outputs),
             instance: AtomicU32::new(system_rng().next_u32()),
-            admitted: Arc::new(Semaphore::new(limits.requests)),
-            workers: Arc::new(Semaphore::new(limits.workers)),
+            readers: Places::new(limits),
+            publishers: Places::new(limits),
+            observed: tokio::sync::Mutex::new(None),
         })
     }
 
@@ -122,14 +152,23 @@ impl Operations {
         Ok(self.clock.now()?)
     }
 
+    const fn places(&self, asking: Asking) -> &Places {
+        match asking {
+            Asking::Reader => &self.readers,
+            Asking::Publisher => &self.publishers,
+        }
+    }
+
     /// A place among the requests being worked on. Nobody queues here: too many is an answer.
-    fn admit(&self) -> Result<OwnedSemaphorePermit, OperationError> {
-        self.admitted.clone().try_acquire_owned().map_err(|_| OperationError::Overloaded)
+    ///
+    /// Implements R-SERV-01.
+    fn admit(&self, asking: Asking) -> Result<OwnedSemaphorePermit, OperationError> {
+        self.places(asking).requests.clone().try_acquire_owned().map_err(|_| OperationError::Overloaded)
     }
 
     /// Runs curve work on a thread of its own, as many at a time as there are workers.
-    async fn work<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, OperationError> {
-        let permit = self.workers.clone().acquire_owned().await.map_err(|_| OperationError::Unavailable)?;
+    async fn work<T: Send + 'static>(&self, asking: Asking, job: impl FnOnce() -> T + Send + 'static) -> Result<T, OperationError> {
+        let permit = self.places(asking).workers.clone().acquire_owned().await.map_err(|_| OperationError::Unavailable)?;
         let job = move || {
             let done = job();
             drop(permit);

@@ -109,6 +109,12 @@ impl Sessions {
         self.table().remove(id);
     }
 
+    /// Open sessions, and their outputs.
+    pub(super) fn held(&self) -> (usize, usize) {
+        let table = self.table();
+        (table.by_id.len(), table.outputs)
+    }
+
     /// Wipes the sessions whose nonces are dead.
     pub(super) fn sweep(&self, now: u64) {
         self.table().sweep(now);

@@ -27,8 +27,9 @@ use zeroize::Zeroizing;
 use crate::clock::Clock;
 pub use keys::{KeyFile, KeysetSecrets};
 use pool::Pool;
+pub(crate) use sealed::NAME as SEALED_KEYS;
 pub use sealed::{KeyProtection, Secret};
-pub(crate) use vault::KeyVault;
+pub(crate) use vault::{KeyVault, PLAIN as PLAIN_KEYS};
 
 /// Nonces die this long after they were drawn.
 ///
@@ -162,6 +163,11 @@ impl Signer {
     /// Starts to fill the pool in idle time. Without it, commitments are made when they are asked for.
     pub(crate) fn fill_pool(&self) {
         self.pool.start();
+    }
+
+    /// Commitments made ahead.
+    pub(crate) fn pooled(&self) -> usize {
+        self.pool.len()
     }
 
     /// Whether there is a key for every denomination of a keyset.

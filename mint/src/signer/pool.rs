@@ -74,6 +74,11 @@ impl Pool {
         taken
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.entries.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Draws so many now.
     pub(super) fn draw(&self, count: usize) -> Option<Vec<Stamped>> {
         self.0.draw(count)

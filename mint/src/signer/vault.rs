@@ -7,7 +7,7 @@ use super::sealed::{KeyProtection, Lock, NAME};
 use crate::data::DataDirectory;
 use crate::error::MintError;
 
-const PLAIN: &str = "keys.json";
+pub(crate) const PLAIN: &str = "keys.json";
 
 /// The most sets of keys that wait for their announcement: prepared and never signed, or made for an announcement that failed.
 const MOST_WAITING: usize = 32;

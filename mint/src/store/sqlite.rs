@@ -120,6 +120,24 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
+/// Copies a ledger, as it is at one moment, into an empty file that exists already, and waits until the copy is durable. Other processes
+/// may write meanwhile.
+///
+/// # Errors
+/// [`LedgerError::Unavailable`] if one cannot be read or the other not written.
+pub async fn snapshot(from: &Path, to: &Path) -> Result<(), LedgerError> {
+    let work = async {
+        let mut connection = SqliteConnection::connect_with(&options(from)).await?;
+        let name = to.to_str().ok_or(LedgerError::Unavailable)?;
+        sqlx::query("VACUUM INTO ?1").bind(name).execute(&mut connection).await?;
+        connection.close().await?;
+        let synced = std::fs::File::open(to).and_then(|file| file.sync_all());
+        synced.map_err(|_| LedgerError::Unavailable)?;
+        Ok::<(), Failure>(())
+    };
+    work.await.map_err(|failure: Failure| failure.into_error("snapshot"))
+}
+
 impl SqliteLedger {
     /// Creates the tables in an empty file that exists already, with the permissions the caller gave it.
     ///

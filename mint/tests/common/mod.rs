@@ -175,6 +175,18 @@ impl World {
         Self { dir, mint, http, list, table, root, seed, rng, next_index: 0, hands, options, number: 0, server }
     }
 
+    /// The same around a mint that another process serves; its directory is the whole of `dir`.
+    pub async fn beside(dir: TempDir, address: SocketAddr) -> Self {
+        let hands = Arc::new(Hands::default());
+        let options = MintOptions { clock: hands.clone(), keys: None, ..MintOptions::default() };
+        let mint = Mint::open(dir.path(), options.clone()).await.unwrap();
+        let (http, root, mut rng) = (Http::new(address), mint.root(), rand::make_rng::<StdRng>());
+        let frame: KeysetListFrame = http.get("/v1/keysets", &[("accept", BINARY)]).await.frame();
+        let list = KeysetList::verify(&frame, &root).unwrap();
+        let (table, seed, server) = (list.key_table(), WalletSeed::generate(&mut rng), tokio::spawn(async {}));
+        Self { dir: Arc::new(dir), mint, http, list, table, root, seed, rng, next_index: 0, hands, options, number: 0, server }
+    }
+
     /// Stops serving and opens the same directory again, as another process would.
     pub async fn reopen(&mut self) {
         self.server.abort();

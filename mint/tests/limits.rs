@@ -1,0 +1,239 @@
+//! Slow, greedy and numerous clients against the real server: what they get, and that an honest client is served meanwhile.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{BINARY, Http, World};
+use farthing_mint::MintOptions;
+use farthing_protocol::settle::Outcome;
+use farthing_protocol::wire::{Frame, IssueRequestFrame};
+use http::{Method, StatusCode};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+
+/// Long enough for a busy machine; nothing is measured.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+async fn connect(world: &World) -> TcpStream {
+    TcpStream::connect(world.http.address).await.unwrap()
+}
+
+/// Sends, and reads what comes until the mint closes.
+async fn told(mut stream: TcpStream, bytes: &[u8]) -> String {
+    // The mint may answer and close before everything is sent.
+    drop(stream.write_all(bytes).await);
+    let mut answer = Vec::new();
+    let end = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+    assert!(end.is_ok(), "the connection stays open");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A reader buys, a publisher deposits, over connections of their own.
+async fn honest(world: &mut World) {
+    world.http = Http::new(world.http.address);
+    let tokens = tokio::time::timeout(PATIENCE, world.tokens(&[100])).await.unwrap();
+    let (deposit, _) = world.pay(tokens, "news.example", 100);
+    assert!(matches!(world.deposit(&[&deposit]).await[0], Outcome::Credited { .. }));
+}
+
+fn post(path: &str, more: &str) -> String {
+    format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-type: {BINARY}\r\n{more}\r\n\r\n")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_heads_bodies_and_trickles_are_answered_or_cut() {
+    let mut options = MintOptions::default();
+    options.limits.request_time = Duration::from_secs(3);
+    options.limits.header_time = Duration::from_secs(3);
+    let mut world = World::with(options).await;
+    world.mint.add_publisher("news.example").await.unwrap();
+
+    assert_eq!(told(connect(&world).await, b"POST /v1").await, "", "a head that does not end");
+    let announced = post("/v1/deposits", "content-length: 100") + "abc";
+    let answer = told(connect(&world).await, announced.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("request-timeout"), "{answer}");
+
+    let mut trickle = connect(&world).await;
+    trickle.write_all(post("/v1/deposits", "transfer-encoding: chunked").as_bytes()).await.unwrap();
+    let (mut reading, mut writing) = trickle.into_split();
+    let drops = tokio::spawn(async move {
+        while writing.write_all(b"1\r\na\r\n").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    honest(&mut world).await;
+    let mut answer = Vec::new();
+    // Whatever the reset does to the rest, the answer came first.
+    drop(tokio::time::timeout(PATIENCE, reading.read_to_end(&mut answer)).await.unwrap());
+    assert!(answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
+    drops.await.unwrap();
+    world.balanced().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_that_is_too_large_is_refused_with_and_without_its_length() {
+    let world = World::new().await;
+    for path in ["/v1/commitments", "/v1/issue", "/v1/deposits", "/v1/refunds"] {
+        let mut stream = connect(&world).await;
+        stream.write_all(post(path, "content-length: 999999999999").as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4_096];
+        let read = tokio::time::timeout(PATIENCE, stream.read(&mut answer)).await.unwrap().unwrap();
+        assert!(answer[..read].starts_with(b"HTTP/1.1 413"), "{path}");
+
+        // Chunks without end: the answer comes as soon as they are too many, and no more of them are taken.
+        let mut stream = connect(&world).await;
+        stream.write_all(post(path, "transfer-encoding: chunked").as_bytes()).await.unwrap();
+        let (mut reading, mut writing) = stream.into_split();
+        let chunk = [b"10000\r\n".as_slice(), &vec![1; 65_536], b"\r\n"].concat();
+        let flood = tokio::spawn(async move { while writing.write_all(&chunk).await.is_ok() {} });
+        let mut answer = vec![0; 4_096];
+        let read = tokio::time::timeout(PATIENCE, reading.read(&mut answer)).await.unwrap();
+        if let Ok(read) = read {
+            assert!(answer[..read].starts_with(b"HTTP/1.1 413"), "{path}");
+        }
+        tokio::time::timeout(PATIENCE, flood).await.expect("the flood is cut").unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_never_reads_is_cut() {
+    let mut options = MintOptions::default();
+    options.limits.answer_time = Duration::from_secs(1);
+    let mut world = World::with(options).await;
+    world.mint.add_publisher("news.example").await.unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut stream = socket.connect(world.http.address).await.unwrap();
+    let flood = tokio::spawn(async move {
+        let requests = "GET /v1/keysets HTTP/1.1\r\nhost: a\r\n\r\n".repeat(100);
+        // Ends only when the mint closes: until then nothing is read, and writing waits once all buffers are full.
+        while stream.write_all(requests.as_bytes()).await.is_ok() {}
+    });
+    honest(&mut world).await;
+    tokio::time::timeout(PATIENCE, flood).await.expect("the connection stays open").unwrap();
+    world.balanced().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn idle_connections_make_room_for_those_who_ask() {
+    let mut options = MintOptions::default();
+    options.limits.connections = 32;
+    let mut world = World::with(options).await;
+    world.mint.add_publisher("news.example").await.unwrap();
+    let (mut crowd, body) = (Vec::new(), post("/v1/issue", "content-length: 100") + "abc");
+    for number in 0..200 {
+        let mut stream = connect(&world).await;
+        // Silent, a head that does not end, a body that does not end.
+        let said: &[u8] = [b"".as_slice(), b"GET /v1", body.as_bytes()][number % 3];
+        stream.write_all(said).await.unwrap();
+        crowd.push(stream);
+    }
+    honest(&mut world).await;
+    // A request that the mint has wholly got is never given up for another.
+    assert_eq!(world.http.get("/readyz", &[]).await.status, StatusCode::OK);
+    drop(crowd);
+    world.balanced().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_client_asks_only_so_often_and_takes_nothing_from_others() {
+    let mut options = MintOptions::default();
+    let client = &mut options.limits.client;
+    (client.rate, client.burst, client.deposit_rate, client.deposit_burst) = (1, 3, 1, 2);
+    client.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    client.unlimited = vec!["203.0.113.0/24".parse().unwrap()];
+    let world = World::with(options).await;
+    let ask = async |method: Method, path: &str, client: &str| {
+        let headers = [("x-forwarded-for", client), ("content-type", BINARY)];
+        world.http.try_send(method, path, &headers, Vec::new()).await.unwrap()
+    };
+    let mut statuses = Vec::new();
+    for _ in 0..20 {
+        let answer = ask(Method::GET, "/v1/keysets", "198.51.100.1").await;
+        if answer.status == StatusCode::TOO_MANY_REQUESTS {
+            assert_eq!(answer.code(), "too-many-requests");
+            assert!(answer.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
+        }
+        statuses.push(answer.status);
+    }
+    assert_eq!(statuses[..3], [StatusCode::OK; 3]);
+    assert!(statuses.contains(&StatusCode::TOO_MANY_REQUESTS));
+    // Deposits are counted apart, and malformed ones too.
+    let deposit = ask(Method::POST, "/v1/deposits", "198.51.100.1").await;
+    assert_eq!(deposit.code(), "frame-truncated");
+    let mut codes = Vec::new();
+    for _ in 0..20 {
+        codes.push(ask(Method::POST, "/v1/deposits", "198.51.100.1").await.code());
+    }
+    assert!(codes.iter().any(|code| code == "too-many-requests"));
+    for _ in 0..20 {
+        assert_eq!(ask(Method::GET, "/v1/keysets", "203.0.113.7").await.status, StatusCode::OK, "a known publisher");
+        assert_eq!(ask(Method::GET, "/livez", "198.51.100.1").await.status, StatusCode::OK);
+    }
+    assert_eq!(ask(Method::GET, "/v1/keysets", "198.51.100.2").await.status, StatusCode::OK, "somebody else");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_client_has_only_so_many_connections() {
+    let mut options = MintOptions::default();
+    options.limits.client.connections = 2;
+    options.limits.client.unlimited.clear();
+    let world = World::with(options).await;
+    // The test's own client holds one.
+    let mut second = connect(&world).await;
+    second.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    assert!(second.read(&mut [0; 512]).await.unwrap() > 0);
+    assert_eq!(told(connect(&world).await, b"").await, "", "the third is closed");
+    drop(second);
+    let again = async {
+        while Http::new(world.http.address).try_send(Method::GET, "/livez", &[], Vec::new()).await.is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.expect("a place that was left is free");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn publishers_are_heard_however_many_readers_there_are() {
+    let mut world = World::new().await;
+    world.mint.add_publisher("news.example").await.unwrap();
+    let tokens = world.tokens(&[100]).await;
+    let (deposit, _) = world.pay(tokens, "news.example", 100);
+    // As if readers had taken every place they may have.
+    world.options.limits.requests = 1;
+    world.options.limits.body_bytes = 1_000;
+    world.reopen().await;
+    let voucher = world.voucher(100).await;
+    let mut slow = connect(&world).await;
+    let half = post("/v1/issue", "content-length: 1000") + &"x".repeat(999);
+    slow.write_all(half.as_bytes()).await.unwrap();
+    let plan = world.plan(&[100]);
+    let open = plan.open(&world.root, &farthing_protocol::issue::FundingKeys::Voucher(&voucher), &mut world.rng).unwrap();
+    let full = async {
+        while world.http.post("/v1/commitments", &open).await.status == StatusCode::OK {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        world.http.post("/v1/commitments", &open).await
+    };
+    let answer = tokio::time::timeout(PATIENCE, full).await.unwrap();
+    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "overloaded"));
+    assert!(answer.headers.contains_key("retry-after"));
+    assert!(matches!(world.deposit(&[&deposit]).await[0], Outcome::Credited { .. }));
+    // Room is given back with the connection that held it.
+    drop(slow);
+    let free = async {
+        while world.http.post("/v1/commitments", &open).await.status != StatusCode::OK {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, free).await.unwrap();
+    let unknown = IssueRequestFrame {
+        session: [1; 16].into(),
+        challenges: vec![[1; 32].into()],
+        proof: farthing_protocol::wire::ProofBody { t: [1; 32].into(), u: [1; 32].into() },
+    };
+    assert!(unknown.to_bytes().len() < 1_000);
+    assert_eq!(world.http.post("/v1/issue", &unknown).await.code(), "session-gone");
+    world.balanced().await;
+}
