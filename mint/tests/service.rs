@@ -382,7 +382,20 @@ async fn logs_and_metrics_hold_nothing_of_anybody() {
     let mut world = World::beside(data, serving.address).await;
     let mut words: Vec<String> = codes.lines().map(str::to_owned).collect();
     words.extend(
-        [PASSPHRASE, IBAN, DEBTOR, CLIENT, "news.example", "blog.example", "News Limited", "/v1/secret", "who=am-i"].map(Into::into),
+        [
+            PASSPHRASE,
+            IBAN,
+            DEBTOR,
+            CLIENT,
+            "news.example",
+            "blog.example",
+            "News Limited",
+            "/v1/secret",
+            "/v1/restore/0/0",
+            "x/y",
+            "who=am-i",
+        ]
+        .map(Into::into),
     );
     let voucher = VoucherCode::parse(codes.lines().next().unwrap()).unwrap().key().unwrap();
     let mut secrets = Secrets(Vec::new());
