@@ -7,8 +7,10 @@ use std::time::Duration;
 use common::{BINARY, Http, World};
 use farthing_mint::MintOptions;
 use farthing_protocol::settle::Outcome;
-use farthing_protocol::wire::{Frame, IssueRequestFrame};
+use farthing_protocol::wire::{DepositRequestFrame, Frame, IssueRequestFrame};
 use http::{Method, StatusCode};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -235,5 +237,41 @@ async fn publishers_are_heard_however_many_readers_there_are() {
     };
     assert!(unknown.to_bytes().len() < 1_000);
     assert_eq!(world.http.post("/v1/issue", &unknown).await.code(), "session-gone");
+    world.balanced().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_ledger_that_stands_still_makes_nothing_grow() {
+    let mut world = World::new().await;
+    world.mint.add_publisher("news.example").await.unwrap();
+    let mut deposits = Vec::new();
+    for _ in 0..6 {
+        let tokens = world.tokens(&[100]).await;
+        deposits.push(world.pay(tokens, "news.example", 100).0);
+    }
+    world.options.limits.requests = 4;
+    world.options.limits.request_time = Duration::from_secs(3);
+    world.reopen().await;
+    // Another program holds the file: whoever wants to book waits.
+    let options = SqliteConnectOptions::new().filename(world.ledger_path()).disable_statement_logging();
+    let mut holder = options.connect().await.unwrap();
+    let held = holder.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for deposit in &deposits {
+        let frame = DepositRequestFrame { seen: None, payments: vec![deposit.to_body()] };
+        let http = Http::new(world.http.address);
+        tasks.spawn(async move { http.post("/v1/deposits", &frame).await.code() });
+    }
+    assert_eq!(world.http.get("/v1/keysets", &[]).await.status, StatusCode::OK, "readers are served what needs no booking");
+    let mut codes = tokio::time::timeout(PATIENCE, tasks.join_all()).await.expect("a request waits for ever");
+    codes.sort();
+    // Four had places and were told after their time that nobody knows; two had none and were told at once.
+    assert_eq!(codes, ["overloaded", "overloaded", "request-timeout", "request-timeout", "request-timeout", "request-timeout"]);
+    held.rollback().await.unwrap();
+    for deposit in &deposits {
+        let outcome = world.deposit(&[deposit]).await.remove(0);
+        assert!(matches!(outcome, Outcome::Credited { .. } | Outcome::AlreadyCredited { .. }));
+    }
+    assert_eq!(world.earned("news.example").await, 600);
     world.balanced().await;
 }

@@ -143,7 +143,8 @@ async fn an_operator_works_beside_the_serving_process() {
 
     let log = serving.stop();
     let key = farthing_mint::key_text(voucher.public());
-    for secret in [token.as_str(), key.as_str(), codes.lines().next().unwrap(), "news.example", "127.0.0.1", "/v1/", PASSPHRASE] {
+    // Routes are logged as templates; tests/service.rs looks for what stood in their place.
+    for secret in [token.as_str(), key.as_str(), codes.lines().next().unwrap(), "news.example", "127.0.0.1", PASSPHRASE] {
         assert!(!log.contains(secret), "the log holds {secret}");
     }
 }

@@ -173,6 +173,14 @@ fn a_configuration_is_checked_before_it_is_served() {
     for output in [made.check(&[]), command(&["serve", "--config", &made.config()]).output().unwrap()] {
         assert!(!output.status.success() && text(&output).contains("passphrase_file: others can read"), "{}", text(&output));
     }
+    // What systemd hands over may show its group's rights, and nobody else's.
+    secret_file(&secret, PASSPHRASE);
+    let credentials = [("CREDENTIALS_DIRECTORY", made.etc.path().to_str().unwrap())];
+    for (mode, elsewhere, handed_over) in [(0o400, true, true), (0o440, false, true), (0o444, false, false)] {
+        std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+        assert_eq!(made.check(&[]).status.success(), elsewhere, "{mode:o}");
+        assert_eq!(made.check(&credentials).status.success(), handed_over, "{mode:o}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -297,7 +305,7 @@ async fn readers_and_publishers(world: &mut World, voucher: &LoneKey, secrets: &
 async fn bad_input(world: &World, balance: &str, deposit: &Deposit, code: &str) {
     let frame = DepositRequestFrame { seen: None, payments: vec![deposit.to_body()] }.to_bytes();
     let (flipped, cut) = ([&frame[..frame.len() - 1], &[frame[frame.len() - 1] ^ 1]].concat(), frame[..frame.len() - 9].to_vec());
-    let json = format!("{{\"payments\": \"{}\"}}", code).into_bytes();
+    let json = format!("{{\"payments\": \"{code}\"}}").into_bytes();
     for (path, media, body) in [
         ("/v1/deposits", BINARY, flipped),
         ("/v1/deposits", BINARY, cut.clone()),
@@ -374,7 +382,20 @@ async fn logs_and_metrics_hold_nothing_of_anybody() {
     let mut world = World::beside(data, serving.address).await;
     let mut words: Vec<String> = codes.lines().map(str::to_owned).collect();
     words.extend(
-        [PASSPHRASE, IBAN, DEBTOR, CLIENT, "news.example", "blog.example", "News Limited", "/v1/secret", "who=am-i"].map(Into::into),
+        [
+            PASSPHRASE,
+            IBAN,
+            DEBTOR,
+            CLIENT,
+            "news.example",
+            "blog.example",
+            "News Limited",
+            "/v1/secret",
+            "/v1/restore/0/0",
+            "x/y",
+            "who=am-i",
+        ]
+        .map(Into::into),
     );
     let voucher = VoucherCode::parse(codes.lines().next().unwrap()).unwrap().key().unwrap();
     let mut secrets = Secrets(Vec::new());
