@@ -286,6 +286,8 @@ impl Mint {
             });
             for number in self.0.operations.install(list, &lifecycle.keysets, keys) {
                 tracing::error!(keyset = number, "the keys of a keyset that should issue are not in the key file");
+                // Another process made them, and its key file may yet be copied here.
+                self.0.keys_missing.store(true, Ordering::SeqCst);
             }
         }
         *known = Some(lifecycle);

@@ -333,8 +333,8 @@ async fn selling(ledger: Arc<dyn Ledger>) {
 
 /// Open, closing, closed: one way, and decided in the transaction that would insert.
 async fn closing(ledger: Arc<dyn Ledger>) {
-    let ledger = &*ledger;
     const UNTIL: u64 = 500_000;
+    let ledger = &*ledger;
     announced(ledger).await;
     ledger.add_publisher("news.example".into()).await.unwrap();
     let debit = funded(ledger, 1, 10_000).await;

@@ -81,7 +81,9 @@ impl Shared {
         let ledger = LedgerPlace::postgres(&url).unwrap();
         let mut world = World::with(MintOptions { ledger, ..MintOptions::default() }).await;
         let processes: Vec<Serving> = (0..processes).map(|_| Serving::start(&url, &world)).collect();
-        world.http = processes[0].http.clone();
+        if let Some(first) = processes.first() {
+            world.http = first.http.clone();
+        }
         for publisher in ["news.example", "blog.example"] {
             world.mint.add_publisher(publisher).await.unwrap();
         }
@@ -125,9 +127,10 @@ async fn the_same_tokens_at_all_processes_at_once() {
         order.shuffle(&mut shared.world.rng);
         shared.world.http = shared.at(round);
         let token = shared.world.tokens(&[100]).await.remove(0);
-        let payments: Vec<Deposit> = ["news.example", "blog.example", "news.example"]
+        let until = shared.world.now() + 3_600;
+        let payments: Vec<Deposit> = [("news.example", until), ("blog.example", until), ("news.example", until + 1)]
             .into_iter()
-            .map(|recipient| shared.world.pay(vec![copy(&token)], recipient, 100).0)
+            .map(|(recipient, until)| shared.world.pay_until(vec![copy(&token)], recipient, 100, until).0)
             .collect();
         let mut racing = tokio::task::JoinSet::new();
         if round % 2 == 0 {
