@@ -11,9 +11,7 @@ use farthing_protocol::proof::{LoneKey, SpendKey};
 use farthing_protocol::refund::{self, RefundOutcome};
 use farthing_protocol::settle::{Outcome, verify_answer};
 use farthing_protocol::token::{OwnedToken, OwnedTokens};
-use farthing_protocol::wire::{
-    DepositResponseFrame, Frame, IssueResponseFrame, LedgerMark, OpenResponseFrame, RefundResponseFrame,
-};
+use farthing_protocol::wire::{DepositResponseFrame, Frame, IssueResponseFrame, LedgerMark, OpenResponseFrame, RefundResponseFrame};
 use hyper::StatusCode;
 use rand::{RngExt, rngs::StdRng};
 
@@ -41,6 +39,8 @@ pub struct Town {
     pub sessions_gone: AtomicU64,
     /// Deposits and refunds whose first answer was lost although they were booked.
     pub answers_lost: AtomicU64,
+    /// What clients had to complain about.
+    complaints: AtomicU64,
     /// The highest mark the mint has answered with.
     mark: Mutex<Option<LedgerMark>>,
 }
@@ -55,7 +55,15 @@ impl Town {
             repeated: AtomicU64::new(0),
             sessions_gone: AtomicU64::new(0),
             answers_lost: AtomicU64::new(0),
+            complaints: AtomicU64::new(0),
             mark: Mutex::new(None),
+        }
+    }
+
+    /// Prints the first of the complaints: a broken mint makes thousands.
+    fn complain(&self, what: &str) {
+        if self.complaints.fetch_add(1, Ordering::Relaxed) < 20 {
+            eprintln!("{what}");
         }
     }
 
@@ -150,19 +158,7 @@ impl Client {
     pub fn new(town: Arc<Town>, reader: Reader, connections: [Connection; 2], voucher: Arc<LoneKey>, worth: u64, chance: StdRng) -> Self {
         let books = Books { credited: vec![0; town.publishers.len()], ..Books::default() };
         let [connection, other] = connections;
-        Self {
-            town,
-            reader,
-            connection,
-            other,
-            voucher,
-            worth,
-            chance,
-            held: Vec::new(),
-            settled: Vec::new(),
-            last_issue: None,
-            books,
-        }
+        Self { town, reader, connection, other, voucher, worth, chance, held: Vec::new(), settled: Vec::new(), last_issue: None, books }
     }
 
     /// Works until the town closes, then takes and spends everything; what the mint must hold then.
@@ -194,7 +190,7 @@ impl Client {
     }
 
     fn refused(&mut self, units: u64, what: &str, fault: &Fault) {
-        eprintln!("{what}, {units} units: {fault}");
+        self.town.complain(&format!("{what}, {units} units: {fault}"));
         self.books.lost += units;
     }
 
@@ -399,19 +395,19 @@ impl Client {
             send_deposit(town, reader, &mut self.other, &bytes[1], &second),
         );
         let (Ok(mut first), Ok(mut second)) = both else {
-            eprintln!("a double-spend had no answer");
+            self.town.complain("a double-spend had no answer");
             self.books.lost += units;
             return;
         };
         let credited = [self.record(one, first.pop()), self.record(two, second.pop())];
         match credited.into_iter().filter(|credited| *credited).count() {
             0 => {
-                eprintln!("of two payments of one token none was credited");
+                self.town.complain("of two payments of one token none was credited");
                 self.books.lost += units;
             }
             1 => {}
             _ => {
-                eprintln!("of two payments of one token both were credited");
+                self.town.complain("of two payments of one token both were credited");
                 self.books.created += units;
             }
         }
@@ -423,7 +419,7 @@ impl Client {
             match self.town.until_answered(&mut self.connection, "/v1/issue", &request).await {
                 Ok(answer) if answer.status == StatusCode::OK && answer.body == response => {}
                 _ => {
-                    eprintln!("a booked issue was answered differently");
+                    self.town.complain("a booked issue was answered differently");
                     self.books.lost += 1;
                 }
             }
@@ -435,7 +431,7 @@ impl Client {
         let bytes = deposit_bytes(again.iter().map(|one| &one.paid.deposit), self.town.mark());
         let paid: Vec<&Paid> = again.iter().map(|one| &one.paid).collect();
         let Ok(outcomes) = send_deposit(&self.town, &self.reader, &mut self.connection, &bytes, &paid).await else {
-            eprintln!("a repeated deposit was refused");
+            self.town.complain("a repeated deposit was refused");
             self.books.lost += 1;
             return;
         };
@@ -445,11 +441,11 @@ impl Client {
                 Outcome::AlreadyCredited { .. } if !settled.refunded => {}
                 Outcome::Refunded if settled.refunded => {}
                 Outcome::Credited { .. } => {
-                    eprintln!("a payment was credited twice");
+                    self.town.complain("a payment was credited twice");
                     self.books.created += units;
                 }
                 _ => {
-                    eprintln!("a credited payment is not known any more");
+                    self.town.complain("a credited payment is not known any more");
                     self.books.lost += units;
                 }
             }

@@ -1,7 +1,7 @@
-//! The real mint as a process: built, initialised, started, stopped, killed.
+//! The real mint as a process: built, initialised, started, killed.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -165,16 +165,6 @@ impl MintProcess {
         Ok(())
     }
 
-    /// SIGTERM, and waits for the end.
-    ///
-    /// # Errors
-    /// It does not end well.
-    pub fn stop(&mut self) -> Result<(), Fault> {
-        let mut child = self.child.take().ok_or("the mint is not running")?;
-        run(Command::new("kill").args(["-TERM", &child.id().to_string()]))?;
-        if child.wait()?.success() { Ok(()) } else { Err("the mint did not stop well".into()) }
-    }
-
     /// Resident memory of the mint's process in MiB; the database's own is not in it.
     ///
     /// # Errors
@@ -200,7 +190,7 @@ impl MintProcess {
         Ok(Duration::from_millis(10 * (ticks(11)? + ticks(12)?)))
     }
 
-    /// Size of the ledger in bytes. Exact once the mint has stopped; before, SQLite's log counts with its own size.
+    /// Size of the ledger in bytes: of the tables and indices as of the last commit, without the write-ahead log.
     ///
     /// # Errors
     /// It cannot be read.
@@ -208,8 +198,7 @@ impl MintProcess {
         if let Some(postgres) = &self.postgres {
             return postgres.size();
         }
-        let size = |name: &str| fs::metadata(self.data().join(name)).map_or(0, |file| file.len());
-        Ok(size("ledger.sqlite") + size("ledger.sqlite-wal"))
+        sqlite_bytes(&self.data().join("ledger.sqlite"))
     }
 
     fn base(&self) -> Command {
@@ -239,6 +228,26 @@ impl Drop for MintProcess {
     }
 }
 
+/// Pages after the last commit times their size, as SQLite's file format says: the file's header has it as of the last checkpoint, and
+/// every frame of the log that ends a commit as of that commit.
+fn sqlite_bytes(file: &Path) -> Result<u64, Fault> {
+    let number = |bytes: &[u8]| bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+    let mut head = [0; 32];
+    fs::File::open(file)?.read_exact(&mut head)?;
+    // 1 stands for 65,536, which has no room in two bytes.
+    let page = if head[16..18] == [0, 1] { 65_536 } else { number(&head[16..18]) };
+    let mut pages = number(&head[28..32]);
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    let log = fs::read(log).unwrap_or_default();
+    if let Some((header, frames)) = log.split_at_checked(32) {
+        // Frames of an earlier use of the log have another salt.
+        let own = frames.chunks_exact(24 + usize::try_from(page)?).take_while(|frame| frame[8..16] == header[16..24]);
+        pages = own.map(|frame| number(&frame[4..8])).filter(|pages| *pages > 0).last().unwrap_or(pages);
+    }
+    Ok(pages * page)
+}
+
 /// Builds the mint of this very tree with its release profile, and says where the program is.
 fn build() -> Result<PathBuf, Fault> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -250,6 +259,6 @@ fn build() -> Result<PathBuf, Fault> {
     }
     let built = String::from_utf8(output.stdout)?;
     let messages = built.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let executable = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).last();
+    let executable = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).next_back();
     executable.ok_or_else(|| "cargo named no program".into())
 }

@@ -10,8 +10,8 @@ use farthing_protocol::proof::Statement;
 use farthing_protocol::seed::WalletSeed;
 use farthing_protocol::token::{OwnedToken, OwnedTokens, UsedTokens};
 use farthing_protocol::wire::{DepositRequestFrame, Frame, KeysetListFrame, LedgerMark, OpenResponseFrame};
-use rand::rngs::{StdRng, SysRng};
 use rand::SeedableRng;
+use rand::rngs::{StdRng, SysRng};
 
 use crate::Fault;
 use crate::http::Connection;

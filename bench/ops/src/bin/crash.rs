@@ -252,7 +252,8 @@ async fn run(arguments: Arguments) -> Result<bool, Fault> {
     println!("seed {seed}");
     let mut chance = StdRng::seed_from_u64(seed);
     let mut mint = MintProcess::new(arguments.engine, arguments.mint)?;
-    let publishers: Vec<_> = ["news.example", "blog.example", "map.example"].map(|name| (name.to_owned(), LoneKey::generate(&mut chance))).into();
+    let publishers: Vec<_> =
+        ["news.example", "blog.example", "map.example"].map(|name| (name.to_owned(), LoneKey::generate(&mut chance))).into();
     for (name, key) in &publishers {
         let key = Base64UrlUnpadded::encode_string(key.public().as_bytes());
         mint.command(&["publisher", "add", name, &format!("--key={key}")])?;
@@ -284,13 +285,19 @@ async fn run(arguments: Arguments) -> Result<bool, Fault> {
     town.closing.store(true, Ordering::Relaxed);
     let readers = readers.join_all().await;
     let (mut in_wallets, mut left_on_codes, mut codes) = (0, 0, Vec::new());
+    let mut stuck = 0;
     for (keys, lived) in wallets.join_all().await {
-        let (value, taken) = lived?;
+        let (value, taken) = lived.unwrap_or_else(|fault| {
+            eprintln!("{fault}");
+            stuck += TOPUP;
+            (0, 0)
+        });
         in_wallets += value;
         left_on_codes += TOPUP * (keys.len() - taken) as u64;
         codes.extend(keys.into_iter().enumerate().map(|(index, key)| (key, index < taken)));
     }
-    let (count, clean) = settle(&mint, &town, &readers, in_wallets, left_on_codes, &codes).await?;
+    let (mut count, clean) = settle(&mint, &town, &readers, in_wallets, left_on_codes, &codes).await?;
+    count.lost += stuck;
     if !clean {
         eprintln!("the mint's audit differs");
     }

@@ -163,8 +163,7 @@ impl Load {
         let timed = drive(&mut self.connections, connections, "/v1/deposits", bodies).await?;
         spread(timed.answers.iter().zip(payments.chunks(batch)).collect(), |(answer, some)| {
             let frame: DepositResponseFrame = answer.frame()?;
-            let expected: Vec<_> =
-                some.iter().map(|one| (one.deposit.spending().payment_id(), one.deposit.payment().change())).collect();
+            let expected: Vec<_> = some.iter().map(|one| (one.deposit.spending().payment_id(), one.deposit.payment().change())).collect();
             let outcomes = verify_answer(&frame, &expected, &self.market.list)?;
             let credited = outcomes.iter().all(|outcome| matches!(outcome, Outcome::Credited { .. }));
             if credited { Ok(()) } else { Err("a payment was not credited".into()) }
@@ -172,22 +171,13 @@ impl Load {
         Ok(timed)
     }
 
-    /// Ledger bytes that a deposited token costs, between two stops: only then is the size exact.
+    /// Ledger bytes that a deposited token costs.
     async fn bytes_per_token(&mut self, tokens: usize) -> Result<f64, Fault> {
         let (payments, _) = self.issue(tokens).await?;
-        let before = self.resting_size()?;
+        let before = self.mint.ledger_bytes()?;
         self.deposit(self.many, BATCH, &payments).await?;
-        let after = self.resting_size()?;
-        Ok((after - before) as f64 / tokens as f64)
-    }
-
-    fn resting_size(&mut self) -> Result<i64, Fault> {
-        self.mint.stop()?;
-        let size = self.mint.ledger_bytes()?;
-        self.mint.start()?;
-        // They led to the process that is gone.
-        self.connections.iter_mut().for_each(|connection| *connection = Connection::new(self.mint.address()));
-        Ok(i64::try_from(size)?)
+        let grown = self.mint.ledger_bytes()?.saturating_sub(before);
+        Ok(grown as f64 / tokens as f64)
     }
 }
 
@@ -232,9 +222,7 @@ async fn run(arguments: Arguments) -> Result<(), Fault> {
         let (rate, tail) = (settled.rate(single), p99(settled.latencies));
         let (rss, size) = (load.mint.rss_mib()?, load.mint.ledger_bytes()? as f64 / 1_048_576.0);
         let all = round * (batched + single);
-        println!(
-            "{all:>9} {issued:>9.0} {deposit:>9.0} {rate:>9.0} {tail:>9.1} {rss:>9.1} {size:>10.1} {cost:>36.1} {cost_alone:>8.1}"
-        );
+        println!("{all:>9} {issued:>9.0} {deposit:>9.0} {rate:>9.0} {tail:>9.1} {rss:>9.1} {size:>10.1} {cost:>36.1} {cost_alone:>8.1}");
         issuing.push(issued);
         deposits.push(deposit);
         settling.push(rate);
