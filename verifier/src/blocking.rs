@@ -64,6 +64,8 @@ pub enum BlockingError {
 }
 
 /// Threads on which futures run while their callers block.
+///
+/// Implements R-EMBED-02.
 pub struct Threads {
     runtime: Option<Runtime>,
     process: u32,
