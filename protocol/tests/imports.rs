@@ -148,7 +148,9 @@ fn the_c_interface_uses_the_verifier_and_holds_its_pointers_in_two_modules() {
         return;
     }
     let names = dependencies(&fs::read_to_string(ffi.join("Cargo.toml")).unwrap());
-    assert!(names.iter().any(|name| name == "verifier") && !names.iter().any(|name| ["farthing-mint", "farthing-wallet"].contains(&&**name)));
+    assert!(
+        names.iter().any(|name| name == "verifier") && !names.iter().any(|name| ["farthing-mint", "farthing-wallet"].contains(&&**name))
+    );
     let files: Vec<_> = sources(&ffi.join("src")).into_iter().filter(|(name, _)| name != "tests.rs").collect();
     assert_eq!(files_with(&files, &["unsafe"]), ["exports.rs", "memory.rs"]);
     assert_eq!(files_with(&files, &["catch_unwind"]), ["exports.rs"]);
