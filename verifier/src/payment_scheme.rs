@@ -228,11 +228,8 @@ pub(crate) fn carries_payment(value: &HeaderValue) -> bool {
     starts || value.to_str().is_ok_and(|text| mpp::protocol::core::extract_payment_scheme(text).is_some())
 }
 
-/// A `Payment-Receipt` value.
-pub(crate) fn receipt(reference: String, now: u64, change: String, state: &'static str) -> Option<HeaderValue> {
-    let mut extensions = serde_json::Map::new();
-    extensions.insert("change".into(), change.into());
-    extensions.insert("state".into(), state.into());
+/// A `Payment-Receipt` value, with what only this method has.
+pub(crate) fn receipt(reference: String, now: u64, extensions: serde_json::Map<String, serde_json::Value>) -> Option<HeaderValue> {
     let receipt = Receipt {
         status: ReceiptStatus::Success,
         method: METHOD.into(),

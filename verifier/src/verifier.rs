@@ -375,7 +375,7 @@ impl<S: Store> Inner<S> {
             };
         }
         served_state(&record.state)?;
-        if record.state.serves() { Ok(Paid::new(payment, &record, false, self.clock.now())) } else { Err(Refused::pending()) }
+        if record.state.serves() { Ok(Paid::new(payment, &record, false, self.clock.now(), &self.config)) } else { Err(Refused::pending()) }
     }
 
     async fn reread(&self, reread: &FreshReread) -> Result<Paid, Refused> {
@@ -386,7 +386,7 @@ impl<S: Store> Inner<S> {
             return Err(Refused::invalid_challenge("challenge-unknown"));
         }
         self.counters.reread();
-        Ok(Paid::new(reread.payment(), &record, true, self.clock.now()))
+        Ok(Paid::new(reread.payment(), &record, true, self.clock.now(), &self.config))
     }
 }
 

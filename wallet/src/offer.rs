@@ -138,8 +138,28 @@ impl Offer {
     }
 }
 
-/// Whether a receipt says that the mint has booked the payment already.
-pub(crate) fn receipt_is_settled(page: &Page) -> bool {
-    let receipt = page.header("payment-receipt").and_then(|text| parse_receipt(text).ok());
-    receipt.is_some_and(|receipt| receipt.extensions.get("state").and_then(|state| state.as_str()) == Some("settled"))
+/// What a page's `Payment-Receipt` says; nothing of it is checked.
+#[derive(Default)]
+pub(crate) struct ReceiptHeader {
+    /// Whether the mint has booked the payment already.
+    pub(crate) settled: bool,
+    pub(crate) paid_at: Option<u64>,
+    pub(crate) access_until: Option<u64>,
+    pub(crate) key: Option<String>,
+    pub(crate) proof: Option<String>,
+}
+
+impl ReceiptHeader {
+    pub(crate) fn of(page: &Page) -> Self {
+        let Some(receipt) = page.header("payment-receipt").and_then(|text| parse_receipt(text).ok()) else { return Self::default() };
+        let number = |name: &str| receipt.extensions.get(name).and_then(serde_json::Value::as_u64);
+        let text = |name: &str| receipt.extensions.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
+        Self {
+            settled: text("state").as_deref() == Some("settled"),
+            paid_at: number("paidAt"),
+            access_until: number("accessUntil"),
+            key: text("key"),
+            proof: text("proof"),
+        }
+    }
 }

@@ -16,8 +16,9 @@ use crate::client::{Problem, require_secure};
 use crate::error::WalletError;
 use crate::fetch::{Page, get_freely, get_with};
 use crate::issuing::used_tokens;
-use crate::offer::{Offer, canonical_url, receipt_is_settled};
+use crate::offer::{Offer, ReceiptHeader, canonical_url};
 use crate::policy::choose;
+use crate::receipt::KeptReceipt;
 use crate::records::{HeldToken, PaymentRecord, PaymentState, TokenRecord, TokenState};
 use crate::{Wallet, now};
 
@@ -170,6 +171,7 @@ impl Wallet {
         let payload = Credential::Reread { reread: Base64UrlUnpadded::encode_string(&frame.to_bytes()) };
         let page = get_with(url, &offer.authorization(&payload)?, &self.options).await?;
         if (200..300).contains(&page.status) {
+            self.keep_receipt(&page, paid)?;
             return Ok(delivered(page, paid, DeliveryKind::ReadAgain, Amount::ZERO));
         }
         let Problem { code, .. } = Problem::read(&page.body);
@@ -179,6 +181,16 @@ impl Wallet {
             self.store.change(|change| change.put_payment(&over))?;
         }
         Err(if page.status == 402 { WalletError::PaymentRefused { code, proof: None } } else { WalletError::PublisherBusy { code } })
+    }
+
+    /// Keeps a receipt that came with a page read again, if it says more than the one there is.
+    fn keep_receipt(&mut self, page: &Page, paid: &PaymentRecord) -> Result<(), WalletError> {
+        if paid.receipt.as_ref().is_some_and(|kept| kept.settled) {
+            return Ok(());
+        }
+        let Some(receipt) = KeptReceipt::of(&ReceiptHeader::of(page), paid, &self.store.payments()?) else { return Ok(()) };
+        let record = PaymentRecord { receipt: Some(receipt), ..paid.clone() };
+        self.store.change(|change| change.put_payment(&record))
     }
 
     /// Tokens that pay the amount, the oldest keysets first; takes change and refreshes if there is too little without.
@@ -251,6 +263,7 @@ impl Wallet {
             sequence: self.store.change(|change| change.reserve_indices(1))?,
             access_until: created.saturating_add(offer.access),
             deposit_by: offer.deposit_by,
+            receipt: None,
             statement: Bytes(statement.to_bytes()),
             tokens: held,
             authorization: offer.authorization(&payload)?,
@@ -270,7 +283,9 @@ impl Wallet {
         let page = get_with(&url, &record.authorization, &self.options).await?;
         match page.status {
             200..300 => {
-                record.state = PaymentState::Delivered { settled: receipt_is_settled(&page) };
+                let receipt = ReceiptHeader::of(&page);
+                record.state = PaymentState::Delivered { settled: receipt.settled };
+                record.receipt = KeptReceipt::of(&receipt, &record, &self.store.payments()?);
                 self.store.change(|change| {
                     for token in &record.tokens {
                         change.remove_token(&token.spent_key())?;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::error::WalletError;
+use crate::receipt::KeptReceipt;
 
 /// What may still be done with a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,12 +172,20 @@ pub struct PaymentRecord {
     pub access_until: u64,
     /// The last second at which the publisher may deposit, Unix time in seconds.
     pub deposit_by: u64,
+    /// The publisher's receipt, if it gave one whose signature holds.
+    #[serde(default)]
+    pub receipt: Option<KeptReceipt>,
     pub(crate) statement: Bytes<32>,
     pub(crate) tokens: Vec<HeldToken>,
     pub(crate) authorization: String,
 }
 
 impl PaymentRecord {
+    /// The canonical URL of what was paid for.
+    pub(crate) fn resource_url(&self) -> &str {
+        &self.url
+    }
+
     /// Whether there is change to be taken.
     pub fn change_is_due(&self) -> bool {
         (matches!(self.state, PaymentState::Delivered { .. }) || self.was_refunded()) && !self.change_taken && !self.change.is_zero()
