@@ -254,11 +254,19 @@ impl<S: Store> Verifier<S> {
         let unit = &self.inner().config.unit;
         let html = wants_html(headers);
         if refused.status() != http::StatusCode::PAYMENT_REQUIRED || !refused.wants_challenge() {
-            return refuse(refused, None, offer, unit, html);
+            return refuse(refused, None, offer, None, unit, html);
         }
-        match self.challenge(offer, resource, self.now()) {
-            Ok(challenge) => refuse(refused, Some(&challenge), offer, unit, html),
-            Err(VerifierError::MintUnavailable) => refuse(&Refused::mint_unavailable(), None, offer, unit, html),
+        let now = self.now();
+        match self.challenge(offer, resource, now).and_then(|challenge| Ok((challenge, self.pass_challenge(offer, resource, now)?))) {
+            Ok((challenge, pass)) => {
+                let sold = pass.as_ref().and(self.inner().config.pass.as_ref());
+                let mut answer = refuse(refused, Some(&challenge), offer, sold, unit, html);
+                if let Some(pass) = &pass {
+                    answer.headers_mut().append(header::WWW_AUTHENTICATE, pass.header().clone());
+                }
+                answer
+            }
+            Err(VerifierError::MintUnavailable) => refuse(&Refused::mint_unavailable(), None, offer, None, unit, html),
             Err(error) => broken_offer(&error),
         }
     }

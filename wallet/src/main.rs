@@ -71,6 +71,9 @@ enum Command {
         /// What to give where the reader chooses the amount, in the main unit.
         #[arg(long)]
         amount: Option<String>,
+        /// Buy the pass that is sold beside the page. A held pass is used by itself; its publisher sees which pages are read with it.
+        #[arg(long, conflicts_with = "amount")]
+        pass: bool,
         /// Write the page here instead of to standard output.
         #[arg(long, short)]
         output: Option<PathBuf>,
@@ -225,12 +228,13 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Topup { voucher } => topup(&mut wallet, &voucher, json).await,
         Command::Balance => balance(&wallet, json),
-        Command::Pay { url, yes, max_price, amount, output } => {
-            let options = PayOptions { max_price: parse_amount(&wallet, max_price)?, tip: parse_amount(&wallet, amount)? };
+        Command::Pay { url, yes, max_price, amount, pass, output } => {
+            let options = PayOptions { max_price: parse_amount(&wallet, max_price)?, tip: parse_amount(&wallet, amount)?, pass };
             pay(&mut wallet, &url, options, yes, output, json).await
         }
         Command::Answer { url, max_price, amount } => {
-            let options = PayOptions { max_price: parse_amount(&wallet, Some(max_price))?, tip: parse_amount(&wallet, amount)? };
+            let options =
+                PayOptions { max_price: parse_amount(&wallet, Some(max_price))?, tip: parse_amount(&wallet, amount)?, pass: false };
             let lines = std::io::stdin().lines().take(MOST_CHALLENGES).collect::<Result<Vec<_>, _>>();
             let lines = lines.map_err(|_| Failure::Usage("no-challenge", "no challenge on standard input"))?;
             let answer = wallet.answer(&url, &lines, options, &mut |_, _| true).await?;
@@ -268,9 +272,9 @@ fn verify_receipt(file: &Path, key: &str, json: bool) -> Result<(), Failure> {
     let value = serde_json::to_value(&receipt).unwrap_or_default();
     let booked = if receipt.settled { "booked by the mint" } else { "not yet booked by the mint" };
     print(json, &value, || {
-        let ShownReceipt { publisher, amount, currency, url, paid_at, access_until, .. } = &receipt;
+        let ShownReceipt { publisher, amount, currency, resource, paid_at, access_until, .. } = &receipt;
         format!(
-            "The receipt holds: {publisher} took {} units of {currency} for {url} at {paid_at}, {booked}, to be read until {access_until}.",
+            "The receipt holds: {publisher} took {} units of {currency} for {resource} at {paid_at}, {booked}, to be read until {access_until}.",
             amount.units()
         )
     })
@@ -359,6 +363,12 @@ async fn pay(wallet: &mut Wallet, url: &Url, options: PayOptions, yes: bool, out
     let mut ask = |offer: &Offer, amount: Amount| -> bool {
         if !json {
             eprintln!("{} asks {} for: {}", offer.publisher, unit.display(amount), offer.title);
+            if let Some(scope) = &offer.scope {
+                eprintln!(
+                    "A pass for everything below {scope}: {} sees which pages you read with it, but not who you are.",
+                    offer.publisher
+                );
+            }
         }
         yes || (std::io::stdin().is_terminal() && answered_yes())
     };

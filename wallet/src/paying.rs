@@ -29,6 +29,8 @@ pub struct PayOptions {
     pub max_price: Option<Amount>,
     /// What to give where the reader chooses the amount.
     pub tip: Option<Amount>,
+    /// Whether to buy the pass that is sold beside the page, instead of the page.
+    pub pass: bool,
 }
 
 /// How a page came to be delivered.
@@ -71,6 +73,8 @@ impl Wallet {
     ///
     /// `confirm` is shown what would be paid, and may say no.
     ///
+    /// Implements R-WALLET-14.
+    ///
     /// # Errors
     /// [`WalletError`]. After [`WalletError::Unreachable`] or [`WalletError::PublisherBusy`] the payment is kept: the same call finishes
     /// it. After [`WalletError::PaymentRefused`] the tokens can be refreshed.
@@ -100,6 +104,17 @@ impl Wallet {
         {
             return self.read_again(&page.url, &offer, &paid).await;
         }
+        let pass = Offer::pass_of(&page, self.mint.base(), &self.unit, now());
+        if let Some(pass) = &pass
+            && let Some(paid) = self.readable(pass)?
+        {
+            return self.read_again(&page.url, pass, &paid).await;
+        }
+        let offer = match (options.pass, pass) {
+            (true, Some(pass)) => pass,
+            (true, None) => return Err(WalletError::Offer("no pass is sold here")),
+            (false, _) => offer,
+        };
         let amount = agreed_amount(&offer, options)?;
         let tokens = self.tokens_for(&offer, amount).await?;
         if !confirm(&offer, amount) {
@@ -149,7 +164,9 @@ impl Wallet {
         let delivered = |payment: &PaymentRecord| matches!(payment.state, PaymentState::Delivered { .. });
         let payments = self.store.payments()?.into_iter();
         Ok(payments
-            .filter(|payment| payment.url == offer.url && payment.access_until > now && !payment.reclaimed && delivered(payment))
+            .filter(|payment| payment.scope == offer.scope && payment.publisher == offer.publisher)
+            .filter(|payment| payment.scope.is_some() || payment.url == offer.url)
+            .filter(|payment| payment.access_until > now && !payment.reclaimed && delivered(payment))
             .max_by_key(|payment| payment.access_until))
     }
 
@@ -263,6 +280,7 @@ impl Wallet {
             sequence: self.store.change(|change| change.reserve_indices(1))?,
             access_until: created.saturating_add(offer.access),
             deposit_by: offer.deposit_by,
+            scope: offer.scope.clone(),
             receipt: None,
             statement: Bytes(statement.to_bytes()),
             tokens: held,

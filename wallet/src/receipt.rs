@@ -41,8 +41,8 @@ pub struct ShownReceipt {
     pub amount: Amount,
     /// Such as `eur/100000`. Not signed: the mint that the key is registered with has one currency.
     pub currency: String,
-    /// The canonical URL that was paid for.
-    pub url: String,
+    /// What was paid for: a canonical URL, or `pass ` and the URL that every page begins with that the pass is good for.
+    pub resource: String,
     /// Whether the mint had booked it.
     pub settled: bool,
     /// When the publisher took it, Unix time in seconds.
@@ -91,7 +91,7 @@ impl KeptReceipt {
             publisher: payment.publisher.clone(),
             amount: payment.amount,
             settled: self.settled,
-            resource: Sha256::digest(payment.resource_url()).into(),
+            resource: Sha256::digest(payment.resource()).into(),
             paid_at: self.paid_at,
             access_until: self.access_until,
         }
@@ -106,7 +106,7 @@ impl ShownReceipt {
             publisher: payment.publisher.clone(),
             amount: payment.amount,
             currency: unit.name(),
-            url: payment.resource_url().to_owned(),
+            resource: payment.resource(),
             settled: kept.settled,
             paid_at: kept.paid_at,
             access_until: kept.access_until,
@@ -127,7 +127,7 @@ impl ShownReceipt {
                 publisher: self.publisher.clone(),
                 amount: self.amount,
                 settled: self.settled,
-                resource: Sha256::digest(&self.url).into(),
+                resource: Sha256::digest(&self.resource).into(),
                 paid_at: self.paid_at,
                 access_until: self.access_until,
             };

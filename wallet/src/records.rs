@@ -1,6 +1,7 @@
 //! What the wallet keeps on disk, as JSON inside the store.
 
 use farthing_protocol::amount::Amount;
+use farthing_protocol::http::pass_resource;
 use farthing_protocol::issue::SessionPlan;
 use farthing_protocol::proof::{KeysetId, SpendKey, SpentKey};
 use farthing_protocol::snowblind::Signature;
@@ -172,6 +173,9 @@ pub struct PaymentRecord {
     pub access_until: u64,
     /// The last second at which the publisher may deposit, Unix time in seconds.
     pub deposit_by: u64,
+    /// For a pass, the start of every path it is good for.
+    #[serde(default)]
+    pub scope: Option<String>,
     /// The publisher's receipt, if it gave one whose signature holds.
     #[serde(default)]
     pub receipt: Option<KeptReceipt>,
@@ -181,9 +185,10 @@ pub struct PaymentRecord {
 }
 
 impl PaymentRecord {
-    /// The canonical URL of what was paid for.
-    pub(crate) fn resource_url(&self) -> &str {
-        &self.url
+    /// What was paid for: a canonical URL, or the text that names a pass.
+    pub(crate) fn resource(&self) -> String {
+        let scheme = self.url.split_once("://").map_or("", |(scheme, _)| scheme);
+        self.scope.as_ref().map_or_else(|| self.url.clone(), |scope| pass_resource(scheme, &self.publisher, scope))
     }
 
     /// Whether there is change to be taken.

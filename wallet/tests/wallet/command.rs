@@ -158,7 +158,7 @@ async fn a_receipt_is_kept_shown_and_checked_by_anybody() {
     assert_eq!(error(&farthing(wallet.clone(), &["receipt", "show", &url]).await)["code"], "nothing-paid");
     answer(&farthing(wallet.clone(), &["pay", "--yes", &url]).await);
     let shown = answer(&farthing(wallet.clone(), &["receipt", "show", &url]).await);
-    assert_eq!((&shown["amount"], &shown["settled"], &shown["url"]), (&json!(500), &json!(true), &json!(url)));
+    assert_eq!((&shown["amount"], &shown["settled"], &shown["resource"]), (&json!(500), &json!(true), &json!(url)));
     assert_eq!(shown["publisher"], stage.publisher);
     assert_eq!(shown["access_until"].as_u64().unwrap() - shown["paid_at"].as_u64().unwrap(), 3_600);
     assert_eq!(answer(&farthing(wallet, &["history"]).await)[0]["receipt"], json!({ "settled": true, "another_key": false }));
@@ -177,7 +177,7 @@ async fn a_receipt_is_kept_shown_and_checked_by_anybody() {
     assert_eq!(error(&verify(&json!([]), &key).await)["code"], "receipt-invalid");
     for (field, changed) in [
         ("amount", json!(5_000)),
-        ("url", json!(stage.url("/articles/400").as_str())),
+        ("resource", json!(stage.url("/articles/400").as_str())),
         ("publisher", json!("blog.example")),
         ("paid_at", json!(1)),
         ("access_until", json!(9_999_999_999_u64)),
