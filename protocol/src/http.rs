@@ -57,6 +57,16 @@ pub struct MethodDetails {
     /// The most a tip may be; absent for a fixed price.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maximum: Option<String>,
+    /// For a pass, the start of every path it is good for: begins and ends with a slash. Absent for a single page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+}
+
+/// The text whose SHA-256 is the `resource` of a pass: no URL is spelled like it.
+///
+/// Implements R-HTTP-05.
+pub fn pass_resource(scheme: &str, publisher: &str, scope: &str) -> String {
+    alloc::format!("pass {scheme}://{publisher}{scope}")
 }
 
 /// The JSON of a credential's `payload`. `Debug` shows only its kind: the salt links a payment to an article, the bytes are money.

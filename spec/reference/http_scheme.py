@@ -11,7 +11,7 @@ from wire import base64url
 PARAMETERS = ["id", "realm", "method", "intent", "request", "expires", "digest", "opaque", "description", "header"]
 REQUEST_FIELDS = {"amount": str, "currency": str, "recipient": str, "externalId": str, "methodDetails": dict}
 DETAIL_FIELDS = {"mint": str, "keysets": str, "title": str, "access": int, "resource": str, "depositBy": int}
-OPTIONAL_DETAILS = {"minimum": str, "maximum": str}
+OPTIONAL_DETAILS = {"minimum": str, "maximum": str, "scope": str}
 
 
 def subject(challenge, salt):

@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 use crate::config::{ChallengeSecret, VerifierConfig};
 use crate::error::{Problem, Refused};
 use crate::keysets::Trusted;
-use crate::offer::{Offer, Resource};
+use crate::offer::{Offer, Pass, Resource};
 use crate::payment_scheme::{Contents, Received};
 use crate::store::{Claim, PaymentRecord, PaymentState, RiskLimits, UsedChallenge};
 
@@ -55,10 +55,22 @@ impl Addressed {
         if contents.request.recipient != config.publisher {
             return Err(Refused::invalid_challenge("wrong-publisher"));
         }
-        if contents.request.method_details.resource != resource.encoded() || contents.http_method != resource.method.as_str() {
+        let scope = contents.request.method_details.scope.as_deref();
+        let known = scope.is_none() || scope == config.pass.as_ref().map(|pass| pass.scope.as_str());
+        let hash = resource.paid(scope.is_some()).filter(|_| known).ok_or(Refused::invalid_challenge("wrong-resource"))?;
+        let page = scope.map(|_| resource.encoded());
+        if contents.request.method_details.resource != Base64UrlUnpadded::encode_string(&hash)
+            || contents.page != page
+            || contents.http_method != resource.method.as_str()
+        {
             return Err(Refused::invalid_challenge("wrong-resource"));
         }
-        Ok(Self { received, contents, resource: resource.hash })
+        Ok(Self { received, contents, resource: hash })
+    }
+
+    /// Whether it is about a pass, not about the page alone.
+    fn is_pass(&self) -> bool {
+        self.contents.request.method_details.scope.is_some()
     }
 
     fn is_authentic(&self, config: &VerifierConfig) -> bool {
@@ -175,7 +187,9 @@ impl Stated {
         if !addressed.is_authentic(config) {
             return Err(Refused::invalid_challenge("challenge-unknown"));
         }
-        if !offer.matches(&addressed.contents.request) || addressed.contents.request.currency != config.unit.name() {
+        let pass = addressed.is_pass().then(|| config.pass.as_ref().map(Pass::offer)).flatten();
+        if !pass.as_ref().unwrap_or(offer).matches(&addressed.contents.request) || addressed.contents.request.currency != config.unit.name()
+        {
             return Err(Refused::new(Problem::PaymentInsufficient, "wrong-amount"));
         }
         addressed.check_time(config, now)?;

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::VerifierError;
+use crate::offer::Pass;
 use crate::refund::PublisherKey;
 use crate::secret_file;
 
@@ -101,6 +102,7 @@ pub struct VerifierConfig {
     pub(crate) secret: ChallengeSecret,
     pub(crate) previous_secret: Option<ChallengeSecret>,
     pub(crate) publisher_key: Option<PublisherKey>,
+    pub(crate) pass: Option<Pass>,
     pub(crate) challenge_lifetime: Duration,
     pub(crate) mint_timeout: Duration,
     pub(crate) keyset_interval: Duration,
@@ -127,6 +129,7 @@ impl VerifierConfig {
             secret,
             previous_secret: None,
             publisher_key: None,
+            pass: None,
             challenge_lifetime: Duration::from_mins(5),
             mint_timeout: Duration::from_secs(10),
             keyset_interval: Duration::from_mins(1),
@@ -161,6 +164,14 @@ impl VerifierConfig {
     #[must_use]
     pub fn publisher_key(mut self, key: PublisherKey) -> Self {
         self.publisher_key = Some(key);
+        self
+    }
+
+    /// A pass that is sold beside everything of a fixed price that it is good for; none if not set. Passes sold before are good as long as
+    /// their scope is the one set here.
+    #[must_use]
+    pub fn pass(mut self, pass: Pass) -> Self {
+        self.pass = Some(pass);
         self
     }
 
@@ -223,6 +234,7 @@ impl VerifierConfig {
         if self.mint.as_str().len() > 512 {
             return Err(VerifierError::Config("the mint's URL is too long"));
         }
+        self.pass.as_ref().map_or(Ok(()), Pass::validate)?;
         let lifetime = self.challenge_lifetime.as_secs();
         if lifetime == 0 || lifetime > 86_400 {
             return Err(VerifierError::Config("the challenge lifetime is not between a second and a day"));

@@ -37,10 +37,12 @@ use farthing_protocol::proof::PaymentId;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response, header};
 
+use crate::config::VerifierConfig;
 use crate::error::{Refused, VerifierError};
 use crate::offer::{Offer, Resource};
 use crate::page::{broken_offer, refuse, wants_html};
 use crate::payment_scheme::{carries_payment, excludes_farthing, find_credential, receipt};
+use crate::refund::SignedReceipt;
 use crate::store::{PaymentRecord, PaymentState, Store};
 use crate::verifier::Verifier;
 
@@ -67,12 +69,14 @@ pub struct Paid {
     settled: bool,
     reread: bool,
     decided_at: u64,
+    signed: Option<SignedReceipt>,
 }
 
 impl Paid {
-    pub(crate) fn new(payment: PaymentId, record: &PaymentRecord, reread: bool, decided_at: u64) -> Self {
+    pub(crate) fn new(payment: PaymentId, record: &PaymentRecord, reread: bool, decided_at: u64, config: &VerifierConfig) -> Self {
         let settled = record.state == PaymentState::Settled;
-        Self { payment, amount: record.amount, change: record.change, settled, reread, decided_at }
+        let signed = config.publisher_key.as_ref().and_then(|key| key.sign_receipt(payment, record, &config.publisher));
+        Self { payment, amount: record.amount, change: record.change, settled, reread, decided_at, signed }
     }
 
     /// The payment's id.
@@ -110,9 +114,22 @@ impl Paid {
         Base64UrlUnpadded::encode_string(&self.payment.0)
     }
 
-    /// The value of `Payment-Receipt`, for a 2xx answer to this request and nobody else.
+    /// The value of `Payment-Receipt`, for a 2xx answer to this request and nobody else. With a publisher's key it is signed.
+    ///
+    /// Implements R-VERIF-31.
     pub fn receipt(&self) -> Option<HeaderValue> {
-        receipt(self.reference(), self.decided_at, self.change.to_string(), self.state_name())
+        let text = Base64UrlUnpadded::encode_string;
+        let mut extensions = serde_json::Map::new();
+        extensions.insert("amount".into(), self.amount.to_string().into());
+        extensions.insert("change".into(), self.change.to_string().into());
+        extensions.insert("state".into(), self.state_name().into());
+        if let Some(signed) = &self.signed {
+            extensions.insert("paidAt".into(), signed.paid_at.into());
+            extensions.insert("accessUntil".into(), signed.access_until.into());
+            extensions.insert("key".into(), text(&signed.key).into());
+            extensions.insert("proof".into(), text(&signed.proof).into());
+        }
+        receipt(self.reference(), self.decided_at, extensions)
     }
 
     /// Adds the receipt to what is served, if that is a success, and keeps shared caches away from it.
@@ -239,11 +256,19 @@ impl<S: Store> Verifier<S> {
         let unit = &self.inner().config.unit;
         let html = wants_html(headers);
         if refused.status() != http::StatusCode::PAYMENT_REQUIRED || !refused.wants_challenge() {
-            return refuse(refused, None, offer, unit, html);
+            return refuse(refused, None, offer, None, unit, html);
         }
-        match self.challenge(offer, resource, self.now()) {
-            Ok(challenge) => refuse(refused, Some(&challenge), offer, unit, html),
-            Err(VerifierError::MintUnavailable) => refuse(&Refused::mint_unavailable(), None, offer, unit, html),
+        let now = self.now();
+        match self.challenge(offer, resource, now).and_then(|challenge| Ok((challenge, self.pass_challenge(offer, resource, now)?))) {
+            Ok((challenge, pass)) => {
+                let sold = pass.as_ref().and(self.inner().config.pass.as_ref());
+                let mut answer = refuse(refused, Some(&challenge), offer, sold, unit, html);
+                if let Some(pass) = &pass {
+                    answer.headers_mut().append(header::WWW_AUTHENTICATE, pass.header().clone());
+                }
+                answer
+            }
+            Err(VerifierError::MintUnavailable) => refuse(&Refused::mint_unavailable(), None, offer, None, unit, html),
             Err(error) => broken_offer(&error),
         }
     }

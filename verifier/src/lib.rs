@@ -91,7 +91,7 @@ pub use cors::AllowedOrigins;
 pub use decision::{Decision, Found, Paid, strip_credential};
 pub use error::{Problem, Refused, VerifierError};
 pub use layer::{PaymentFuture, PaymentLayer, PaymentService};
-pub use offer::{MAX_EXTERNAL_ID, MAX_TITLE, Offer, Price, Resource};
+pub use offer::{MAX_EXTERNAL_ID, MAX_TITLE, Offer, Pass, Price, Resource};
 pub use payment_scheme::Challenge;
 pub use refund::{NotRefunded, PublisherKey};
 pub use statistics::Statistics;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use farthing_protocol::amount::Amount;
-use farthing_protocol::http::ChargeRequest;
+use farthing_protocol::http::{ChargeRequest, pass_resource};
 use http::{Method, Uri};
 use sha2::{Digest, Sha256};
 
@@ -98,6 +98,56 @@ impl Offer {
     }
 }
 
+/// One payment for everything of a fixed price below a path, for a time.
+///
+/// # Security
+/// Whoever reads with a pass shows that the same payment is behind every visit: publishers learn what is read together, though not by whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pass {
+    /// What it costs.
+    pub price: Amount,
+    /// What it is, for people; at most [`MAX_TITLE`] bytes.
+    pub title: String,
+    /// The start of every path it is good for: `/` for the whole site, or a path that begins and ends with a slash.
+    pub scope: String,
+    /// For how long it is good.
+    pub access: Duration,
+}
+
+impl Pass {
+    /// # Errors
+    /// [`VerifierError::Config`]: the publisher's mistake.
+    pub(crate) fn validate(&self) -> Result<(), VerifierError> {
+        let whole = self.scope.starts_with('/') && self.scope.ends_with('/') && is_plain(&self.scope);
+        if !whole || self.scope.contains(['?', '#', '%', ' ']) || self.scope.len() > MAX_EXTERNAL_ID {
+            return Err(VerifierError::Config("the scope of the pass is no path between two slashes, such as / or /articles/"));
+        }
+        self.offer().validate().map_err(|_| VerifierError::Config("the pass costs nothing, or its title is too long"))
+    }
+
+    /// The pass as something for sale.
+    pub(crate) fn offer(&self) -> Offer {
+        Offer { price: Price::Fixed(self.price), title: self.title.clone(), external_id: self.scope.clone(), access: self.access }
+    }
+
+    /// Whether it is good for a path, however a server reads it.
+    fn covers(&self, path: &str) -> bool {
+        path.starts_with(&self.scope) && is_plain(path)
+    }
+
+    fn hash(&self, scheme: &str, publisher: &str) -> [u8; 32] {
+        Sha256::digest(pass_resource(scheme, publisher, &self.scope)).into()
+    }
+}
+
+/// Whether nothing in a path can be read as leading elsewhere.
+fn is_plain(path: &str) -> bool {
+    let lower = path.to_ascii_lowercase();
+    let leads = ["//", "\\", "%2e", "%2f", "%5c", "%25"].iter().any(|text| lower.contains(text));
+    let dots = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
+    !leads && !lower.split('/').any(dots)
+}
+
 /// What a request asks for: a method and a canonical URL, as its hash.
 ///
 /// The URL is the configured scheme and publisher with the request's path and query, byte for byte: two spellings are two resources, so
@@ -106,22 +156,30 @@ impl Offer {
 pub struct Resource {
     pub(crate) method: Method,
     pub(crate) hash: [u8; 32],
+    /// The resource of the pass that is good for it.
+    pub(crate) pass: Option<[u8; 32]>,
 }
 
 impl Resource {
-    pub(crate) fn new(scheme: &str, publisher: &str, method: &Method, uri: &Uri) -> Self {
+    pub(crate) fn new(scheme: &str, publisher: &str, method: &Method, uri: &Uri, pass: Option<&Pass>) -> Self {
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let mut hash = Sha256::new();
         for part in [scheme, "://", publisher, if path.is_empty() { "/" } else { path }] {
             hash.update(part.as_bytes());
         }
         let method = if method == Method::HEAD { Method::GET } else { method.clone() };
-        Self { method, hash: hash.finalize().into() }
+        let pass = pass.filter(|pass| pass.covers(uri.path())).map(|pass| pass.hash(scheme, publisher));
+        Self { method, hash: hash.finalize().into(), pass }
     }
 
     /// The hash as challenges carry it.
     pub(crate) fn encoded(&self) -> String {
         Base64UrlUnpadded::encode_string(&self.hash)
+    }
+
+    /// What is paid for: the page, or the pass that is good for it.
+    pub(crate) fn paid(&self, as_pass: bool) -> Option<[u8; 32]> {
+        if as_pass { self.pass } else { Some(self.hash) }
     }
 }
 

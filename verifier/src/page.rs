@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
 use crate::error::{Problem, Refused, VerifierError};
-use crate::offer::{Offer, Price};
+use crate::offer::{Offer, Pass, Price};
 use crate::payment_scheme::Challenge;
 
 /// Whether a client wants a page rather than JSON.
@@ -19,8 +19,15 @@ pub(crate) fn wants_html(headers: &HeaderMap) -> bool {
 }
 
 /// The answer to a request that is not served.
-pub(crate) fn refuse(refused: &Refused, challenge: Option<&Challenge>, offer: &Offer, unit: &Unit, html: bool) -> Response<Bytes> {
-    let body = if html { page(refused, offer, unit) } else { problem(refused) };
+pub(crate) fn refuse(
+    refused: &Refused,
+    challenge: Option<&Challenge>,
+    offer: &Offer,
+    pass: Option<&Pass>,
+    unit: &Unit,
+    html: bool,
+) -> Response<Bytes> {
+    let body = if html { page(refused, offer, pass, unit) } else { problem(refused) };
     let kind = if html { "text/html; charset=utf-8" } else { "application/problem+json" };
     let mut response = answer(refused.status(), kind, body);
     let headers = response.headers_mut();
@@ -76,7 +83,7 @@ fn problem(refused: &Refused) -> String {
     body.to_string()
 }
 
-fn page(refused: &Refused, offer: &Offer, unit: &Unit) -> String {
+fn page(refused: &Refused, offer: &Offer, pass: Option<&Pass>, unit: &Unit) -> String {
     let title = escape(&offer.title);
     let price = match offer.price {
         Price::Fixed(amount) => escape(&unit.display(amount)),
@@ -87,6 +94,13 @@ fn page(refused: &Refused, offer: &Offer, unit: &Unit) -> String {
     let what = escape(refused.problem().title());
     let code = escape(refused.code());
     let hours = offer.access.as_secs() / 3_600;
+    let pass = pass.map_or_else(String::new, |pass| {
+        let (title, price, hours) = (escape(&pass.title), escape(&unit.display(pass.price)), pass.access.as_secs() / 3_600);
+        format!(
+            "<p>Or {title}, {price}: everything like this for {hours} hours, with <code>farthing pay --pass</code>. \
+             Pages read with one pass are seen to belong together.</p>\n"
+        )
+    });
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title} - {price}</title>\n\
@@ -95,7 +109,7 @@ fn page(refused: &Refused, offer: &Offer, unit: &Unit) -> String {
          @media(prefers-color-scheme:dark){{body{{color:#eee;background:#181818}}code{{background:#333}}}}</style>\n</head>\n\
          <body>\n<main>\n<h1>{title}</h1>\n<p class=\"price\">{price}</p>\n<p>{what}</p>\n\
          <p>Pay with a Farthing wallet: <code>farthing pay</code> and this page's address. \
-         Once paid, it may be read again for {hours} hours at no cost.</p>\n<p><small>{code}</small></p>\n</main>\n</body>\n</html>\n"
+         Once paid, it may be read again for {hours} hours at no cost.</p>\n{pass}<p><small>{code}</small></p>\n</main>\n</body>\n</html>\n"
     )
 }
 

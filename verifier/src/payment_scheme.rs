@@ -49,11 +49,12 @@ impl Challenge {
         request: &ChargeRequest,
         expires: u64,
         http_method: &str,
+        page: Option<String>,
         nonce: [u8; 16],
     ) -> Result<Self, VerifierError> {
         const UNFIT: VerifierError = VerifierError::Offer("title, name or price do not fit in a challenge");
         let encoded = Base64UrlJson::from_typed(request).map_err(|_| UNFIT)?;
-        let opaque = Opaque { method: http_method.into(), nonce: Base64UrlUnpadded::encode_string(&nonce) };
+        let opaque = Opaque { method: http_method.into(), nonce: Base64UrlUnpadded::encode_string(&nonce), page };
         let opaque = Base64UrlJson::from_typed(&opaque).map_err(|_| UNFIT)?;
         let time = rfc3339(expires).ok_or(UNFIT)?;
         let challenge = PaymentChallenge::with_secret_key_full(
@@ -82,6 +83,9 @@ impl Challenge {
 struct Opaque {
     method: String,
     nonce: String,
+    /// For a pass, the page it was asked for at: the bytes of its payment finish that delivery and no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    page: Option<String>,
 }
 
 /// A credential as it came: readable, and nothing more.
@@ -145,6 +149,7 @@ impl Received {
             request: echo.request.decode().ok()?,
             challenge: UsedChallenge { expires: u64::try_from(expires).ok()?, id },
             http_method: opaque.method,
+            page: opaque.page,
         })
     }
 
@@ -172,6 +177,7 @@ pub(crate) struct Contents {
     pub(crate) request: ChargeRequest,
     pub(crate) challenge: UsedChallenge,
     pub(crate) http_method: String,
+    pub(crate) page: Option<String>,
 }
 
 /// The `Payment` credential among the `Authorization` values: none, one, or too many.
@@ -228,11 +234,8 @@ pub(crate) fn carries_payment(value: &HeaderValue) -> bool {
     starts || value.to_str().is_ok_and(|text| mpp::protocol::core::extract_payment_scheme(text).is_some())
 }
 
-/// A `Payment-Receipt` value.
-pub(crate) fn receipt(reference: String, now: u64, change: String, state: &'static str) -> Option<HeaderValue> {
-    let mut extensions = serde_json::Map::new();
-    extensions.insert("change".into(), change.into());
-    extensions.insert("state".into(), state.into());
+/// A `Payment-Receipt` value, with what only this method has.
+pub(crate) fn receipt(reference: String, now: u64, extensions: serde_json::Map<String, serde_json::Value>) -> Option<HeaderValue> {
     let receipt = Receipt {
         status: ReceiptStatus::Success,
         method: METHOD.into(),

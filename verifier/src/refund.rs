@@ -12,6 +12,7 @@ use farthing_protocol::amount::Amount;
 use farthing_protocol::error::AnswerError;
 use farthing_protocol::group::Point;
 use farthing_protocol::proof::{LoneKey, PaymentId};
+use farthing_protocol::receipt::PublisherReceipt;
 use farthing_protocol::refund::{RefundOutcome, RefundRefusal, request, verify_answer};
 use farthing_protocol::wire::RefundResponseFrame;
 use thiserror::Error;
@@ -22,10 +23,11 @@ use crate::secret_file;
 use crate::store::{Decision, PaymentRecord, PaymentState, Store, StoreError};
 use crate::verifier::{Inner, Verifier};
 
-/// The key with which a publisher asks the mint to give a payment back. The mint's operator registers its public half.
+/// The key with which a publisher asks the mint to give a payment back, and signs its readers' receipts. The mint's operator registers its
+/// public half.
 ///
 /// # Security
-/// Whoever has it can give the publisher's earnings back to those who paid them, and nothing else. Never log it.
+/// Whoever has it can give the publisher's earnings back to those who paid them, and sign receipts in its name. Never log it.
 #[derive(Clone)]
 pub struct PublisherKey(Arc<LoneKey>);
 
@@ -49,12 +51,40 @@ impl PublisherKey {
     pub fn public(&self) -> &Point {
         self.0.public()
     }
+
+    /// What the reader of a payment is given to show. `None` with probability 2^-252: the next answer is signed.
+    pub(crate) fn sign_receipt(&self, payment: PaymentId, record: &PaymentRecord, publisher: &str) -> Option<SignedReceipt> {
+        let receipt = PublisherReceipt {
+            payment,
+            publisher: publisher.to_owned(),
+            amount: record.amount,
+            settled: record.state == PaymentState::Settled,
+            resource: record.resource,
+            paid_at: record.claimed_at,
+            access_until: record.access_until,
+        };
+        let body = receipt.sign(&self.0, &mut rand::rng()).ok()?.to_body();
+        let mut proof = [0; 64];
+        proof[..32].copy_from_slice(&body.t.0);
+        proof[32..].copy_from_slice(&body.u.0);
+        Some(SignedReceipt { paid_at: record.claimed_at, access_until: record.access_until, key: *self.public().as_bytes(), proof })
+    }
 }
 
 impl fmt::Debug for PublisherKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PublisherKey(..)")
     }
+}
+
+/// What a publisher's key has signed, as far as the reader does not know it already.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct SignedReceipt {
+    pub(crate) paid_at: u64,
+    pub(crate) access_until: u64,
+    pub(crate) key: [u8; 32],
+    /// T and u.
+    pub(crate) proof: [u8; 64],
 }
 
 /// Why a payment was not given back. Nothing was changed.

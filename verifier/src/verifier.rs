@@ -20,7 +20,7 @@ use crate::decision::{Found, Paid};
 use crate::error::{Refused, VerifierError};
 use crate::keysets::{Keysets, fork_frames};
 use crate::mint_client::MintClient;
-use crate::offer::{Offer, Resource};
+use crate::offer::{Offer, Pass, Price, Resource};
 use crate::outbox::{Outbox, Undecided};
 use crate::payment_scheme::{Challenge, Received};
 use crate::statistics::{Counters, Statistics};
@@ -131,7 +131,8 @@ impl<S: Store> Verifier<S> {
 
     /// What a request asks for. The publisher's name is the configured one, whatever the request's `Host` says.
     pub fn resource(&self, method: &Method, uri: &Uri) -> Resource {
-        Resource::new(self.inner.config.scheme, &self.inner.config.publisher, method, uri)
+        let config = &self.inner.config;
+        Resource::new(config.scheme, &config.publisher, method, uri, config.pass.as_ref())
     }
 
     /// Writes a challenge for a 402. Nothing is stored for it.
@@ -139,6 +140,27 @@ impl<S: Store> Verifier<S> {
     /// # Errors
     /// [`VerifierError::MintUnavailable`] without a trusted keyset list, [`VerifierError::Offer`] for an offer that no challenge can carry.
     pub fn challenge(&self, offer: &Offer, resource: &Resource, now: u64) -> Result<Challenge, VerifierError> {
+        self.challenge_for(offer, resource, None, now)
+    }
+
+    /// Writes a challenge for the pass that is good for this request, if there is one; it goes beside the one for the page alone.
+    ///
+    /// Implements R-VERIF-32.
+    ///
+    /// # Errors
+    /// As [`challenge`](Self::challenge).
+    pub fn pass_challenge(&self, offer: &Offer, resource: &Resource, now: u64) -> Result<Option<Challenge>, VerifierError> {
+        let (Price::Fixed(_), Some(pass), Some(hash)) = (&offer.price, &self.inner.config.pass, resource.pass) else { return Ok(None) };
+        self.challenge_for(&pass.offer(), resource, Some((pass, hash)), now).map(Some)
+    }
+
+    fn challenge_for(
+        &self,
+        offer: &Offer,
+        resource: &Resource,
+        pass: Option<(&Pass, [u8; 32])>,
+        now: u64,
+    ) -> Result<Challenge, VerifierError> {
         offer.validate()?;
         let config = &self.inner.config;
         let trusted = self.inner.keysets.trusted().map_err(|_| VerifierError::MintUnavailable)?;
@@ -154,13 +176,22 @@ impl<S: Store> Verifier<S> {
                 keysets: Base64UrlUnpadded::encode_string(&trusted.list.head()),
                 title: offer.title.clone(),
                 access: offer.access.as_secs(),
-                resource: resource.encoded(),
+                resource: pass.map_or_else(|| resource.encoded(), |(_, hash)| Base64UrlUnpadded::encode_string(&hash)),
                 deposit_by: deposit_by(expires, &config.mode),
                 minimum,
                 maximum,
+                scope: pass.map(|(pass, _)| pass.scope.clone()),
             },
         };
-        let challenge = Challenge::issue(&config.secret, &config.publisher, &request, expires, resource.method.as_str(), rand::random())?;
+        let challenge = Challenge::issue(
+            &config.secret,
+            &config.publisher,
+            &request,
+            expires,
+            resource.method.as_str(),
+            pass.map(|_| resource.encoded()),
+            rand::random(),
+        )?;
         self.inner.counters.challenge();
         Ok(challenge)
     }
@@ -375,7 +406,7 @@ impl<S: Store> Inner<S> {
             };
         }
         served_state(&record.state)?;
-        if record.state.serves() { Ok(Paid::new(payment, &record, false, self.clock.now())) } else { Err(Refused::pending()) }
+        if record.state.serves() { Ok(Paid::new(payment, &record, false, self.clock.now(), &self.config)) } else { Err(Refused::pending()) }
     }
 
     async fn reread(&self, reread: &FreshReread) -> Result<Paid, Refused> {
@@ -386,7 +417,7 @@ impl<S: Store> Inner<S> {
             return Err(Refused::invalid_challenge("challenge-unknown"));
         }
         self.counters.reread();
-        Ok(Paid::new(reread.payment(), &record, true, self.clock.now()))
+        Ok(Paid::new(reread.payment(), &record, true, self.clock.now(), &self.config))
     }
 }
 

@@ -13,6 +13,7 @@ mod issuing;
 mod offer;
 mod paying;
 mod policy;
+mod receipt;
 mod records;
 mod restoring;
 mod seed_text;
@@ -23,6 +24,7 @@ pub use error::WalletError;
 pub use issuing::RefreshReport;
 pub use offer::{Offer, canonical_url, publisher_of};
 pub use paying::{Delivery, DeliveryKind, PayOptions};
+pub use receipt::{KeptReceipt, ShownReceipt};
 pub use records::{PaymentRecord, PaymentState};
 pub use restoring::RestoreReport;
 

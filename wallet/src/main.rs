@@ -1,6 +1,6 @@
 //! The `farthing` command: a reader's wallet in a terminal.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,12 +10,15 @@ use clap::{Parser, Subcommand};
 use farthing_protocol::amount::{Amount, Unit};
 use farthing_protocol::group::Point;
 use farthing_protocol::voucher::VoucherCode;
-use farthing_wallet::{ClientOptions, Delivery, DeliveryKind, Offer, PayOptions, RefreshReport, Wallet, WalletError};
+use farthing_wallet::{ClientOptions, Delivery, DeliveryKind, Offer, PayOptions, RefreshReport, ShownReceipt, Wallet, WalletError};
 use serde_json::{Value, json};
 use url::Url;
 
 /// The most lines of challenges that are read.
 const MOST_CHALLENGES: usize = 16;
+
+/// The longest receipt that is read, in bytes.
+const LONGEST_RECEIPT: u64 = 64 << 10;
 
 /// Prepaid tokens for paying fractions of a cent per article.
 #[derive(Parser)]
@@ -68,6 +71,9 @@ enum Command {
         /// What to give where the reader chooses the amount, in the main unit.
         #[arg(long)]
         amount: Option<String>,
+        /// Buy the pass that is sold beside the page. A held pass is used by itself; its publisher sees which pages are read with it.
+        #[arg(long, conflicts_with = "amount")]
+        pass: bool,
         /// Write the page here instead of to standard output.
         #[arg(long, short)]
         output: Option<PathBuf>,
@@ -108,6 +114,28 @@ enum Command {
     },
     /// Lists what was paid.
     History,
+    /// Publishers' receipts.
+    Receipt {
+        #[command(subcommand)]
+        command: ReceiptCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum ReceiptCommand {
+    /// Prints the receipt of what was paid for a page, in JSON. Whoever is shown it learns what was read.
+    Show {
+        /// The page's address.
+        url: Url,
+    },
+    /// Checks a receipt that somebody shows; needs no wallet and asks nobody.
+    Verify {
+        /// The receipt, as `receipt show` printed it.
+        file: PathBuf,
+        /// The publisher's key, as its mint tells at /v1/publishers/<publisher>.
+        #[arg(long)]
+        key: String,
+    },
 }
 
 enum Failure {
@@ -188,17 +216,25 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Command::Restore { mint, mint_key } = arguments.command {
         return restore(&directory, mint, root_key(&mint_key)?, options, json).await;
     }
+    if let Command::Receipt { command: ReceiptCommand::Verify { file, key } } = &arguments.command {
+        return verify_receipt(file, key, json);
+    }
     let mut wallet = Wallet::open(&directory, options)?;
     match arguments.command {
-        Command::Init { .. } | Command::Restore { .. } => Ok(()),
+        Command::Init { .. } | Command::Restore { .. } | Command::Receipt { command: ReceiptCommand::Verify { .. } } => Ok(()),
+        Command::Receipt { command: ReceiptCommand::Show { url } } => {
+            let receipt = serde_json::to_value(wallet.receipt(&url)?).unwrap_or_default();
+            print(json, &receipt, || format!("{receipt:#}"))
+        }
         Command::Topup { voucher } => topup(&mut wallet, &voucher, json).await,
         Command::Balance => balance(&wallet, json),
-        Command::Pay { url, yes, max_price, amount, output } => {
-            let options = PayOptions { max_price: parse_amount(&wallet, max_price)?, tip: parse_amount(&wallet, amount)? };
+        Command::Pay { url, yes, max_price, amount, pass, output } => {
+            let options = PayOptions { max_price: parse_amount(&wallet, max_price)?, tip: parse_amount(&wallet, amount)?, pass };
             pay(&mut wallet, &url, options, yes, output, json).await
         }
         Command::Answer { url, max_price, amount } => {
-            let options = PayOptions { max_price: parse_amount(&wallet, Some(max_price))?, tip: parse_amount(&wallet, amount)? };
+            let options =
+                PayOptions { max_price: parse_amount(&wallet, Some(max_price))?, tip: parse_amount(&wallet, amount)?, pass: false };
             let lines = std::io::stdin().lines().take(MOST_CHALLENGES).collect::<Result<Vec<_>, _>>();
             let lines = lines.map_err(|_| Failure::Usage("no-challenge", "no challenge on standard input"))?;
             let answer = wallet.answer(&url, &lines, options, &mut |_, _| true).await?;
@@ -218,6 +254,30 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::History => history(&wallet, json),
     }
+}
+
+/// Checks a shown receipt under the key of who is said to have signed it.
+fn verify_receipt(file: &Path, key: &str, json: bool) -> Result<(), Failure> {
+    let wrong = |text| Failure::Usage("receipt-invalid", text);
+    let mut text = String::new();
+    let opened = std::fs::File::open(file).map_err(|_| wrong("the receipt cannot be read"))?;
+    opened.take(LONGEST_RECEIPT).read_to_string(&mut text).map_err(|_| wrong("the receipt cannot be read"))?;
+    let receipt: ShownReceipt = serde_json::from_str(&text).map_err(|_| wrong("this is no receipt"))?;
+    if receipt.key != key.trim() {
+        return Err(wrong("another key has signed it"));
+    }
+    if !receipt.holds() {
+        return Err(wrong("the signature does not hold: something was changed"));
+    }
+    let value = serde_json::to_value(&receipt).unwrap_or_default();
+    let booked = if receipt.settled { "booked by the mint" } else { "not yet booked by the mint" };
+    print(json, &value, || {
+        let ShownReceipt { publisher, amount, currency, resource, paid_at, access_until, .. } = &receipt;
+        format!(
+            "The receipt holds: {publisher} took {} units of {currency} for {resource} at {paid_at}, {booked}, to be read until {access_until}.",
+            amount.units()
+        )
+    })
 }
 
 fn parse_amount(wallet: &Wallet, text: Option<String>) -> Result<Option<Amount>, Failure> {
@@ -303,6 +363,12 @@ async fn pay(wallet: &mut Wallet, url: &Url, options: PayOptions, yes: bool, out
     let mut ask = |offer: &Offer, amount: Amount| -> bool {
         if !json {
             eprintln!("{} asks {} for: {}", offer.publisher, unit.display(amount), offer.title);
+            if let Some(scope) = &offer.scope {
+                eprintln!(
+                    "A pass for everything below {scope}: {} sees which pages you read with it, but not who you are.",
+                    offer.publisher
+                );
+            }
         }
         yes || (std::io::stdin().is_terminal() && answered_yes())
     };
@@ -373,6 +439,7 @@ fn history(wallet: &Wallet, json: bool) -> Result<(), Failure> {
                 "change_due": payment.change_is_due(),
                 "read_again_until": payment.access_until,
                 "payment": payment.id,
+                "receipt": payment.receipt.as_ref().map(|receipt| json!({ "settled": receipt.settled, "another_key": receipt.another_key })),
                 "status": state(payment),
             })
         })

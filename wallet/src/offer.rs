@@ -2,7 +2,7 @@
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use farthing_protocol::amount::{Amount, Unit};
-use farthing_protocol::http::{ChargeRequest, Credential, EchoedChallenge, INTENT, METHOD};
+use farthing_protocol::http::{ChargeRequest, Credential, EchoedChallenge, INTENT, METHOD, pass_resource};
 use mpp::{PaymentChallenge, PaymentCredential, format_authorization, parse_receipt, parse_www_authenticate_all};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -42,6 +42,8 @@ pub struct Offer {
     pub tip: Option<(Amount, Amount)>,
     /// For how many seconds it may be read again.
     pub access: u64,
+    /// For a pass, the start of every path it is good for. Whoever sells it sees that the pages read with it belong together.
+    pub scope: Option<String>,
     #[serde(skip)]
     pub(crate) url: String,
     #[serde(skip)]
@@ -66,20 +68,37 @@ impl Offer {
     /// # Errors
     /// [`WalletError::Offer`]: why it must not be paid.
     pub(crate) fn of(page: &Page, mint: &str, unit: &Unit, now: u64) -> Result<Self, WalletError> {
+        Self::find(page, false, mint, unit, now)
+    }
+
+    /// Finds and checks the pass that a 402 page offers beside the page itself; `None` if it offers none that may be paid.
+    pub(crate) fn pass_of(page: &Page, mint: &str, unit: &Unit, now: u64) -> Option<Self> {
+        Self::find(page, true, mint, unit, now).ok().filter(|pass| pass.tip.is_none())
+    }
+
+    fn find(page: &Page, pass: bool, mint: &str, unit: &Unit, now: u64) -> Result<Self, WalletError> {
         let headers = page.headers.get_all("www-authenticate").iter().filter_map(|value| value.to_str().ok());
-        let challenge = parse_www_authenticate_all(headers)
-            .into_iter()
-            .flatten()
-            .find(|challenge| challenge.method.as_str() == METHOD && challenge.intent.as_str() == INTENT)
-            .ok_or(WalletError::Offer("the page asks for another kind of payment"))?;
-        let request: ChargeRequest = challenge.request.decode().map_err(|_| WalletError::Offer("the request does not decode"))?;
+        let ours = |challenge: &PaymentChallenge| challenge.method.as_str() == METHOD && challenge.intent.as_str() == INTENT;
+        let mut challenges = parse_www_authenticate_all(headers).into_iter().flatten().filter(ours).peekable();
+        challenges.peek().ok_or(WalletError::Offer("the page asks for another kind of payment"))?;
+        let decoded =
+            challenges.filter_map(|challenge| challenge.request.decode::<ChargeRequest>().ok().map(|request| (challenge, request)));
+        let mut decoded = decoded.filter(|(_, request)| request.method_details.scope.is_some() == pass);
+        let (challenge, request) = decoded.next().ok_or(WalletError::Offer("the request does not decode"))?;
         let details = request.method_details;
         let publisher = publisher_of(&page.url).ok_or(WalletError::Offer("the address has no host"))?;
         if request.recipient != publisher {
             return Err(WalletError::Offer("it names another publisher than the page's own"));
         }
         let url = canonical_url(&page.url).ok_or(WalletError::Offer("the address has no host"))?;
-        if details.resource != Base64UrlUnpadded::encode_string(&Sha256::digest(url.as_bytes())) {
+        let resource = match &details.scope {
+            None => url.clone(),
+            Some(scope) if scope.starts_with('/') && scope.ends_with('/') && page.url.path().starts_with(scope) => {
+                pass_resource(page.url.scheme(), &publisher, scope)
+            }
+            Some(_) => return Err(WalletError::Offer("the pass is not good for this page")),
+        };
+        if details.resource != Base64UrlUnpadded::encode_string(&Sha256::digest(resource)) {
             return Err(WalletError::Offer("it is for another page than this one"));
         }
         if details.mint.trim_end_matches('/') != mint {
@@ -110,7 +129,8 @@ impl Offer {
             return Err(WalletError::Offer("the head of the keyset list is malformed"));
         }
         let title = details.title.chars().filter(|c| !c.is_control()).take(300).collect();
-        Ok(Self { publisher, title, price, tip, access: details.access, url, deposit_by: details.deposit_by, keysets, challenge })
+        let (access, scope, deposit_by) = (details.access, details.scope, details.deposit_by);
+        Ok(Self { publisher, title, price, tip, access, scope, url, deposit_by, keysets, challenge })
     }
 
     /// D, which binds a payment to this very challenge.
@@ -138,8 +158,28 @@ impl Offer {
     }
 }
 
-/// Whether a receipt says that the mint has booked the payment already.
-pub(crate) fn receipt_is_settled(page: &Page) -> bool {
-    let receipt = page.header("payment-receipt").and_then(|text| parse_receipt(text).ok());
-    receipt.is_some_and(|receipt| receipt.extensions.get("state").and_then(|state| state.as_str()) == Some("settled"))
+/// What a page's `Payment-Receipt` says; nothing of it is checked.
+#[derive(Default)]
+pub(crate) struct ReceiptHeader {
+    /// Whether the mint has booked the payment already.
+    pub(crate) settled: bool,
+    pub(crate) paid_at: Option<u64>,
+    pub(crate) access_until: Option<u64>,
+    pub(crate) key: Option<String>,
+    pub(crate) proof: Option<String>,
+}
+
+impl ReceiptHeader {
+    pub(crate) fn of(page: &Page) -> Self {
+        let Some(receipt) = page.header("payment-receipt").and_then(|text| parse_receipt(text).ok()) else { return Self::default() };
+        let number = |name: &str| receipt.extensions.get(name).and_then(serde_json::Value::as_u64);
+        let text = |name: &str| receipt.extensions.get(name).and_then(serde_json::Value::as_str).map(str::to_owned);
+        Self {
+            settled: text("state").as_deref() == Some("settled"),
+            paid_at: number("paidAt"),
+            access_until: number("accessUntil"),
+            key: text("key"),
+            proof: text("proof"),
+        }
+    }
 }

@@ -16,8 +16,9 @@ use crate::client::{Problem, require_secure};
 use crate::error::WalletError;
 use crate::fetch::{Page, get_freely, get_with};
 use crate::issuing::used_tokens;
-use crate::offer::{Offer, canonical_url, receipt_is_settled};
+use crate::offer::{Offer, ReceiptHeader, canonical_url};
 use crate::policy::choose;
+use crate::receipt::KeptReceipt;
 use crate::records::{HeldToken, PaymentRecord, PaymentState, TokenRecord, TokenState};
 use crate::{Wallet, now};
 
@@ -28,6 +29,8 @@ pub struct PayOptions {
     pub max_price: Option<Amount>,
     /// What to give where the reader chooses the amount.
     pub tip: Option<Amount>,
+    /// Whether to buy the pass that is sold beside the page, instead of the page.
+    pub pass: bool,
 }
 
 /// How a page came to be delivered.
@@ -70,6 +73,8 @@ impl Wallet {
     ///
     /// `confirm` is shown what would be paid, and may say no.
     ///
+    /// Implements R-WALLET-14.
+    ///
     /// # Errors
     /// [`WalletError`]. After [`WalletError::Unreachable`] or [`WalletError::PublisherBusy`] the payment is kept: the same call finishes
     /// it. After [`WalletError::PaymentRefused`] the tokens can be refreshed.
@@ -99,6 +104,17 @@ impl Wallet {
         {
             return self.read_again(&page.url, &offer, &paid).await;
         }
+        let pass = Offer::pass_of(&page, self.mint.base(), &self.unit, now());
+        if let Some(pass) = &pass
+            && let Some(paid) = self.readable(pass)?
+        {
+            return self.read_again(&page.url, pass, &paid).await;
+        }
+        let offer = match (options.pass, pass) {
+            (true, Some(pass)) => pass,
+            (true, None) => return Err(WalletError::Offer("no pass is sold here")),
+            (false, _) => offer,
+        };
         let amount = agreed_amount(&offer, options)?;
         let tokens = self.tokens_for(&offer, amount).await?;
         if !confirm(&offer, amount) {
@@ -148,7 +164,9 @@ impl Wallet {
         let delivered = |payment: &PaymentRecord| matches!(payment.state, PaymentState::Delivered { .. });
         let payments = self.store.payments()?.into_iter();
         Ok(payments
-            .filter(|payment| payment.url == offer.url && payment.access_until > now && !payment.reclaimed && delivered(payment))
+            .filter(|payment| payment.scope == offer.scope && payment.publisher == offer.publisher)
+            .filter(|payment| payment.scope.is_some() || payment.url == offer.url)
+            .filter(|payment| payment.access_until > now && !payment.reclaimed && delivered(payment))
             .max_by_key(|payment| payment.access_until))
     }
 
@@ -170,6 +188,7 @@ impl Wallet {
         let payload = Credential::Reread { reread: Base64UrlUnpadded::encode_string(&frame.to_bytes()) };
         let page = get_with(url, &offer.authorization(&payload)?, &self.options).await?;
         if (200..300).contains(&page.status) {
+            self.keep_receipt(&page, paid)?;
             return Ok(delivered(page, paid, DeliveryKind::ReadAgain, Amount::ZERO));
         }
         let Problem { code, .. } = Problem::read(&page.body);
@@ -179,6 +198,16 @@ impl Wallet {
             self.store.change(|change| change.put_payment(&over))?;
         }
         Err(if page.status == 402 { WalletError::PaymentRefused { code, proof: None } } else { WalletError::PublisherBusy { code } })
+    }
+
+    /// Keeps a receipt that came with a page read again, if it says more than the one there is.
+    fn keep_receipt(&mut self, page: &Page, paid: &PaymentRecord) -> Result<(), WalletError> {
+        if paid.receipt.as_ref().is_some_and(|kept| kept.settled) {
+            return Ok(());
+        }
+        let Some(receipt) = KeptReceipt::of(&ReceiptHeader::of(page), paid, &self.store.payments()?) else { return Ok(()) };
+        let record = PaymentRecord { receipt: Some(receipt), ..paid.clone() };
+        self.store.change(|change| change.put_payment(&record))
     }
 
     /// Tokens that pay the amount, the oldest keysets first; takes change and refreshes if there is too little without.
@@ -251,6 +280,8 @@ impl Wallet {
             sequence: self.store.change(|change| change.reserve_indices(1))?,
             access_until: created.saturating_add(offer.access),
             deposit_by: offer.deposit_by,
+            scope: offer.scope.clone(),
+            receipt: None,
             statement: Bytes(statement.to_bytes()),
             tokens: held,
             authorization: offer.authorization(&payload)?,
@@ -270,7 +301,9 @@ impl Wallet {
         let page = get_with(&url, &record.authorization, &self.options).await?;
         match page.status {
             200..300 => {
-                record.state = PaymentState::Delivered { settled: receipt_is_settled(&page) };
+                let receipt = ReceiptHeader::of(&page);
+                record.state = PaymentState::Delivered { settled: receipt.settled };
+                record.receipt = KeptReceipt::of(&receipt, &record, &self.store.payments()?);
                 self.store.change(|change| {
                     for token in &record.tokens {
                         change.remove_token(&token.spent_key())?;

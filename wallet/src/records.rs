@@ -1,6 +1,7 @@
 //! What the wallet keeps on disk, as JSON inside the store.
 
 use farthing_protocol::amount::Amount;
+use farthing_protocol::http::pass_resource;
 use farthing_protocol::issue::SessionPlan;
 use farthing_protocol::proof::{KeysetId, SpendKey, SpentKey};
 use farthing_protocol::snowblind::Signature;
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::error::WalletError;
+use crate::receipt::KeptReceipt;
 
 /// What may still be done with a token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,12 +173,24 @@ pub struct PaymentRecord {
     pub access_until: u64,
     /// The last second at which the publisher may deposit, Unix time in seconds.
     pub deposit_by: u64,
+    /// For a pass, the start of every path it is good for.
+    #[serde(default)]
+    pub scope: Option<String>,
+    /// The publisher's receipt, if it gave one whose signature holds.
+    #[serde(default)]
+    pub receipt: Option<KeptReceipt>,
     pub(crate) statement: Bytes<32>,
     pub(crate) tokens: Vec<HeldToken>,
     pub(crate) authorization: String,
 }
 
 impl PaymentRecord {
+    /// What was paid for: a canonical URL, or the text that names a pass.
+    pub(crate) fn resource(&self) -> String {
+        let scheme = self.url.split_once("://").map_or("", |(scheme, _)| scheme);
+        self.scope.as_ref().map_or_else(|| self.url.clone(), |scope| pass_resource(scheme, &self.publisher, scope))
+    }
+
     /// Whether there is change to be taken.
     pub fn change_is_due(&self) -> bool {
         (matches!(self.state, PaymentState::Delivered { .. }) || self.was_refunded()) && !self.change_taken && !self.change.is_zero()

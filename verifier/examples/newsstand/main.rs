@@ -160,7 +160,7 @@ fn say(text: &str) {
 async fn pay(wallet: &mut Wallet, url: &Url, tip: Option<Amount>) -> Result<Delivery, WalletError> {
     let unit = wallet.unit().clone();
     let delivery = wallet
-        .pay(url, PayOptions { tip, max_price: None }, &mut |offer, amount| {
+        .pay(url, PayOptions { tip, max_price: None, ..PayOptions::default() }, &mut |offer, amount| {
             println!("  {} asks {} for \"{}\"; the reader agrees.", offer.publisher, unit.display(amount), offer.title);
             true
         })

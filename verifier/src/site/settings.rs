@@ -14,6 +14,7 @@ use super::SettingsError;
 use super::rules::{RuleSettings, Rules};
 use crate::config::{ChallengeSecret, DeferredLimits, Mode, VerifierConfig};
 use crate::cors::AllowedOrigins;
+use crate::offer::Pass;
 
 /// The settings that only a sidecar reads.
 pub(crate) const OF_THE_SIDECAR: [&str; 4] = ["listen", "proxy", "trusted_peers", "log"];
@@ -34,6 +35,7 @@ struct Written {
     decimals: u8,
     challenge_lifetime: Option<u64>,
     deferred: Option<Deferred>,
+    pass: Option<WrittenPass>,
     rules: Vec<RuleSettings>,
 }
 
@@ -43,6 +45,25 @@ struct Deferred {
     outstanding: String,
     per_window: String,
     window: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenPass {
+    price: String,
+    title: String,
+    #[serde(default = "everything")]
+    scope: String,
+    #[serde(default = "day")]
+    access: u64,
+}
+
+fn everything() -> String {
+    "/".into()
+}
+
+const fn day() -> u64 {
+    86_400
 }
 
 fn eur() -> String {
@@ -66,6 +87,7 @@ pub struct Settings {
     root: Point,
     pub(crate) unit: Unit,
     mode: Mode,
+    pass: Option<Pass>,
     challenge_lifetime: Option<Duration>,
 }
 
@@ -105,6 +127,11 @@ impl Settings {
                 window: Duration::from_secs(deferred.window),
             }),
         };
+        let pass = |pass: WrittenPass| {
+            let price = unit.parse(&pass.price).ok_or(SettingsError::Setting("pass", "its price is in main units, such as 0.50"))?;
+            Ok::<_, SettingsError>(Pass { price, title: pass.title, scope: pass.scope, access: Duration::from_secs(pass.access) })
+        };
+        let pass = written.pass.map(pass).transpose()?;
         let allowed_origins = AllowedOrigins::parse(&written.allowed_origins);
         let allowed_origins =
             allowed_origins.ok_or(SettingsError::Setting("allowed_origins", "not origins such as https://reader.example"))?;
@@ -117,6 +144,7 @@ impl Settings {
             root: root_key(&written.mint_key).ok_or(SettingsError::Setting("mint_key", "not a root key"))?,
             unit,
             mode,
+            pass,
             challenge_lifetime: written.challenge_lifetime.map(Duration::from_secs),
         })
     }
@@ -125,6 +153,7 @@ impl Settings {
     pub(super) fn verifier_config(&self, secret: ChallengeSecret) -> VerifierConfig {
         let config = VerifierConfig::new(self.publisher.clone(), self.mint.clone(), self.root, secret);
         let config = config.unit(self.unit.clone()).mode(self.mode);
+        let config = self.pass.iter().fold(config, |config, pass| config.pass(pass.clone()));
         match self.challenge_lifetime {
             Some(lifetime) => config.challenge_lifetime(lifetime),
             None => config,

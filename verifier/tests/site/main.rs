@@ -10,6 +10,7 @@ mod faulty;
 mod headers;
 mod keysets;
 mod outages;
+mod passes;
 mod paying;
 #[path = "../../examples/plain/server.rs"]
 mod plain_server;

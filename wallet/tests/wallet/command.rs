@@ -146,3 +146,47 @@ async fn another_program_pays_with_the_wallet() {
     answer(&farthing(wallet.clone(), &["refresh"]).await);
     assert_eq!(answer(&farthing(wallet.clone(), &["balance"]).await)["spendable"], 9_500);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_is_kept_shown_and_checked_by_anybody() {
+    let stage = Stage::set().await;
+    let wallet = stage.wallet_directory();
+    let (mint, key) = (stage.mint_url.to_string(), Base64UrlUnpadded::encode_string(stage.mint.root().as_bytes()));
+    answer(&farthing(wallet.clone(), &["init", "--mint", &mint, &format!("--mint-key={key}")]).await);
+    answer(&farthing(wallet.clone(), &["topup", &stage.voucher(10_000).await.expose_secret()]).await);
+    let url = stage.url("/articles/500").to_string();
+    assert_eq!(error(&farthing(wallet.clone(), &["receipt", "show", &url]).await)["code"], "nothing-paid");
+    answer(&farthing(wallet.clone(), &["pay", "--yes", &url]).await);
+    let shown = answer(&farthing(wallet.clone(), &["receipt", "show", &url]).await);
+    assert_eq!((&shown["amount"], &shown["settled"], &shown["resource"]), (&json!(500), &json!(true), &json!(url)));
+    assert_eq!(shown["publisher"], stage.publisher);
+    assert_eq!(shown["access_until"].as_u64().unwrap() - shown["paid_at"].as_u64().unwrap(), 3_600);
+    assert_eq!(answer(&farthing(wallet, &["history"]).await)[0]["receipt"], json!({ "settled": true, "another_key": false }));
+
+    // Whoever is shown it asks the mint for the key, and needs no wallet.
+    let registry = stage.mint_url.join(&format!("/v1/publishers/{}", stage.publisher)).unwrap();
+    let registered: Value = reqwest::get(registry).await.unwrap().json().await.unwrap();
+    let (file, key) = (stage.directory.path().join("receipt.json"), registered["key"].as_str().unwrap().to_owned());
+    let verify = async |receipt: &Value, key: &str| {
+        std::fs::write(&file, receipt.to_string()).unwrap();
+        let key = format!("--key={key}");
+        farthing(stage.directory.path().join("none"), &["receipt", "verify", file.to_str().unwrap(), &key]).await
+    };
+    assert_eq!(answer(&verify(&shown, &key).await), shown);
+    assert_eq!(error(&verify(&shown, "other").await)["code"], "receipt-invalid");
+    assert_eq!(error(&verify(&json!([]), &key).await)["code"], "receipt-invalid");
+    for (field, changed) in [
+        ("amount", json!(5_000)),
+        ("resource", json!(stage.url("/articles/400").as_str())),
+        ("publisher", json!("blog.example")),
+        ("paid_at", json!(1)),
+        ("access_until", json!(9_999_999_999_u64)),
+        ("settled", json!(false)),
+        ("payment", json!(Base64UrlUnpadded::encode_string(&[1; 32]))),
+        ("proof", json!(Base64UrlUnpadded::encode_string(&[1; 64]))),
+    ] {
+        let mut forged = shown.clone();
+        forged[field] = changed;
+        assert_eq!(error(&verify(&forged, &key).await)["code"], "receipt-invalid", "{field}");
+    }
+}

@@ -26,7 +26,7 @@ async fn prepay_pay_read_again_change_and_refresh() {
     assert_eq!(pay(&mut wallet, &stage.url("/free")).await.unwrap().kind, DeliveryKind::Free);
     stage.assert_conserved(&wallet).await;
 
-    let tip = PayOptions { tip: Some(units(77)), max_price: Some(units(100)) };
+    let tip = PayOptions { tip: Some(units(77)), max_price: Some(units(100)), ..PayOptions::default() };
     assert_eq!(wallet.pay(&stage.url("/tips"), tip, &mut |_, _| true).await.unwrap().amount, units(77));
     let report = wallet.refresh(true).await.unwrap();
     assert_eq!(report.lost, Amount::ZERO);
@@ -196,10 +196,10 @@ async fn limits_and_the_readers_no_cost_nothing() {
     let mut wallet = stage.new_wallet().await;
     wallet.topup(&stage.voucher(1_000).await).await.unwrap();
     let url = stage.url("/articles/500");
-    let limit = PayOptions { max_price: Some(units(499)), tip: None };
+    let limit = PayOptions { max_price: Some(units(499)), tip: None, ..PayOptions::default() };
     assert!(matches!(wallet.pay(&url, limit, &mut |_, _| true).await, Err(WalletError::TooExpensive)));
     assert!(matches!(wallet.pay(&url, PayOptions::default(), &mut |_, _| false).await, Err(WalletError::Declined)));
-    let tip = PayOptions { max_price: None, tip: Some(units(1_001)) };
+    let tip = PayOptions { max_price: None, tip: Some(units(1_001)), ..PayOptions::default() };
     assert!(matches!(wallet.pay(&stage.url("/tips"), tip, &mut |_, _| true).await, Err(WalletError::Offer(_))));
     assert!(matches!(pay(&mut wallet, &stage.url("/nowhere")).await, Err(WalletError::PublisherStatus(404))));
     assert_eq!(wallet.balance().unwrap().spendable, units(1_000));

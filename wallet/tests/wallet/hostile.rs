@@ -108,6 +108,7 @@ async fn generous_site(stage: &Stage, head: [u8; 32], deposit_by: u64) -> url::U
         recipient: name.clone(),
         external_id: "page".into(),
         method_details: MethodDetails {
+            scope: None,
             mint: stage.mint_url.to_string(),
             keysets: encode(&head),
             title: "A page".into(),

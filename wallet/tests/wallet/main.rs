@@ -4,4 +4,5 @@ mod command;
 mod flows;
 mod givebacks;
 mod hostile;
+mod passes;
 mod stage;

@@ -17,7 +17,7 @@ use farthing_mint::{InitOptions, Mint, MintOptions};
 use farthing_protocol::amount::Amount;
 use farthing_protocol::voucher::VoucherCode;
 use farthing_verifier::store::{MemoryStore, RedbStore};
-use farthing_verifier::{ChallengeSecret, Offer, PaymentLayer, Price, Verifier, VerifierConfig};
+use farthing_verifier::{ChallengeSecret, Offer, Pass, PaymentLayer, Price, PublisherKey, Verifier, VerifierConfig};
 use farthing_wallet::{ClientOptions, Delivery, PayOptions, Wallet, WalletError};
 use tokio::net::TcpListener;
 use url::Url;
@@ -141,7 +141,10 @@ impl Stage {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let publisher = listener.local_addr().unwrap().to_string();
         mint.add_publisher(&publisher).await.unwrap();
-        let config = VerifierConfig::new(publisher.clone(), mint_url.clone(), root, ChallengeSecret::generate());
+        let key = PublisherKey::generate();
+        mint.set_publisher_key(&publisher, key.public()).await.unwrap();
+        let config =
+            VerifierConfig::new(publisher.clone(), mint_url.clone(), root, ChallengeSecret::generate()).publisher_key(key).pass(pass());
         let store = RedbStore::open(directory.path().join("claims.redb")).unwrap();
         let verifier = Verifier::open(config, store).await.unwrap();
         let layer = PaymentLayer::new(verifier, |request: &http::request::Parts| price(request.uri.path()));
@@ -228,4 +231,9 @@ fn price(path: &str) -> Option<Offer> {
 /// Pays without a limit and without asking.
 pub async fn pay(wallet: &mut Wallet, url: &Url) -> Result<Delivery, WalletError> {
     wallet.pay(url, PayOptions::default(), &mut |_, _| true).await
+}
+
+/// What is sold beside every article.
+fn pass() -> Pass {
+    Pass { price: Amount::from_units(2_000), title: "All articles".into(), scope: "/articles/".into(), access: Duration::from_hours(2) }
 }
