@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use super::control::payment_id;
 use super::settings::root_key;
-use super::{Settings, SidecarError, evidence, publisher_key, refund, serve};
+use super::{Settings, SidecarError, evidence, key, refund, replace_secret, resync, serve};
 
 /// The verifier beside a reverse proxy: answers whether a request was paid for.
 #[derive(Parser)]
@@ -49,11 +49,36 @@ enum Command {
         /// The payment, as `X-Payment-Reference` and the reader's receipt name it
         payment: String,
     },
+    /// Hands in again what the mint has booked, for a mint restored from a backup; the sidecar may be running
+    Resync {
+        /// The configuration, in TOML
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Only what was booked after the mint's ledger stood here, as the restored mint names it; everything if not given
+        #[arg(long, value_name = "SEQUENCE")]
+        after: Option<u64>,
+    },
+    /// Replaces the challenge secret that instances share, in two steps, each followed by a restart of one instance after the other
+    Secret {
+        /// The configuration, in TOML
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// What to do
+        step: SecretStep,
+    },
     /// Double-spend proofs
     Evidence {
         #[command(subcommand)]
         command: EvidenceCommand,
     },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum SecretStep {
+    /// Draws the secret to come, which instances accept from their next start
+    Prepare,
+    /// Uses it, and goes on accepting the one before
+    Switch,
 }
 
 #[derive(Subcommand)]
@@ -119,7 +144,7 @@ async fn execute(command: Command) -> Result<(), SidecarError> {
             print("The configuration fits.")
         }
         Command::Key { config } => {
-            let key = publisher_key(&Settings::load(&config)?)?;
+            let key = key(&Settings::load(&config)?).await?;
             print(&Base64UrlUnpadded::encode_string(key.public().as_bytes()))
         }
         Command::Refund { config, payment } => {
@@ -127,6 +152,17 @@ async fn execute(command: Command) -> Result<(), SidecarError> {
             let settings = Settings::load(&config)?;
             let amount = refund(&settings, payment).await?;
             print(&format!("Refunded: {}. Its reader may take it back from the mint.", settings.unit.display(amount)))
+        }
+        Command::Resync { config, after } => {
+            let done = resync(&Settings::load(&config)?, after).await?;
+            print(&format!(
+                "The mint has booked again: {}. It had still: {}, and as refunded: {}. It refuses: {}.",
+                done.credited, done.already_credited, done.refunded, done.refused
+            ))
+        }
+        Command::Secret { config, step } => {
+            replace_secret(&Settings::load(&config)?, step).await?;
+            print("Done. Now start the instances again, one after the other.")
         }
         Command::Evidence { command: EvidenceCommand::Verify { file, mint_key, keysets, mint } } => {
             let root = root_key(&mint_key).ok_or(SidecarError::Evidence("the mint key is not a root key"))?;

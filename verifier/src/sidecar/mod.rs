@@ -30,6 +30,7 @@ mod evidence;
 mod original;
 mod rules;
 mod settings;
+mod stores;
 
 use std::future::Future;
 use std::io::ErrorKind;
@@ -48,6 +49,7 @@ use http::{Response, StatusCode};
 use thiserror::Error;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
+use command::SecretStep;
 pub use command::run;
 pub use original::{Proxy, TrustedPeers};
 pub use rules::{RuleSettings, Rules, readable};
@@ -56,10 +58,12 @@ pub use settings::{Listen, Settings};
 use crate::config::ChallengeSecret;
 use crate::error::{Refused, VerifierError};
 use crate::layer::decide;
+use crate::redeposit::Redeposited;
 use crate::refund::PublisherKey;
-use crate::store::RedbStore;
+use crate::store::Store;
 use crate::verifier::Verifier;
 use original::{Original, Peer, Undescribed};
+use stores::AnyStore;
 
 /// Why a command failed, in words for the operator.
 #[derive(Debug, Error)]
@@ -92,13 +96,22 @@ pub enum SidecarError {
     /// A payment was not given back.
     #[error("{0}")]
     Refund(String),
+    /// Payments were not handed in again.
+    #[error("{0}")]
+    Resync(String),
+    /// The sidecar that runs does not answer.
+    #[error("the sidecar that runs does not answer: ask again")]
+    Silent,
+    /// The sidecar that runs answers something else.
+    #[error("the sidecar that runs is of another version")]
+    OtherVersion,
     /// Standard output is closed.
     #[error("the output could not be written")]
     Output,
 }
 
 struct Sidecar {
-    verifier: Verifier<RedbStore>,
+    verifier: Verifier<AnyStore>,
     settings: Settings,
 }
 
@@ -144,27 +157,84 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()> + Send + '
     served.map_err(|error| SidecarError::Listen(error.kind()))
 }
 
-/// The publisher's key in the data directory, drawn at its first use.
-fn publisher_key(settings: &Settings) -> Result<PublisherKey, SidecarError> {
+/// The publisher's key, drawn at its first use: in the store if instances share it, else in the data directory.
+async fn publisher_key(settings: &Settings, store: Option<&AnyStore>) -> Result<PublisherKey, SidecarError> {
     std::fs::create_dir_all(&settings.data).map_err(|error| SidecarError::File(error.kind()))?;
-    PublisherKey::load_or_create(&settings.data.join("publisher-key")).map_err(|error| SidecarError::File(error.kind()))
+    let path = settings.data.join("publisher-key");
+    let in_file = || PublisherKey::load_or_create(&path).map_err(|error| SidecarError::File(error.kind()));
+    match store.filter(|store| store.is_shared()) {
+        // One that was used here before the store was shared is the one that the mint knows.
+        Some(store) => {
+            let own = if path.exists() { in_file()? } else { PublisherKey::generate() };
+            Ok(PublisherKey::shared(store, own).await.map_err(VerifierError::from)?)
+        }
+        None => in_file(),
+    }
 }
 
-async fn open(settings: &Settings) -> Result<Verifier<RedbStore>, SidecarError> {
-    let key = publisher_key(settings)?;
-    let secret = |name: &str| ChallengeSecret::load_or_create(&settings.data.join(name)).map_err(|error| SidecarError::File(error.kind()));
-    let mut config = settings.verifier_config(secret("challenge-secret")?).publisher_key(key);
-    // Written by the operator who replaces a secret: its challenges live on for a while.
-    if settings.data.join("challenge-secret.previous").exists() {
-        config = config.previous_secret(secret("challenge-secret.previous")?);
+/// The challenge secret and the other one that is accepted: from the store if instances share it, else from the data directory.
+async fn secrets(settings: &Settings, store: &AnyStore) -> Result<(ChallengeSecret, Option<ChallengeSecret>), SidecarError> {
+    let path = settings.data.join("challenge-secret");
+    let in_file = |path: &Path| ChallengeSecret::load_or_create(path).map_err(|error| SidecarError::File(error.kind()));
+    if store.is_shared() {
+        let own = if path.exists() { in_file(&path)? } else { ChallengeSecret::generate() };
+        let secret = ChallengeSecret::shared(store, own).await.map_err(VerifierError::from)?;
+        return Ok((secret, ChallengeSecret::shared_other(store).await.map_err(VerifierError::from)?));
     }
-    let store = RedbStore::open(settings.data.join("claims.redb")).map_err(VerifierError::from)?;
+    // Written by the operator who replaces a secret: its challenges live on for a while.
+    let previous = settings.data.join("challenge-secret.previous");
+    Ok((in_file(&path)?, if previous.exists() { Some(in_file(&previous)?) } else { None }))
+}
+
+async fn open(settings: &Settings) -> Result<Verifier<AnyStore>, SidecarError> {
+    std::fs::create_dir_all(&settings.data).map_err(|error| SidecarError::File(error.kind()))?;
+    let store = AnyStore::open(settings).await.map_err(VerifierError::from)?;
+    let key = publisher_key(settings, Some(&store)).await?;
+    let (secret, other) = secrets(settings, &store).await?;
+    let mut config = settings.verifier_config(secret).publisher_key(key);
+    if let Some(other) = other {
+        config = config.previous_secret(other);
+    }
     Ok(Verifier::open(config, store).await?)
+}
+
+/// Prints and changes what instances share, without starting a verifier.
+async fn key(settings: &Settings) -> Result<PublisherKey, SidecarError> {
+    // A store of one process may be in use, and holds no key.
+    if !settings.is_shared() {
+        return publisher_key(settings, None).await;
+    }
+    let store = AnyStore::open(settings).await.map_err(VerifierError::from)?;
+    publisher_key(settings, Some(&store)).await
+}
+
+/// Draws the challenge secret to come, or takes it up.
+async fn replace_secret(settings: &Settings, step: SecretStep) -> Result<(), SidecarError> {
+    if !settings.is_shared() {
+        return Err(SidecarError::Setting("store", "not shared: rename challenge-secret to challenge-secret.previous and start again"));
+    }
+    let store = AnyStore::open(settings).await.map_err(VerifierError::from)?;
+    let done = match step {
+        SecretStep::Prepare => ChallengeSecret::prepare_shared(&store).await,
+        SecretStep::Switch => ChallengeSecret::switch_shared(&store).await,
+    };
+    Ok(done.map_err(VerifierError::from)?)
+}
+
+/// Hands in again what the mint had booked, through the sidecar that runs on this data or, if there is none, with the data itself.
+async fn resync(settings: &Settings, after: Option<u64>) -> Result<Redeposited, SidecarError> {
+    if let Some(done) = control::ask_resync(&settings.data, after).await? {
+        return Ok(done);
+    }
+    let verifier = open(settings).await?;
+    let done = verifier.redeposit(after).await;
+    verifier.shutdown().await;
+    Ok(done?)
 }
 
 /// Gives a payment back, through the sidecar that runs on this data or, if there is none, with the data itself.
 async fn refund(settings: &Settings, payment: PaymentId) -> Result<Amount, SidecarError> {
-    if let Some(units) = control::ask(&settings.data, payment).await? {
+    if let Some(units) = control::ask_refund(&settings.data, payment).await? {
         return Ok(Amount::from_units(units));
     }
     let verifier = open(settings).await?;

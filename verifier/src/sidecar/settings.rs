@@ -15,9 +15,32 @@ use super::original::{Proxy, TrustedPeers};
 use super::rules::{RuleSettings, Rules};
 use crate::config::{ChallengeSecret, DeferredLimits, Mode, VerifierConfig};
 use crate::cors::AllowedOrigins;
+use crate::error::VerifierError;
+
+/// Where claims are kept.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum StoreKind {
+    /// `claims.redb` in the data directory, for one process.
+    #[default]
+    Redb,
+    /// Nowhere: for trying out.
+    Memory,
+    /// A database for any number of processes.
+    Postgres,
+}
+
+/// Where claims are kept, with all that is needed to open it.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum StorePlace {
+    Redb,
+    Memory,
+    #[cfg(feature = "postgres")]
+    Postgres(String),
+}
 
 /// The configuration as written. `FARTHING_VERIFIER_LISTEN` overrules `listen`, and so on; lists of rules stand in the file only.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
     listen: String,
@@ -30,6 +53,11 @@ struct Written {
     mint: String,
     mint_key: String,
     data: PathBuf,
+    #[serde(default)]
+    store: StoreKind,
+    database: Option<String>,
+    #[serde(default = "one")]
+    instances: u32,
     #[serde(default = "eur")]
     currency: String,
     #[serde(default = "five")]
@@ -51,6 +79,10 @@ struct Deferred {
 
 fn eur() -> String {
     "eur".into()
+}
+
+const fn one() -> u32 {
+    1
 }
 
 const fn five() -> u8 {
@@ -90,6 +122,8 @@ pub struct Settings {
     mint: Url,
     root: Point,
     pub(super) unit: Unit,
+    pub(super) store: StorePlace,
+    instances: u32,
     mode: Mode,
     challenge_lifetime: Option<Duration>,
 }
@@ -124,6 +158,23 @@ impl Settings {
                 window: Duration::from_secs(deferred.window),
             }),
         };
+        let store = match (written.store, written.database) {
+            (StoreKind::Redb, None) => StorePlace::Redb,
+            (StoreKind::Memory, None) => StorePlace::Memory,
+            #[cfg(feature = "postgres")]
+            (StoreKind::Postgres, Some(database)) => StorePlace::Postgres(database),
+            (StoreKind::Postgres, None) => {
+                return Err(SidecarError::Setting("database", "missing: postgres://user:password@host/name?sslmode=verify-full"));
+            }
+            #[cfg(not(feature = "postgres"))]
+            (StoreKind::Postgres, Some(_)) => return Err(SidecarError::Setting("store", "this program was built without PostgreSQL")),
+            (StoreKind::Redb | StoreKind::Memory, Some(_)) => {
+                return Err(SidecarError::Setting("database", "only for store = \"postgres\""));
+            }
+        };
+        if written.instances > 1 && matches!(store, StorePlace::Redb | StorePlace::Memory) {
+            return Err(VerifierError::PrivateStore.into());
+        }
         let listen = match written.listen.strip_prefix("unix:") {
             Some(path) if path.starts_with('/') => Listen::Unix(path.into()),
             Some(_) => return Err(SidecarError::Setting("listen", "a socket's path starts with a slash")),
@@ -149,15 +200,22 @@ impl Settings {
             mint: written.mint.parse().map_err(|_| SidecarError::Setting("mint", "not a URL"))?,
             root: root_key(&written.mint_key).ok_or(SidecarError::Setting("mint_key", "not a root key"))?,
             unit,
+            store,
+            instances: written.instances,
             mode,
             challenge_lifetime: written.challenge_lifetime.map(Duration::from_secs),
         })
     }
 
+    /// Whether other processes may use the store at the same time.
+    pub(super) const fn is_shared(&self) -> bool {
+        !matches!(self.store, StorePlace::Redb | StorePlace::Memory)
+    }
+
     /// The verifier's configuration under this secret.
     pub(super) fn verifier_config(&self, secret: ChallengeSecret) -> VerifierConfig {
         let config = VerifierConfig::new(self.publisher.clone(), self.mint.clone(), self.root, secret);
-        let config = config.unit(self.unit.clone()).mode(self.mode);
+        let config = config.unit(self.unit.clone()).mode(self.mode).instances(self.instances);
         match self.challenge_lifetime {
             Some(lifetime) => config.challenge_lifetime(lifetime),
             None => config,
