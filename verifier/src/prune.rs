@@ -74,3 +74,42 @@ pub(crate) async fn work<S: Store>(inner: Arc<Inner<S>>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use farthing_protocol::amount::{Unit, default_denominations};
+    use farthing_protocol::keyset::{Proposal, Windows};
+    use farthing_protocol::proof::LoneKey;
+    use farthing_protocol::snowblind::SigningKey;
+
+    use super::*;
+
+    const DAY: u64 = 86_400;
+
+    #[test]
+    fn a_keyset_is_closed_a_day_after_its_last_window_and_under_a_clock_that_the_mint_confirms() {
+        let mut rng = rand::rng();
+        let root = LoneKey::generate(&mut rng);
+        let mut list = KeysetList::new(*root.public());
+        for from in [0, 80 * DAY] {
+            let keys = default_denominations().into_iter().map(|denomination| (denomination, *SigningKey::generate(&mut rng).public()));
+            let keys = keys.collect();
+            let windows = Windows {
+                issue_from: from,
+                issue_until: from + 30 * DAY,
+                spend_until: from + 60 * DAY,
+                refresh_until: from + 90 * DAY,
+                deposit_until: from + 90 * DAY,
+            };
+            let receipt_key = *LoneKey::generate(&mut rng).public();
+            let published = from.saturating_sub(2 * DAY);
+            let proposal = Proposal { published, unit: Unit::default_eur(), windows, receipt_key, keys };
+            list.announce(proposal, &root, &mut rng).unwrap();
+        }
+        let first = vec![list.keysets()[0].id()];
+        let cases = [(10, vec![]), (89, vec![]), (91, vec![]), (92, first.clone()), (139, first), (141, vec![]), (9_999, vec![])];
+        for (day, expected) in cases {
+            assert!(closed(&list, day * DAY) == expected, "day {day}");
+        }
+    }
+}

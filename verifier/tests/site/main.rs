@@ -9,9 +9,13 @@ mod faulty;
 mod keysets;
 mod outages;
 mod paying;
+#[cfg(feature = "postgres")]
+#[path = "../postgres/mod.rs"]
+mod postgres;
 mod real_mint;
 mod refunding;
 mod rereading;
+mod several;
 mod site;
 mod stand_in;
 mod world;
