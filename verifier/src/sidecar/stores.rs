@@ -14,7 +14,7 @@ use crate::store::{
 
 pub(super) enum AnyStore {
     Redb(RedbStore),
-    Memory(MemoryStore),
+    Memory(Box<MemoryStore>),
     #[cfg(feature = "postgres")]
     Postgres(PostgresStore),
 }
@@ -23,7 +23,7 @@ impl AnyStore {
     pub(super) async fn open(settings: &Settings) -> Result<Self, StoreError> {
         match &settings.store {
             StorePlace::Redb => RedbStore::open(settings.data.join("claims.redb")).map(Self::Redb),
-            StorePlace::Memory => Ok(Self::Memory(MemoryStore::new())),
+            StorePlace::Memory => Ok(Self::Memory(Box::default())),
             #[cfg(feature = "postgres")]
             StorePlace::Postgres(database) => PostgresStore::open(database).await.map(Self::Postgres),
         }

@@ -13,6 +13,7 @@
 //! # Security
 //! Passing says nothing about power failures: that a finished write is on the disk is for the database's settings to assure.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use farthing_protocol::amount::Amount;
@@ -22,6 +23,7 @@ use farthing_protocol::wire::{
     Bytes, DepositBody, DoubleSpendFrame, LedgerMark, PaymentFrame, ProofBody, SignatureBody, SpendingSideBody, SpentKeyBody, TokenBody,
     TokensBody,
 };
+use sha2::{Digest, Sha256};
 
 use super::{
     Claim, ClaimOutcome, Decision, Document, PaymentRecord, PaymentState, Prune, RefusedBecause, RiskLimits, Store, UsedChallenge,
@@ -144,6 +146,45 @@ pub async fn run_shared<S: Store>(mut open: impl AsyncFnMut() -> S) {
     states[1].reverse();
     assert!(states[0] == states[1], "shared: who decides second learns what the first decided");
     assert_eq!(stores[2].totals().await.map(|totals| totals.undecided), Ok(0), "shared: all is decided");
+}
+
+/// Claims and settles made-up payments of one token each, numbered by `numbers`, 64 at a time: to measure a store at any size.
+///
+/// # Panics
+/// If the store fails, or knows one of them already.
+pub async fn fill<S: Store>(store: &Arc<S>, numbers: Range<u64>) {
+    let mut numbers = numbers.peekable();
+    while numbers.peek().is_some() {
+        let running: Vec<_> = numbers
+            .by_ref()
+            .take(64)
+            .map(|number| {
+                let (store, claim) = (Arc::clone(store), made_up(number));
+                tokio::spawn(async move {
+                    let payment = claim.payment;
+                    assert_eq!(store.claim(claim).await, Ok(ClaimOutcome::Claimed), "a made-up payment is claimed");
+                    payment
+                })
+            })
+            .collect();
+        let mut decisions = Vec::with_capacity(running.len());
+        for claimed in running {
+            decisions.push(Decision { payment: claimed.await.expect("a claim does not fail"), state: PaymentState::Settled });
+        }
+        store.decide(decisions, Some(mark(1, 1))).await.expect("made-up payments are settled");
+    }
+}
+
+/// Spread over the whole range of ids and keys, as true payments are.
+fn made_up(number: u64) -> Claim {
+    let id: [u8; 32] = Sha256::digest(number.to_le_bytes()).into();
+    let mut claim = claim(1, &[1], 1);
+    claim.payment = PaymentId(id);
+    claim.list[0].key = id;
+    claim.record.side.list[0].key = Bytes(id);
+    claim.challenge.id = id;
+    claim.deposit.payment.tokens.tokens[0].key = Bytes(id);
+    claim
 }
 
 async fn a_payment_is_claimed_once<S: Store>(store: &S) {

@@ -29,7 +29,7 @@ impl From<StoreError> for Failure {
 impl From<sqlx::Error> for Failure {
     /// The error's text may hold names of hosts and values: only its code is looked at.
     fn from(error: sqlx::Error) -> Self {
-        let code = error.as_database_error().and_then(|error| error.code());
+        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
         match code.as_deref() {
             // Serialization failure, deadlock, and two who wanted to be first at the same row or table. All are undone for certain.
             Some("40001" | "40P01" | "23505" | "42P07") => Self::Retry,
@@ -68,6 +68,7 @@ pub(super) enum Tried {
     LimitReached,
 }
 
+/// Implements R-VERIF-22.
 pub(super) async fn claim(connection: &mut PgConnection, claim: &Claim, holder: &[u8; 16], lease: f64) -> Outcome<Tried> {
     let payment = claim.payment.0.as_slice();
     let inserted = sqlx::query("INSERT INTO payments (payment, record) VALUES ($1, $2) ON CONFLICT DO NOTHING")

@@ -16,8 +16,9 @@ pub(super) const SPENT: TableDefinition<'_, [u8; SpentKey::SIZE], [u8; 32]> = Ta
 pub(super) const CHALLENGES: TableDefinition<'_, (u64, [u8; 32]), ()> = TableDefinition::new("challenges");
 pub(super) const PAYMENTS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("payments");
 pub(super) const OUTBOX: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("outbox");
-/// Payment to deposit, behind ledger and sequence of the mark it was booked under; a sequence of 0 stands for none.
-pub(super) const KEPT: TableDefinition<'_, [u8; 32], ([u8; 16], u64, &[u8])> = TableDefinition::new("kept");
+/// Ledger and sequence of the mark a payment was booked under (a sequence of 0 stands for none), and its deposit.
+type Kept<'a> = ([u8; 16], u64, &'a [u8]);
+pub(super) const KEPT: TableDefinition<'_, [u8; 32], Kept<'_>> = TableDefinition::new("kept");
 /// Ledger id to (order of first sight, sequence).
 pub(super) const LEDGERS: TableDefinition<'_, [u8; 16], (u64, u64)> = TableDefinition::new("ledgers");
 pub(super) const DOCUMENTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("documents");
@@ -185,7 +186,7 @@ impl<'t> Tables<'t> {
         &mut self,
         decision: Decision,
         mark: Option<LedgerMark>,
-        kept: &mut Table<'_, [u8; 32], ([u8; 16], u64, &'static [u8])>,
+        kept: &mut Table<'_, [u8; 32], Kept<'static>>,
     ) -> Result<Option<PaymentState>, StoreError> {
         let id = decision.payment.0;
         let Some(mut record) = self.payments.get(id)?.map(|bytes| decode_record(bytes.value())).transpose()? else {
