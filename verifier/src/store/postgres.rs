@@ -103,11 +103,6 @@ impl PostgresStore {
         self
     }
 
-    /// Closes the connections and waits until they are closed.
-    pub async fn close(&self) {
-        self.pool.close().await;
-    }
-
     async fn set_up(&self) -> Outcome<()> {
         for setting in ["SHOW synchronous_commit", "SHOW fsync"] {
             // A database without the setting always waits.
