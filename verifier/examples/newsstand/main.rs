@@ -66,9 +66,9 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match arguments.command {
         Some(Command::Publisher { mint, mint_key, listen, data }) => {
-            serve_publisher(mint, &mint_key, &listen, data, arguments.articles).await
+            Box::pin(serve_publisher(mint, &mint_key, &listen, data, arguments.articles)).await
         }
-        None => play(arguments.once, arguments.articles).await,
+        None => Box::pin(play(arguments.once, arguments.articles)).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
