@@ -25,6 +25,7 @@
 //! Not promised: a mint that is cloned together with its ledger can be made to leak its keys; whoever reads the data directory can make
 //! money; and network addresses are seen by whatever stands in front.
 
+pub mod admin;
 mod announce;
 mod clock;
 mod config;
@@ -34,15 +35,22 @@ pub mod http;
 mod mint;
 pub mod operations;
 mod sepa;
+pub mod shop;
 pub mod side;
 pub mod signer;
 pub mod store;
+
+use mint::random;
 
 pub use announce::{SignedAnnouncement, UnsignedKeyset};
 pub use clock::{Clock, SystemClock};
 pub use config::{InitOptions, Limits, MintOptions, Rotation, key_text, parse_key, publisher_name};
 pub use error::MintError;
-pub use mint::{Announced, ClockView, Mint, PayoutOptions, PayoutReport, PublisherStatement, StatementLine, keys_are_sealed};
+pub use mint::{
+    Announced, CheckoutSold, ClockView, Mint, OrderVouchers, PayoutFile, PayoutOptions, PayoutReport, PublisherStatement, PublisherView,
+    StatementLine, keys_are_sealed,
+};
 pub use operations::{DenominationStatus, KeysetStatus, KeysetSummary, Size, Status};
 pub use signer::KeyProtection;
 pub use store::books::{Address, Audit, Balance, BankAccount, Difference, Payout, PayoutRun};
+pub use store::orders::PayoutSummary;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use commands::desk::DeskArguments;
 use commands::payout::{PayeeArguments, PayoutCommand, StatementArguments};
 use commands::{clock::ClockCommand, keyset::KeysCommand, keyset::KeysetCommand, secret::SecretArguments};
 use farthing_mint::{InitOptions, Mint, MintError, MintOptions, Rotation, Status, key_text, keys_are_sealed, parse_key};
@@ -64,6 +65,8 @@ enum Command {
         /// Announces the next keyset by itself, in time; needs root.key in the data directory
         #[arg(long, env = "FARTHING_MINT_ROTATE")]
         rotate: bool,
+        #[command(flatten)]
+        desk: DeskArguments,
         /// With --rotate: announces when no keyset will issue for this many days any more
         #[arg(long, env = "FARTHING_MINT_ROTATE_LEAD", default_value_t = 14, value_parser = clap::value_parser!(u64).range(2..=365))]
         rotate_lead: u64,
@@ -219,10 +222,10 @@ async fn run(command: Command) -> Result<(), Failure> {
             let key = key_text(&root);
             if json { print(&json!({ "root": key, "unit": unit.name() }).to_string()) } else { print(&key) }
         }
-        Command::Serve { data, listen, secret, rotate, rotate_lead, rotate_overlap } => {
+        Command::Serve { data, listen, secret, rotate, desk, rotate_lead, rotate_overlap } => {
             let days = |days: u64| days * 86_400;
             let rotation = rotate.then_some(Rotation { lead: days(rotate_lead), overlap: days(rotate_overlap) });
-            serve(&data, listen, MintOptions { rotation, ..secret.options(&data.data)? }).await
+            serve(&data, listen, &desk, MintOptions { rotation, ..secret.options(&data.data)? }).await
         }
         Command::Keyset { command } => commands::keyset::keyset(command).await,
         Command::Keys { command } => commands::keyset::keys(command).await,
@@ -277,7 +280,7 @@ async fn open(data: Data) -> Result<Mint, Failure> {
     Ok(Mint::open(&data.data, MintOptions { keys: None, ..MintOptions::default() }).await?)
 }
 
-async fn serve(data: &Data, listen: SocketAddr, options: MintOptions) -> Result<(), Failure> {
+async fn serve(data: &Data, listen: SocketAddr, desk: &DeskArguments, options: MintOptions) -> Result<(), Failure> {
     let mint = Mint::open(&data.data, options).await?;
     if !keys_are_sealed(&data.data) {
         tracing::warn!("the keys are not sealed: whoever reads the data directory can make money");
@@ -285,11 +288,14 @@ async fn serve(data: &Data, listen: SocketAddr, options: MintOptions) -> Result<
     if !mint.clock().await?.believed {
         tracing::error!("the clock disagrees with the ledger, or the mint was away for more than a week: see `farthing-mint clock`");
     }
+    let desk = desk.open(&mint).await?;
     let listener = tokio::net::TcpListener::bind(listen).await.map_err(|error| MintError::Serve(error.kind()))?;
     let local = listener.local_addr().map_err(|error| MintError::Serve(error.kind()))?;
     // Whoever started this may not be listening; that is no reason not to serve.
     let _: Result<(), Failure> = print(&format!("serving on http://{local}\nroot public key {}", key_text(&mint.root())));
-    mint.serve(listener, stopped()).await?;
+    desk.announce();
+    let public = async { mint.serve(listener, stopped()).await.map_err(Failure::Mint) };
+    tokio::try_join!(public, desk.serve(&mint))?;
     Ok(())
 }
 

@@ -34,6 +34,11 @@ const MOST_VOUCHERS: u32 = 10_000;
 /// How often dead nonces are wiped.
 const SWEEP: Duration = Duration::from_secs(5);
 
+/// Fills bytes from the operating system's generator.
+pub(crate) fn random(bytes: &mut [u8]) {
+    system_rng().fill_bytes(bytes);
+}
+
 /// A mint. Cheap to clone: all clones are one mint.
 #[derive(Clone)]
 pub struct Mint(Arc<Inner>);
@@ -151,6 +156,11 @@ impl Mint {
         self.0.root
     }
 
+    /// What it takes at most.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
     /// The HTTP interface of `spec/http.md`, to be served by [`Mint::serve`] or inside another server. Call it on a Tokio runtime.
     ///
     /// # Security
@@ -187,6 +197,19 @@ impl Mint {
         let served = http::serve(listener, self.router(), &self.0.limits, shutdown).await;
         drop(lock);
         served.map_err(|error| MintError::Serve(error.kind()))
+    }
+
+    /// Serves another router of this mint on a listener of its own, such as [`crate::admin::router`], until `shutdown` is done.
+    ///
+    /// # Errors
+    /// [`MintError::Serve`].
+    pub async fn serve_beside(
+        &self,
+        listener: tokio::net::TcpListener,
+        router: axum::Router,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), MintError> {
+        http::serve(listener, router, &self.0.limits, shutdown).await.map_err(|error| MintError::Serve(error.kind()))
     }
 
     /// Creates vouchers of one amount. The codes are the money: the ledger keeps only their public keys.
@@ -250,9 +273,13 @@ impl Mint {
 mod keysets;
 pub use keysets::{Announced, ClockView, keys_are_sealed};
 
+#[path = "orders.rs"]
+mod orders;
+pub use orders::{CheckoutSold, OrderVouchers, PublisherView};
+
 #[path = "money.rs"]
 mod money;
-pub use money::{PayoutOptions, PayoutReport, PublisherStatement, StatementLine};
+pub use money::{PayoutFile, PayoutOptions, PayoutReport, PublisherStatement, StatementLine};
 
 #[cfg(test)]
 #[path = "mint_faults.rs"]

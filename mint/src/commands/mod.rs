@@ -2,6 +2,7 @@
 
 pub mod books;
 pub mod clock;
+pub mod desk;
 pub mod keyset;
 pub mod payout;
 pub mod secret;

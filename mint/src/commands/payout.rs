@@ -99,21 +99,17 @@ pub async fn statement(arguments: StatementArguments) -> Result<(), Failure> {
     if json {
         return print(&serde_json::to_string_pretty(&statement).map_err(|_| Failure::Output)?);
     }
-    let unit = mint.unit();
-    let mut lines = Vec::new();
     if csv {
-        lines.push("day,credited,refunded,paid_out,balance".to_owned());
-    } else {
-        lines.push(format!("{:<12}{:>20}{:>20}{:>20}{:>20}", "day", "credited", "refunded", "paid out", "balance"));
-        lines.push(format!("{:<72}{:>20}", "opening", unit.display(statement.opening)));
+        return print(&statement.csv());
     }
+    let unit = mint.unit();
+    let mut lines = vec![
+        format!("{:<12}{:>20}{:>20}{:>20}{:>20}", "day", "credited", "refunded", "paid out", "balance"),
+        format!("{:<72}{:>20}", "opening", unit.display(statement.opening)),
+    ];
     for line in &statement.lines {
         let amounts = [line.credited, line.refunded, line.paid_out, line.balance];
-        if csv {
-            lines.push(format!("{},{}", line.day, amounts.map(|amount| amount.to_string()).join(",")));
-        } else {
-            lines.push(format!("{:<12}{}", line.day, amounts.map(|amount| format!("{:>20}", unit.display(amount))).concat()));
-        }
+        lines.push(format!("{:<12}{}", line.day, amounts.map(|amount| format!("{:>20}", unit.display(amount))).concat()));
     }
     print(&lines.join("\n"))
 }

@@ -20,6 +20,7 @@ use serde_json::json;
 use crate::config::{Limits, base64url, from_base64url};
 use crate::operations::{OperationError, Operations};
 use encoding::{Encoding, Framed, encoded};
+pub(crate) use problem::Body as ProblemBody;
 pub use problem::Problem;
 pub(crate) use server::serve;
 
@@ -48,7 +49,7 @@ fn body_limit<F: Frame>() -> DefaultBodyLimit {
     DefaultBodyLimit::max(Encoding::Json.limit::<F>())
 }
 
-async fn timed(time: Duration, request: Request<Body>, next: Next) -> Response {
+pub(crate) async fn timed(time: Duration, request: Request<Body>, next: Next) -> Response {
     match tokio::time::timeout(time, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::REQUEST_TIMEOUT.into_response(),
@@ -119,7 +120,7 @@ async fn readyz(State(mint): Shared) -> Result<&'static str, Problem> {
 }
 
 /// Sessions, responses and outcomes are for one client.
-fn no_store(mut response: Response) -> Response {
+pub(crate) fn no_store(mut response: Response) -> Response {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

@@ -8,12 +8,14 @@
 
 pub mod books;
 pub mod keysets;
+pub mod orders;
 pub mod resolve;
 pub mod sqlite;
 mod sqlite_books;
 mod sqlite_givebacks;
 mod sqlite_journal;
 mod sqlite_keysets;
+mod sqlite_orders;
 mod sqlite_rows;
 
 use std::future::Future;
@@ -26,6 +28,7 @@ use thiserror::Error;
 
 use books::Books;
 use keysets::KeysetLedger;
+use orders::Orders;
 
 /// Why a ledger gave no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -269,7 +272,7 @@ pub struct Counter {
 /// Every sum of the ledger, read at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sheet {
-    /// Vouchers ever created.
+    /// Vouchers ever created, less what was reversed.
     pub sold: Amount,
     /// Left on vouchers.
     pub vouchers: Amount,
@@ -290,7 +293,7 @@ pub struct Sheet {
 }
 
 /// A ledger.
-pub trait Ledger: KeysetLedger + Books {
+pub trait Ledger: KeysetLedger + Books + Orders {
     /// Books an issue: session row, commitments, debit, counts and response in one transaction.
     fn issue(&self, booking: IssueBooking) -> Answer<'_, IssueBooked>;
 

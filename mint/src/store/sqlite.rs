@@ -18,6 +18,7 @@ use super::sqlite_books as books;
 use super::sqlite_givebacks as givebacks;
 use super::sqlite_journal as journal;
 use super::sqlite_keysets as keysets;
+use super::sqlite_orders as orders;
 use super::sqlite_rows::{self as rows, Failure};
 use super::{
     Announcement, Answer, Debit, DepositBooked, FundingState, IssueBooked, IssueBooking, Ledger, LedgerError, PaymentBooking, Position,
@@ -50,6 +51,7 @@ pub(super) enum Command {
     Announce(Box<Announcement>, Reply<bool>),
     Keyset(keysets::Change, Reply<keysets::Changed>),
     Books(books::Change, u64, Reply<books::Changed>),
+    Orders(orders::Change, u64, Reply<orders::Changed>),
 }
 
 /// An answer that waits for the commit.
@@ -92,6 +94,7 @@ impl SqliteLedger {
                 .execute(&mut *transaction)
                 .await?;
             journal::ensure(&mut transaction).await?;
+            orders::ensure(&mut transaction).await?;
             transaction.commit().await?;
             connection.close().await?;
             Ok::<(), Failure>(())
@@ -106,9 +109,10 @@ impl SqliteLedger {
     pub async fn open(path: &Path) -> Result<Self, LedgerError> {
         let work = async {
             let mut writer = SqliteConnection::connect_with(&options(path)).await?;
-            if !journal::there(&mut writer).await? {
+            if !journal::there(&mut writer).await? || !orders::there(&mut writer).await? {
                 let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
                 journal::ensure(&mut transaction).await?;
+                orders::ensure(&mut transaction).await?;
                 transaction.commit().await?;
             }
             let readers = SqlitePoolOptions::new()
@@ -391,6 +395,15 @@ async fn run(
                 entries.absorb(own)?;
             }
             finish(reply, settle(connection, done, true).await?)
+        }
+        Command::Orders(change, now, reply) => {
+            *time = now.max(*time);
+            let done = orders::change(connection, &change, &mut own).await;
+            let keep = matches!(&done, Ok(changed) if changed.stays());
+            if keep {
+                entries.absorb(own)?;
+            }
+            finish(reply, settle(connection, done, keep).await?)
         }
         // Deposits are booked together, by `deposit`.
         Command::Deposit(_, _, reply) => finish(reply, settle(connection, Err(LedgerError::Unavailable.into()), false).await?),

@@ -1,0 +1,54 @@
+//! The interfaces as OpenAPI 3.1 documents, made from the handlers themselves.
+
+use utoipa::OpenApi;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{ContentBuilder, OpenApi as Document, Ref, ResponseBuilder};
+
+/// Who is let in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Whoever has a token.
+    Bearer,
+    /// Everybody.
+    Public,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Farthing mint, admin API", description = "For the operator, behind bearer tokens. Amounts are in smallest units."),
+    components(schemas(crate::http::ProblemBody))
+)]
+struct Admin;
+
+/// The frame of the admin API's document.
+pub(super) fn admin() -> Document {
+    Admin::openapi()
+}
+
+/// A document with the answers that every operation may give.
+pub(crate) fn finished(mut document: Document, access: Access) -> Document {
+    let mut common = vec![("408", "`request-timeout`"), ("503", "`unavailable`, `clock-jumped`; see `Retry-After`")];
+    if access == Access::Bearer {
+        common.extend([
+            ("401", "`unauthorized`"),
+            ("403", "`forbidden`"),
+            ("413", "`body-too-large`"),
+            ("415", "`unsupported-media-type`"),
+            ("500", "`internal-error`"),
+        ]);
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+        document.security = Some(vec![SecurityRequirement::new("bearer", Vec::<String>::new())]);
+    }
+    for path in document.paths.paths.values_mut() {
+        let operations = [&mut path.get, &mut path.put, &mut path.post];
+        for operation in operations.into_iter().filter_map(Option::as_mut) {
+            for (status, codes) in &common {
+                let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+                let response = ResponseBuilder::new().description(*codes).content("application/problem+json", content).build();
+                operation.responses.responses.entry((*status).to_owned()).or_insert_with(|| response.into());
+            }
+        }
+    }
+    document
+}
