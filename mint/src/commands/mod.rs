@@ -6,3 +6,4 @@ pub mod desk;
 pub mod keyset;
 pub mod payout;
 pub mod secret;
+pub mod voucher;

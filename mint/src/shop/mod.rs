@@ -104,7 +104,7 @@ fn routes() -> OpenApiRouter<Arc<Shop>> {
     )
 )]
 async fn stripe(State(shop): State<Arc<Shop>>, request: Request) -> Result<Response, Problem> {
-    let mut headers = request.headers().get_all("stripe-signature").iter();
+    let mut headers = request.headers().get_all("Stripe-Signature").iter();
     let (Some(header), None) = (headers.next().cloned(), headers.next()) else { return Err(Problem::SIGNATURE_INVALID) };
     let body = crate::admin::raw(request, &()).await?;
     let now = shop.mint.service_time()?;
