@@ -27,7 +27,11 @@ pub(super) fn admin() -> Document {
 
 /// A document with the answers that every operation may give.
 pub(crate) fn finished(mut document: Document, access: Access) -> Document {
-    let mut common = vec![("408", "`request-timeout`"), ("503", "`unavailable`, `clock-jumped`; see `Retry-After`")];
+    let busy = match access {
+        Access::Bearer => "`unavailable`, `clock-jumped`; see `Retry-After`",
+        Access::Public => "`unavailable`, `overloaded`, `too-many-sessions`, `ledger-behind`, `clock-jumped`; see `Retry-After`",
+    };
+    let mut common = vec![("408", "`request-timeout`"), ("503", busy)];
     if access == Access::Bearer {
         common.extend([
             ("401", "`unauthorized`"),
