@@ -385,7 +385,7 @@ async fn listing(ledger: &dyn Ledger) {
     let run = PayoutOrder { id: "one".into(), debtor: account, cent: units(10), minimum: units(1), fee_share: 100, now: 5_000 };
     assert_eq!(ledger.pay_out(run).await.unwrap(), PayoutBooked::Booked);
     let summary = PayoutSummary { id: "one".into(), time: 5_000, written: false, publishers: 1, amount: units(90), fee: units(10) };
-    assert_eq!(ledger.payouts().await.unwrap(), [summary.clone()]);
+    assert_eq!(ledger.payouts().await.unwrap(), std::slice::from_ref(&summary));
     ledger.payout_written("one".into()).await.unwrap();
     assert_eq!(ledger.payouts().await.unwrap(), [PayoutSummary { written: true, ..summary }]);
 }

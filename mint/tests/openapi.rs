@@ -203,6 +203,11 @@ async fn frames_look_as_they_are_described() {
     }
     let key = farthing_protocol::proof::LoneKey::generate(&mut world.rng);
     world.mint.set_publisher_key("news.example", key.public()).await.unwrap();
+    let payment = first.spending().payment_id();
+    let frame = farthing_protocol::refund::request(&world.root, payment, "news.example", &key, &mut world.rng).unwrap();
+    fits("RefundRequestFrame", serde_json::to_value(&frame).unwrap());
+    let answer = world.http.post_bytes("/v1/refunds", common::JSON, serde_json::to_vec(&frame).unwrap()).await;
+    fits("RefundResponseFrame", serde_json::from_slice(&answer.body).unwrap());
     let balance = world.http.get(&format!("/v1/vouchers/{}", farthing_mint::key_text(voucher.public())), &[]).await;
     fits("VoucherBalance", serde_json::from_slice(&balance.body).unwrap());
 }

@@ -70,7 +70,7 @@ impl Counter {
 
 impl Drop for Counter {
     fn drop(&mut self) {
-        self.servers.iter().for_each(|server| server.abort());
+        self.servers.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }
 

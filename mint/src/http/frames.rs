@@ -155,7 +155,7 @@ enum OutcomeBody {
     Credited { change: u64 },
     AlreadyCredited { change: u64 },
     Refunded,
-    DoubleSpent(DoubleSpendFrame),
+    DoubleSpent(Box<DoubleSpendFrame>),
     Refused(u16),
 }
 

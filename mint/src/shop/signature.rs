@@ -63,12 +63,9 @@ impl ShopSecrets {
         let (mut time, mut signatures) = (None, Vec::new());
         for part in header.split(',') {
             match part.trim().split_once('=') {
-                Some(("t", value)) => {
-                    // Two times are a signature of neither.
-                    if time.replace(value).is_some() {
-                        return Err(Forged::Unsigned);
-                    }
-                }
+                // Two times are a signature of neither.
+                Some(("t", _)) if time.is_some() => return Err(Forged::Unsigned),
+                Some(("t", value)) => time = Some(value),
                 Some(("v1", value)) if signatures.len() < MOST_SIGNATURES => signatures.extend(base16ct::lower::decode_vec(value).ok()),
                 _ => {}
             }
