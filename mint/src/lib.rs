@@ -1,8 +1,9 @@
 //! The mint of Farthing: sells blinded tokens for vouchers, keeps the ledger, credits publishers, and learns nobody's reading.
 //!
 //! ```text
-//! http -> operations -> store   the ledger: money, in transactions
-//!                    -> signer  keys and nonces: the only place that signs
+//! http        -> operations -> store   the ledger: money, in transactions
+//!                           -> signer  keys and nonces: the only place that signs
+//! admin, shop -> Mint       -> operations, store: what the operator and a payment provider may ask
 //! ```
 //!
 //! ```no_run
