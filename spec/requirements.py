@@ -76,7 +76,8 @@ def main():
         errors += [f"{id_}: no {reference} in the tree" for reference in references(code) if not item_exists(reference)]
         errors += [f"{id_}: no test {reference}" for reference in references(tests) if not test_exists(reference)]
     described = (ROOT / "spec/http.md").read_text(encoding="utf-8") + (ROOT / "spec/errors.md").read_text(encoding="utf-8")
-    for path in ("mint/src/http/problem.rs", "verifier/src/check.rs", "verifier/src/error.rs", "verifier/src/verifier.rs"):
+    for path in ("mint/src/http/problem.rs", "mint/src/admin/problem.rs", "mint/src/shop/mod.rs", "mint/src/shop/event.rs",
+                 "verifier/src/check.rs", "verifier/src/error.rs", "verifier/src/verifier.rs"):
         for code in set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', text_of(path) or "")):
             if f"`{code}`" not in described:
                 errors.append(f"{path} answers {code}, which neither http.md nor errors.md describes")

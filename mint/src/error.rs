@@ -87,6 +87,15 @@ pub enum MintError {
     /// The mint would have sold more than 2^62 units.
     #[error("the mint cannot count that much money")]
     SoldTooMuch,
+    /// An idempotency key or order reference that is none.
+    #[error("an idempotency key or order reference has 1 to 255 visible ASCII characters")]
+    OrderReference,
+    /// Another order was made with this reference or for this payment.
+    #[error("the idempotency key was used for another amount or count: nothing was made")]
+    OrderDiffers,
+    /// A token or secret that can be guessed, or a file of them that cannot be read.
+    #[error("{0}")]
+    Bearer(&'static str),
     /// A bank account that the bank would not take.
     #[error("{0}")]
     BankAccount(&'static str),

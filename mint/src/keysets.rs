@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use farthing_protocol::keyset::{Keyset, PUBLISHED_AHEAD};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     Announcement, Arc, Duration, Frame, Inner, KeyFile, KeyVault, KeysetList, KeysetListFrame, KeysetSecrets, Lifecycle, Mint, MintError,
@@ -28,7 +29,7 @@ const PAUSE: u64 = 3_600;
 const AT_ONCE: u64 = 600;
 
 /// A keyset that was announced.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Announced {
     /// The place in the list, from 0.
     pub number: u64,
@@ -43,7 +44,7 @@ pub struct Announced {
 }
 
 /// The ledger's time and this machine's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ClockView {
     /// The highest time the ledger has recorded, Unix seconds.
     pub recorded: u64,

@@ -1,8 +1,9 @@
 //! The mint of Farthing: sells blinded tokens for vouchers, keeps the ledger, credits publishers, and learns nobody's reading.
 //!
 //! ```text
-//! http -> operations -> store   the ledger: money, in transactions
-//!                    -> signer  keys and nonces: the only place that signs
+//! http        -> operations -> store   the ledger: money, in transactions
+//!                           -> signer  keys and nonces: the only place that signs
+//! admin, shop -> Mint       -> operations, store: what the operator and a payment provider may ask
 //! ```
 //!
 //! ```no_run
@@ -25,6 +26,7 @@
 //! Not promised: a mint that is cloned together with its ledger can be made to leak its keys; whoever reads the data directory can make
 //! money; and network addresses are seen by whatever stands in front.
 
+pub mod admin;
 mod announce;
 mod clock;
 mod config;
@@ -36,17 +38,22 @@ mod mint;
 pub mod operations;
 mod sepa;
 pub mod settings;
+pub mod shop;
 pub mod side;
 pub mod signer;
 pub mod store;
+
+use mint::random;
 
 pub use announce::{SignedAnnouncement, UnsignedKeyset};
 pub use clock::{Clock, SystemClock};
 pub use config::{ClientLimits, Forwarding, InitOptions, LedgerPlace, Limits, MintOptions, Rotation, key_text, parse_key, publisher_name};
 pub use error::MintError;
 pub use mint::{
-    Announced, ClockView, Manifest, Mint, PayoutOptions, PayoutReport, PublisherStatement, Restored, StatementLine, keys_are_sealed,
+    Announced, CheckoutSold, ClockView, Manifest, Mint, OrderVouchers, PayoutFile, PayoutOptions, PayoutReport, PublisherStatement,
+    PublisherView, Restored, StatementLine, keys_are_sealed,
 };
 pub use operations::{DenominationStatus, KeysetStatus, KeysetSummary, Size, Status};
 pub use signer::KeyProtection;
 pub use store::books::{Address, Audit, Balance, BankAccount, Difference, Payout, PayoutRun};
+pub use store::orders::PayoutSummary;

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use commands::backup::{BackupArguments, RestoreArguments};
 use commands::payout::{PayeeArguments, PayoutCommand, StatementArguments};
 use commands::serve::{ConfigCommand, ServeArguments};
+use commands::voucher::VoucherCommand;
 use commands::{clock::ClockCommand, keyset::KeysCommand, keyset::KeysetCommand, secret::SecretArguments};
 use farthing_mint::settings::{LogFormat, Mistakes};
 use farthing_mint::{InitOptions, LedgerPlace, Mint, MintError, MintOptions, Status, key_text, parse_key};
@@ -137,24 +138,6 @@ enum Command {
 }
 
 #[derive(Subcommand)]
-enum VoucherCommand {
-    /// Makes vouchers and prints their codes, one a line: whoever reads a code has the money
-    Create {
-        #[command(flatten)]
-        data: Data,
-        /// What each is worth, in main units, such as 5.00
-        #[arg(long)]
-        amount: String,
-        /// How many
-        #[arg(long, default_value_t = 1)]
-        count: u32,
-        /// Prints JSON
-        #[arg(long)]
-        json: bool,
-    },
-}
-
-#[derive(Subcommand)]
 enum PublisherCommand {
     /// Adds a publisher by its domain, with the port if it is not 443
     Add {
@@ -165,6 +148,14 @@ enum PublisherCommand {
         /// The public key with which it asks for refunds, as printed by its own tools; replaces an earlier one
         #[arg(long)]
         key: Option<String>,
+    },
+    /// Prints all publishers and what they have earned
+    List {
+        #[command(flatten)]
+        data: Data,
+        /// Prints JSON, amounts in smallest units
+        #[arg(long)]
+        json: bool,
     },
     /// Says where a publisher is paid: IBAN, holder, address if the bank wants one
     Iban(PayeeArguments),
@@ -246,18 +237,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Keyset { command } => commands::keyset::keyset(command).await,
         Command::Keys { command } => commands::keyset::keys(command).await,
         Command::Clock { command } => commands::clock::clock(command).await,
-        Command::Voucher { command: VoucherCommand::Create { data, amount, count, json } } => {
-            let mint = open(data).await?;
-            let amount = mint.unit().parse(&amount).filter(|amount| !amount.is_zero());
-            let amount = amount.ok_or(Failure::Usage("not an amount in main units, such as 5.00"))?;
-            let codes = mint.create_vouchers(amount, count).await?;
-            if json {
-                let codes: Vec<_> = codes.iter().map(|code| code.expose_secret().to_string()).collect();
-                let currency = mint.unit().name();
-                return print(&json!({ "amount": amount.to_string(), "currency": currency, "codes": codes }).to_string());
-            }
-            codes.iter().try_for_each(|code| print(&code.expose_secret()))
-        }
+        Command::Voucher { command } => commands::voucher::voucher(command).await,
         Command::Publisher { command: PublisherCommand::Add { data, name, key } } => {
             let key = key.map(|text| parse_key(&text).ok_or(Failure::Usage("not a public key"))).transpose()?;
             let mint = open(data).await?;
@@ -275,6 +255,7 @@ async fn run(command: Command) -> Result<(), Failure> {
             }
             print(&mint.unit().display(balance))
         }
+        Command::Publisher { command: PublisherCommand::List { data, json } } => commands::payout::publishers(data, json).await,
         Command::Publisher { command: PublisherCommand::Iban(arguments) } => commands::payout::payee(arguments).await,
         Command::Publisher { command: PublisherCommand::Statement(arguments) } => commands::payout::statement(arguments).await,
         Command::Payout { command } => commands::payout::payout(command).await,

@@ -39,6 +39,11 @@ const MONITORS: usize = 16;
 /// How often dead nonces are wiped.
 const SWEEP: Duration = Duration::from_secs(5);
 
+/// Fills bytes from the operating system's generator.
+pub(crate) fn random(bytes: &mut [u8]) {
+    system_rng().fill_bytes(bytes);
+}
+
 /// A mint. Cheap to clone: all clones are one mint.
 #[derive(Clone)]
 pub struct Mint(Arc<Inner>);
@@ -187,6 +192,11 @@ impl Mint {
         self.0.root
     }
 
+    /// What it takes at most.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.0.limits
+    }
+
     /// The HTTP interface of `spec/http.md`, to be served by [`Mint::serve`] or inside another server. Call it on a Tokio runtime.
     ///
     /// # Security
@@ -243,6 +253,19 @@ impl Mint {
         let limits = Limits { connections: MONITORS, ..self.0.limits.clone() };
         let router = http::monitor(self.0.operations.clone(), metrics);
         http::serve(listener, router, &limits, shutdown).await.map_err(|error| MintError::Serve(error.kind()))
+    }
+
+    /// Serves another router of this mint on a listener of its own, such as [`crate::admin::router`], until `shutdown` is done.
+    ///
+    /// # Errors
+    /// [`MintError::Serve`].
+    pub async fn serve_beside(
+        &self,
+        listener: tokio::net::TcpListener,
+        router: axum::Router,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), MintError> {
+        http::serve(listener, router, &self.0.limits, shutdown).await.map_err(|error| MintError::Serve(error.kind()))
     }
 
     /// Creates vouchers of one amount. The codes are the money: the ledger keeps only their public keys.
@@ -310,12 +333,15 @@ pub use backup::{Manifest, Restored};
 mod keysets;
 pub use keysets::{Announced, ClockView, keys_are_sealed};
 
+#[path = "orders.rs"]
+mod orders;
+pub use orders::{CheckoutSold, OrderVouchers, PublisherView};
 #[path = "sharing.rs"]
 mod sharing;
 
 #[path = "money.rs"]
 mod money;
-pub use money::{PayoutOptions, PayoutReport, PublisherStatement, StatementLine};
+pub use money::{PayoutFile, PayoutOptions, PayoutReport, PublisherStatement, StatementLine};
 
 #[cfg(test)]
 #[path = "mint_faults.rs"]

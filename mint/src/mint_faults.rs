@@ -14,6 +14,7 @@ use super::*;
 use crate::operations::OperationError;
 use crate::store::books::{Audit, BankAccount, Books, PayoutBooked, PayoutOrder, PayoutRun, StatementDay};
 use crate::store::keysets::{KeysetLedger, LedgerSize, Lifecycle};
+use crate::store::orders::{Order, OrderBooked, OrderBooking, Orders, PayoutSummary, PublisherRow};
 use crate::store::{
     Answer, Debit, DepositBooked, FundingState, IssueBooked, IssueBooking, PaymentBooking, Position, RecordedRow, RefundBooked, SessionId,
     SessionRow, Sheet,
@@ -119,6 +120,24 @@ impl Books for Faulty {
     }
     fn statement(&self, publisher: String) -> Answer<'_, Option<Vec<StatementDay>>> {
         self.sound.statement(publisher)
+    }
+}
+
+impl Orders for Faulty {
+    fn sell(&self, order: OrderBooking) -> Answer<'_, OrderBooked> {
+        self.change(move || self.sound.sell(order))
+    }
+    fn order(&self, id: [u8; 32]) -> Answer<'_, Option<Order>> {
+        self.sound.order(id)
+    }
+    fn reverse(&self, payment: [u8; 32], total: Amount, now: u64) -> Answer<'_, Amount> {
+        self.change(move || self.sound.reverse(payment, total, now))
+    }
+    fn publishers(&self) -> Answer<'_, Vec<PublisherRow>> {
+        self.sound.publishers()
+    }
+    fn payouts(&self) -> Answer<'_, Vec<PayoutSummary>> {
+        self.sound.payouts()
     }
 }
 
@@ -299,6 +318,28 @@ async fn payouts_that_failed_are_booked_once_on_repeat(world: World) {
     assert_eq!(world.mint.audit().await.unwrap().differences, []);
 }
 
+async fn orders_that_failed_are_made_once_on_repeat_with_the_same_codes(world: World) {
+    for (key, how, left) in [("one", NOT_STORED, 1_010), ("two", STORED, 1_020)] {
+        world.fail_next(how);
+        let failed = world.mint.order_vouchers(key, Amount::from_units(5), 2).await;
+        assert_eq!(failed.err(), Some(MintError::Ledger(LedgerError::Unavailable)));
+        let first = world.mint.order_vouchers(key, Amount::from_units(5), 2).await.unwrap();
+        let other = Mint::open(world.dir.path(), world.options.clone()).await.unwrap();
+        let again = other.order_vouchers(key, Amount::from_units(5), 2).await.unwrap();
+        assert!(first.iter().zip(&again).all(|(first, again)| *first.expose_secret() == *again.expose_secret()), "from any process");
+        assert_eq!(world.left().await, left);
+    }
+    world.fail_next(STORED);
+    assert!(world.mint.sell_checkout("cs_1", Some("pi_1"), Amount::from_units(7)).await.is_err());
+    let told = world.mint.sell_checkout("cs_1", Some("pi_1"), Amount::from_units(7)).await;
+    assert_eq!(told, Ok(CheckoutSold::Earlier));
+    world.fail_next(STORED);
+    assert!(world.mint.reverse_payment("pi_1", Amount::from_units(3)).await.is_err());
+    assert_eq!(world.mint.reverse_payment("pi_1", Amount::from_units(3)).await, Ok(Amount::ZERO));
+    assert_eq!(world.left().await, 1_024);
+    assert_eq!(world.mint.audit().await.unwrap().differences, []);
+}
+
 async fn marks_grow_and_cannot_be_invented(world: World) {
     let signer = Signer::new(world.mint.root(), Zeroizing::new([7; 32]), Arc::new(SystemClock::new()), 0);
     let (one, two) = (signer.mark([1; 16], 41), signer.mark([1; 16], 42));
@@ -346,5 +387,6 @@ on_both! {
     a_cancellation_that_failed_but_was_stored_stands
     deposits_that_failed_are_told_apart_on_repeat
     payouts_that_failed_are_booked_once_on_repeat
+    orders_that_failed_are_made_once_on_repeat_with_the_same_codes
     marks_grow_and_cannot_be_invented
 }

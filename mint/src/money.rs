@@ -6,10 +6,12 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Amount, Mint, MintError, publisher_name};
 use crate::sepa;
 use crate::store::books::{Audit, BankAccount, PayoutBooked, PayoutOrder, PayoutRun};
+use crate::store::orders::PayoutSummary;
 
 /// What a payout run is to do.
 #[derive(Clone, Debug)]
@@ -25,7 +27,7 @@ pub struct PayoutOptions {
 }
 
 /// What a payout run has done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PayoutReport {
     /// The id that was asked for.
     pub id: String,
@@ -37,34 +39,63 @@ pub struct PayoutReport {
     pub without_account: Vec<String>,
 }
 
+/// A file of a payout run, as a bank or a bookkeeper takes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PayoutFile {
+    /// The run.
+    pub run: String,
+    /// `payout-ID.xml` or `payout-ID.csv`.
+    pub name: String,
+    /// What is in it.
+    pub content: String,
+}
+
 /// A line of a statement, amounts in smallest units.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct StatementLine {
     /// The day, UTC.
     pub day: String,
     /// Payments credited.
+    #[schema(value_type = u64)]
     pub credited: Amount,
     /// Payments given back.
+    #[schema(value_type = u64)]
     pub refunded: Amount,
     /// Paid out, fees included.
+    #[schema(value_type = u64)]
     pub paid_out: Amount,
     /// The balance at the day's end.
+    #[schema(value_type = u64)]
     pub balance: Amount,
 }
 
 /// A publisher's account over some days, amounts in smallest units.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PublisherStatement {
     /// The publisher.
     pub publisher: String,
     /// What the mint counts in.
     pub unit: String,
     /// The balance before the first line.
+    #[schema(value_type = u64)]
     pub opening: Amount,
     /// The days on which anything moved.
     pub lines: Vec<StatementLine>,
     /// The balance after the last line.
+    #[schema(value_type = u64)]
     pub closing: Amount,
+}
+
+impl PublisherStatement {
+    /// The statement as CSV, one line a day, amounts in smallest units.
+    pub fn csv(&self) -> String {
+        let line = |line: &StatementLine| {
+            let amounts = [line.credited, line.refunded, line.paid_out, line.balance].map(|amount| amount.to_string());
+            format!("{},{}", line.day, amounts.join(","))
+        };
+        let header = "day,credited,refunded,paid_out,balance".to_owned();
+        std::iter::once(header).chain(self.lines.iter().map(line)).collect::<Vec<_>>().join("\n")
+    }
 }
 
 impl Mint {
@@ -95,10 +126,59 @@ impl Mint {
     /// [`MintError::File`] if the files cannot be written or others of their names are there: the run stays booked, and the next call
     /// writes them.
     pub async fn pay_out(&self, options: PayoutOptions, out: &Path) -> Result<PayoutReport, MintError> {
+        let mut report = self.book_payout(options).await?;
+        for run in &mut report.written {
+            for file in self.files(run).await? {
+                write_once(out, &file.name, file.content.as_bytes())?;
+            }
+            self.handed_out(run).await?;
+        }
+        Ok(report)
+    }
+
+    /// As [`Mint::pay_out`], with the files in the answer instead of a directory.
+    ///
+    /// # Errors
+    /// As [`Mint::pay_out`], without [`MintError::File`].
+    pub async fn pay_out_here(&self, options: PayoutOptions) -> Result<(PayoutReport, Vec<PayoutFile>), MintError> {
+        let mut report = self.book_payout(options).await?;
+        let mut files = Vec::new();
+        for run in &mut report.written {
+            files.extend(self.files(run).await?);
+            self.handed_out(run).await?;
+        }
+        Ok((report, files))
+    }
+
+    /// A booked run and its files, as often as they are asked for; `None` if there is no such run.
+    ///
+    /// # Errors
+    /// [`MintError::Payout`], [`MintError::Ledger`].
+    pub async fn payout(&self, id: &str) -> Result<Option<(PayoutRun, Vec<PayoutFile>)>, MintError> {
+        let Some(run) = self.0.ledger.payout_runs(Some(id.to_owned())).await?.into_iter().next() else { return Ok(None) };
+        let files = self.files(&run).await?.into();
+        Ok(Some((run, files)))
+    }
+
+    /// All booked runs, oldest first.
+    ///
+    /// # Errors
+    /// [`MintError::Ledger`].
+    pub async fn payouts(&self) -> Result<Vec<PayoutSummary>, MintError> {
+        Ok(self.0.ledger.payouts().await?)
+    }
+
+    /// How many smallest units a cent has.
+    fn cent(&self) -> Result<Amount, MintError> {
         let unit = self.unit();
         let decimals = unit.decimals().checked_sub(2).filter(|_| unit.currency() == "eur");
         let decimals = decimals.ok_or(MintError::Payout("SEPA carries euros, in cents: this mint's unit cannot be paid out so"))?;
-        let cent = Amount::from_units(10_u64.pow(u32::from(decimals)));
+        Ok(Amount::from_units(10_u64.pow(u32::from(decimals))))
+    }
+
+    /// Books a run, unless its id is booked. The report has the runs whose files are to be handed out.
+    async fn book_payout(&self, options: PayoutOptions) -> Result<PayoutReport, MintError> {
+        let cent = self.cent()?;
         if options.fee_share > 999 {
             return Err(MintError::Payout("the fee share is given in thousandths, 0 to 999"));
         }
@@ -111,22 +191,28 @@ impl Mint {
         let (minimum, fee_share) = (options.minimum, options.fee_share);
         let order = PayoutOrder { id: id.clone(), debtor, cent, minimum, fee_share, now };
         let booked = self.0.ledger.pay_out(order).await? == PayoutBooked::Booked;
-        let mut runs = self.0.ledger.payout_runs(None).await?;
-        if !runs.iter().any(|run| run.id == id) {
-            runs.extend(self.0.ledger.payout_runs(Some(id.clone())).await?);
+        let mut written = self.0.ledger.payout_runs(None).await?;
+        if !written.iter().any(|run| run.id == id) {
+            written.extend(self.0.ledger.payout_runs(Some(id.clone())).await?);
         }
-        let ledger = self.0.ledger.position().await?.ledger;
-        for run in &mut runs {
-            let files = sepa::Files { run, ledger, cent };
-            let (xml, csv) = (files.xml(), files.csv());
-            write_once(out, &format!("payout-{}.csv", run.id), csv.as_bytes())?;
-            write_once(out, &format!("payout-{}.xml", run.id), xml.as_bytes())?;
-            if !run.written {
-                self.0.ledger.payout_written(run.id.clone()).await?;
-                run.written = true;
-            }
+        Ok(PayoutReport { id, booked, written, without_account: self.0.ledger.without_payee().await? })
+    }
+
+    /// A run's files, made from the ledger alone.
+    async fn files(&self, run: &PayoutRun) -> Result<[PayoutFile; 2], MintError> {
+        let (ledger, cent) = (self.0.ledger.position().await?.ledger, self.cent()?);
+        let files = sepa::Files { run, ledger, cent };
+        let file = |kind, content| PayoutFile { run: run.id.clone(), name: format!("payout-{}.{kind}", run.id), content };
+        Ok([file("csv", files.csv()), file("xml", files.xml())])
+    }
+
+    /// Remembers that a run's files are complete.
+    async fn handed_out(&self, run: &mut PayoutRun) -> Result<(), MintError> {
+        if !run.written {
+            self.0.ledger.payout_written(run.id.clone()).await?;
+            run.written = true;
         }
-        Ok(PayoutReport { id, booked, written: runs, without_account: self.0.ledger.without_payee().await? })
+        Ok(())
     }
 
     /// A publisher's account from one day to another, both included, as `2026-01-31`; `None` if there is no such publisher.

@@ -17,10 +17,16 @@ use config::{Config, Environment, File, FileFormat, Value, ValueKind};
 
 use crate::config::{ClientLimits, Forwarding, Limits, Rotation};
 
+const ADDRESS: &str = "not an address with a port, such as 127.0.0.1:8787";
+
 const PREFIX: &str = "FARTHING_MINT";
 
 /// Variables of the same prefix that are read elsewhere.
-const ELSEWHERE: [&str; 8] = ["config", "ledger", "passphrase", "insecure_plain_keys", "payout_minimum", "fee_share", "debtor_name", "debtor_iban"];
+const ELSEWHERE: [&str; 8] =
+    ["config", "ledger", "passphrase", "insecure_plain_keys", "payout_minimum", "fee_share", "debtor_name", "debtor_iban"];
+
+/// The keys of the doors: where they listen, and the files of their secrets.
+const DOORS: [(&str, &str); 2] = [("admin_listen", "admin_token_file"), ("shop_listen", "shop_secret_file")];
 
 const DAY: u64 = 86_400;
 
@@ -31,6 +37,15 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// A listener beside the public one, which opens with secrets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The file of its secrets.
+    pub secrets: PathBuf,
 }
 
 /// How a mint is to be served.
@@ -48,6 +63,12 @@ pub struct Settings {
     pub metrics_listen: Option<SocketAddr>,
     /// With a shared ledger: where the other processes of this mint reach this one.
     pub forwarding: Forwarding,
+    /// The admin API and its tokens; `None` for none.
+    pub admin: Option<Door>,
+    /// The voucher shop's hook and the provider's signing secrets; `None` for none.
+    pub shop: Option<Door>,
+    /// Whether the provider's test events, for which nobody has paid, make vouchers too.
+    pub shop_test_events: bool,
     /// The file with the passphrase of the keys.
     pub passphrase_file: Option<PathBuf>,
     /// The file that opens the keys in place of a passphrase.
@@ -127,6 +148,10 @@ impl Settings {
         all.push(("forward_listen", format!("\"{}\"", self.forwarding.listen)));
         all.extend(self.forwarding.address.as_ref().map(|address| ("forward_address", format!("{address:?}"))));
         all.extend(self.metrics_listen.map(|listen| ("metrics_listen", format!("\"{listen}\""))));
+        for ((listen, secrets), door) in DOORS.into_iter().zip([&self.admin, &self.shop]) {
+            all.extend(door.iter().flat_map(|door| [(listen, format!("\"{}\"", door.listen)), (secrets, path(&door.secrets))]));
+        }
+        all.push(("shop_test_events", self.shop_test_events.to_string()));
         all.extend(self.passphrase_file.as_deref().map(|file| ("passphrase_file", path(file))));
         all.extend(self.key_file.as_deref().map(|file| ("key_file", path(file))));
         all.extend([
@@ -165,18 +190,48 @@ impl Settings {
 
     /// What stands in the way of serving with these settings and can be seen from outside of the data directory.
     pub fn obstacles(&self) -> Vec<String> {
+        let mut found = self.collisions();
+        found.extend(self.unsound_files());
+        found
+    }
+
+    /// Listeners that want the same address.
+    pub fn collisions(&self) -> Vec<String> {
+        let door = |door: &Option<Door>| door.as_ref().map(|door| door.listen);
+        let listeners = [
+            ("listen", Some(self.listen)),
+            ("metrics_listen", self.metrics_listen),
+            ("forward_listen", Some(self.forwarding.listen)),
+            ("admin_listen", door(&self.admin)),
+            ("shop_listen", door(&self.shop)),
+        ];
         let mut found = Vec::new();
-        let collide = |other: SocketAddr| {
-            let same = self.listen.ip() == other.ip() || self.listen.ip().is_unspecified() || other.ip().is_unspecified();
-            self.listen.port() != 0 && self.listen.port() == other.port() && same
-        };
-        if self.metrics_listen.is_some_and(collide) {
-            found.push("metrics_listen: the same address as listen".into());
+        for (place, (key, address)) in listeners.iter().enumerate() {
+            for (before, other) in &listeners[..place] {
+                let Some((one, other)) = address.zip(*other) else { continue };
+                let same = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+                if one.port() != 0 && one.port() == other.port() && same {
+                    found.push(format!("{key}: the same address as {before}"));
+                }
+            }
         }
-        let secrets = [("ledger_file", &self.ledger_file), ("passphrase_file", &self.passphrase_file), ("key_file", &self.key_file)];
+        found
+    }
+
+    /// Files of secrets that are not there, or not secret.
+    pub fn unsound_files(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let door = |door: &Option<Door>| door.as_ref().map(|door| door.secrets.clone());
+        let secrets = [
+            ("ledger_file", self.ledger_file.clone()),
+            ("admin_token_file", door(&self.admin)),
+            ("shop_secret_file", door(&self.shop)),
+            ("passphrase_file", self.passphrase_file.clone()),
+            ("key_file", self.key_file.clone()),
+        ];
         for (key, file) in secrets {
             let Some(file) = file else { continue };
-            match readable_by_others(file) {
+            match readable_by_others(&file) {
                 Err(error) => found.push(format!("{key}: {}", error.kind())),
                 Ok(true) => found.push(format!("{key}: others can read the file: give it mode 0600")),
                 Ok(false) => {}
@@ -291,9 +346,20 @@ impl Reader {
         networks.unwrap_or(default)
     }
 
+    /// Both or none.
+    fn door(&mut self, listen: &str, secrets: &str) -> Option<Door> {
+        let named = self.values.contains_key(listen);
+        let (address, file) = (self.parsed(listen, ADDRESS), self.text(secrets).map(PathBuf::from));
+        match (named, &file) {
+            (true, None) => self.mistake(listen, &format!("there is no {secrets}")),
+            (false, Some(_)) => self.mistake(secrets, &format!("there is no {listen}")),
+            _ => {}
+        }
+        Some(Door { listen: address?, secrets: file? })
+    }
+
     /// `None` only if something is missing that has no default.
     fn settings(&mut self) -> Option<Settings> {
-        const ADDRESS: &str = "not an address with a port, such as 127.0.0.1:8787";
         let data = self.text("data").map(PathBuf::from);
         if data.is_none() {
             self.mistake("data", "missing: the data directory");
@@ -303,6 +369,11 @@ impl Reader {
         let ledger_file = self.text("ledger_file").map(PathBuf::from);
         let mut forwarding = Forwarding { address: self.text("forward_address"), ..Forwarding::default() };
         forwarding.listen = self.parsed("forward_listen", ADDRESS).unwrap_or(forwarding.listen);
+        let [admin, shop] = DOORS.map(|(listen, secrets)| self.door(listen, secrets));
+        let shop_test_events = self.flag("shop_test_events");
+        if shop_test_events && shop.is_none() {
+            self.mistake("shop_test_events", "there is no shop_listen");
+        }
         let (passphrase_file, key_file) = (self.text("passphrase_file").map(PathBuf::from), self.text("key_file").map(PathBuf::from));
         if passphrase_file.is_some() && key_file.is_some() {
             self.mistake("key_file", "passphrase_file is given as well: which?");
@@ -328,6 +399,9 @@ impl Reader {
             listen,
             metrics_listen,
             forwarding,
+            admin,
+            shop,
+            shop_test_events,
             passphrase_file,
             key_file,
             rotation: rotate.then_some(Rotation { lead: lead * DAY, overlap: overlap * DAY }),
@@ -451,9 +525,33 @@ mod tests {
         for line in written.effective().lines().filter_map(|line| line.split_once(" = ")) {
             assert!(example.contains(&format!("{} = ", line.0)), "{}", line.0);
         }
-        for key in ["metrics_listen", "ledger_file", "forward_address", "passphrase_file", "key_file"] {
+        let optional = ["metrics_listen", "ledger_file", "forward_address", "passphrase_file", "key_file"];
+        for key in optional.into_iter().chain(DOORS.into_iter().flat_map(|(listen, secrets)| [listen, secrets])) {
             assert!(example.contains(&format!("{key} = ")), "{key}");
         }
+    }
+
+    #[test]
+    fn a_door_has_an_address_and_secrets() {
+        let text = "data = \"/a\"\nadmin_listen = \"127.0.0.1:1\"\nshop_secret_file = \"s\"\nshop_test_events = true";
+        let mistakes = resolve(text, &[], &[]).unwrap_err().0;
+        assert_eq!(
+            mistakes,
+            [
+                "admin_listen: there is no admin_token_file",
+                "shop_secret_file: there is no shop_listen",
+                "shop_test_events: there is no shop_listen"
+            ]
+        );
+        let variables = [("FARTHING_MINT_ADMIN_TOKEN_FILE", "t"), ("FARTHING_MINT_SHOP_LISTEN", "[::]:1")];
+        let settings = resolve(text, &[], &variables).unwrap();
+        assert_eq!(settings.admin, Some(Door { listen: ([127, 0, 0, 1], 1).into(), secrets: "t".into() }));
+        assert!(settings.shop_test_events && settings.shop.is_some());
+        assert_eq!(resolve(&settings.effective(), &[], &[]).unwrap(), settings);
+        assert_eq!(
+            settings.obstacles(),
+            ["shop_listen: the same address as admin_listen", "admin_token_file: entity not found", "shop_secret_file: entity not found"]
+        );
     }
 
     #[test]

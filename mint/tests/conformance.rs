@@ -1,5 +1,7 @@
 //! What every ledger must do, whichever engine keeps it. Each check gets an empty ledger.
 
+#[path = "conformance/orders.rs"]
+mod orders;
 #[path = "common/postgres.rs"]
 mod server;
 
@@ -16,6 +18,7 @@ use farthing_mint::store::{
 use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
 use farthing_protocol::settle::Refusal;
+use orders::{listing, ordering};
 use sqlx::{Connection, PgConnection};
 
 const KEYSET: KeysetId = KeysetId([1; 32]);
@@ -504,7 +507,7 @@ macro_rules! on_both {
     };
 }
 
-on_both! { issuing refreshing depositing giving_back paying_out recording selling closing retiring racing }
+on_both! { issuing refreshing depositing giving_back paying_out recording selling ordering listing closing retiring racing }
 
 /// Two processes on one ledger.
 async fn two_writers(first: Arc<dyn Ledger>, second: Arc<dyn Ledger>) {

@@ -21,6 +21,7 @@ use farthing_protocol::voucher::VoucherCode;
 use farthing_protocol::wire::{
     DepositRequestFrame, DepositResponseFrame, Frame, IssueRequestFrame, IssueResponseFrame, KeysetListFrame, OpenResponseFrame,
 };
+use hmac::{Hmac, KeyInit, Mac};
 use http::{Method, StatusCode};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -294,4 +295,94 @@ async fn sigkill_under_load_loses_nothing() {
     assert_eq!(status["outstanding"], 0);
     assert_eq!(status["sold"], 4_000_000);
     assert_eq!(status["vouchers"].as_u64().unwrap(), 4_000_000 - credited);
+}
+
+/// The operator's and the shop's doors of the real binary; what is sold through them is in no log.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_doors_beside_the_public_one_open_with_secrets_and_log_none() {
+    const TOKEN: &str = "the-only-token-4567890123456789012345678901234";
+    const SECRET: &str = "whsec_5GnPZ1yW3d0XbA7vQeRt2uI9oLkJhGfD";
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("mint");
+    text(&["init"], &data);
+    let (tokens, secrets) = (dir.path().join("tokens"), dir.path().join("secrets"));
+    std::fs::write(&tokens, TOKEN).unwrap();
+    std::fs::write(&secrets, SECRET).unwrap();
+    let doors = |tokens: &Path, secrets: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_farthing-mint"));
+        command
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--admin-listen",
+                "127.0.0.1:0",
+                "--shop-listen",
+                "127.0.0.1:0",
+                "--admin-token-file",
+            ])
+            .arg(tokens)
+            .arg("--shop-secret-file")
+            .arg(secrets)
+            .arg("--data")
+            .arg(&data)
+            .env("FARTHING_MINT_PASSPHRASE", PASSPHRASE)
+            .env("FARTHING_MINT_LOG", "trace")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    };
+    let exposed = doors(&tokens, &secrets).output().unwrap();
+    assert!(!exposed.status.success() && String::from_utf8_lossy(&exposed.stderr).contains("mode 0600"));
+    for file in [&tokens, &secrets] {
+        std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let swapped = doors(&secrets, &tokens).output().unwrap();
+    assert!(!swapped.status.success() && !String::from_utf8_lossy(&swapped.stderr).contains(SECRET));
+
+    let mut child = doors(&tokens, &secrets).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut door = |prefix: &str| Http::new(lines.by_ref().find_map(|line| line.strip_prefix(prefix)?.parse().ok()).unwrap());
+    let (http, admin, shop) = (door("serving on http://"), door("admin API on http://"), door("voucher shop on http://"));
+    let serving = Serving { child, http };
+    assert_eq!(serving.http.get("/admin/v1/status", &[]).await.code(), "not-found");
+    assert_eq!(shop.get("/admin/v1/status", &[]).await.code(), "not-found");
+    let headers =
+        [("authorization", &*format!("Bearer {TOKEN}")), ("content-type", "application/json"), ("idempotency-key", "order-from-2026")];
+    let body = br#"{"amount":500000}"#.to_vec();
+    let made = admin.try_send(Method::POST, "/admin/v1/vouchers", &headers, body).await.unwrap();
+    assert_eq!(made.status, StatusCode::OK);
+    let made: serde_json::Value = serde_json::from_slice(&made.body).unwrap();
+    let code = made["codes"][0].as_str().unwrap();
+    // The command line is the same counter.
+    let again = ["voucher", "create", "--amount", "5.00", "--idempotency-key", "order-from-2026"];
+    assert_eq!(text(&again, &data), code);
+    let differs = mint(&["voucher", "create", "--amount", "6.00", "--idempotency-key", "order-from-2026"], &data);
+    assert!(!differs.status.success() && String::from_utf8_lossy(&differs.stderr).contains("nothing was made"));
+
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let event = br#"{"type":"checkout.session.completed","livemode":true,"data":{"object":{"id":"cs_live_77","mode":"payment",
+        "payment_status":"paid","amount_total":500,"currency":"eur","payment_intent":"pi_77"}}}"#;
+    let sign = |event: &[u8]| {
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+        mac.update(format!("{now}.").as_bytes());
+        mac.update(event);
+        format!("t={now},v1={}", base16ct::lower::encode_string(&mac.finalize().into_bytes()))
+    };
+    let again = String::from_utf8(event.to_vec()).unwrap().replace("500", "600").into_bytes();
+    for event in [event.to_vec(), again] {
+        let told = shop.try_send(Method::POST, "/shop/v1/stripe", &[("stripe-signature", &sign(&event))], event).await.unwrap();
+        assert_eq!(told.status, StatusCode::OK);
+    }
+    let ordered = text(&["voucher", "order", "cs_live_77"], &data);
+    assert!(VoucherCode::parse(&ordered).is_ok());
+    assert!(!mint(&["voucher", "order", "cs_live_78"], &data).status.success());
+    assert_eq!(text(&["publisher", "add", "news.example"], &data), "");
+    assert!(text(&["publisher", "list"], &data).starts_with("news.example"));
+    assert_eq!(text(&["payout", "list", "--json"], &data), "[]");
+    let log = serving.stop();
+    assert!(log.contains("a signed event was refused"), "{log}");
+    for secret in [TOKEN, SECRET, code, &ordered, &sign(event)[20..], "order-from-2026", "cs_live_77", "pi_77"] {
+        assert!(!log.contains(secret), "{secret}");
+    }
 }

@@ -3,8 +3,10 @@
 pub mod backup;
 pub mod books;
 pub mod clock;
+pub mod desk;
 pub mod keyset;
 pub mod logs;
 pub mod payout;
 pub mod secret;
 pub mod serve;
+pub mod voucher;

@@ -36,6 +36,14 @@ pub enum PayoutCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Prints all booked runs; `run` with the id of one writes its files again
+    List {
+        #[command(flatten)]
+        data: Data,
+        /// Prints JSON, amounts in smallest units
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Where a publisher is paid.
@@ -99,27 +107,55 @@ pub async fn statement(arguments: StatementArguments) -> Result<(), Failure> {
     if json {
         return print(&serde_json::to_string_pretty(&statement).map_err(|_| Failure::Output)?);
     }
-    let unit = mint.unit();
-    let mut lines = Vec::new();
     if csv {
-        lines.push("day,credited,refunded,paid_out,balance".to_owned());
-    } else {
-        lines.push(format!("{:<12}{:>20}{:>20}{:>20}{:>20}", "day", "credited", "refunded", "paid out", "balance"));
-        lines.push(format!("{:<72}{:>20}", "opening", unit.display(statement.opening)));
+        return print(&statement.csv());
     }
+    let unit = mint.unit();
+    let mut lines = vec![
+        format!("{:<12}{:>20}{:>20}{:>20}{:>20}", "day", "credited", "refunded", "paid out", "balance"),
+        format!("{:<72}{:>20}", "opening", unit.display(statement.opening)),
+    ];
     for line in &statement.lines {
         let amounts = [line.credited, line.refunded, line.paid_out, line.balance];
-        if csv {
-            lines.push(format!("{},{}", line.day, amounts.map(|amount| amount.to_string()).join(",")));
-        } else {
-            lines.push(format!("{:<12}{}", line.day, amounts.map(|amount| format!("{:>20}", unit.display(amount))).concat()));
-        }
+        lines.push(format!("{:<12}{}", line.day, amounts.map(|amount| format!("{:>20}", unit.display(amount))).concat()));
     }
     print(&lines.join("\n"))
 }
 
+/// Prints all publishers.
+pub async fn publishers(data: Data, json: bool) -> Result<(), Failure> {
+    let mint = open(data).await?;
+    let (publishers, unit) = (mint.publishers().await?, mint.unit());
+    if json {
+        return print(&serde_json::to_string_pretty(&publishers).map_err(|_| Failure::Output)?);
+    }
+    publishers.iter().try_for_each(|one| {
+        let key = if one.key.is_some() { "key" } else { "no key" };
+        let account = one.payee.as_ref().map_or("no account", |payee| payee.iban.as_str());
+        print(&format!("{:<40}{:>24}   {key}   {account}", one.name, unit.display(one.balance)))
+    })
+}
+
+async fn payouts(data: Data, json: bool) -> Result<(), Failure> {
+    let mint = open(data).await?;
+    let (payouts, unit) = (mint.payouts().await?, mint.unit());
+    if json {
+        return print(&serde_json::to_string_pretty(&payouts).map_err(|_| Failure::Output)?);
+    }
+    payouts.iter().try_for_each(|run| {
+        let files = if run.written { "files written" } else { "files NOT written" };
+        let (amount, fee) = (unit.display(run.amount), unit.display(run.fee));
+        print(&format!("run {}   booked {}   {} publishers   {amount}   fee {fee}   {files}", run.id, run.time, run.publishers))
+    })
+}
+
 pub async fn payout(command: PayoutCommand) -> Result<(), Failure> {
-    let PayoutCommand::Run { data, out, id, minimum, fee_share, debtor_name, debtor_iban, json } = command;
+    let (data, out, id, minimum, fee_share, debtor_name, debtor_iban, json) = match command {
+        PayoutCommand::List { data, json } => return payouts(data, json).await,
+        PayoutCommand::Run { data, out, id, minimum, fee_share, debtor_name, debtor_iban, json } => {
+            (data, out, id, minimum, fee_share, debtor_name, debtor_iban, json)
+        }
+    };
     let mint = open(data).await?;
     let unit = mint.unit();
     let minimum = unit.parse(&minimum).ok_or(Failure::Usage("not an amount in main units, such as 5.00"))?;

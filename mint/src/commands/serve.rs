@@ -8,6 +8,7 @@ use farthing_mint::metrics::Metrics;
 use farthing_mint::settings::{Mistakes, Settings};
 use farthing_mint::{Mint, MintError, MintOptions, key_text, keys_are_sealed};
 
+use super::desk::{Desk, Secrets};
 use super::logs;
 use super::secret::SecretArguments;
 use crate::{Data, Failure, print};
@@ -39,6 +40,22 @@ pub struct ServeArguments {
     /// Host and port at which the other processes reach it, if not that address
     #[arg(long, value_name = "HOST:PORT")]
     forward_address: Option<String>,
+    /// Where the admin API listens: this machine or a private network, never the world
+    #[arg(long, value_name = "ADDRESS")]
+    admin_listen: Option<SocketAddr>,
+    /// A file of the bearer tokens that open the admin API, one a line, of at least 32 random bytes each; `orders ` in front of one
+    /// restricts it to looking up the vouchers of checkouts
+    #[arg(long, value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
+    /// Where the payment provider's events are heard; put a TLS proxy in front for the world
+    #[arg(long, value_name = "ADDRESS")]
+    shop_listen: Option<SocketAddr>,
+    /// A file of the endpoint's signing secrets at the provider (`whsec_..`), one a line
+    #[arg(long, value_name = "FILE")]
+    shop_secret_file: Option<PathBuf>,
+    /// Makes vouchers of the provider's test events too, for which nobody has paid: for trials only
+    #[arg(long)]
+    shop_test_events: bool,
     /// A file with the passphrase of the keys; the variable FARTHING_MINT_PASSPHRASE may hold it instead
     #[arg(long, value_name = "FILE", conflicts_with = "key_file")]
     passphrase_file: Option<PathBuf>,
@@ -73,6 +90,8 @@ impl ServeArguments {
         let files = [
             ("data", &self.data),
             ("ledger_file", &self.ledger_file),
+            ("admin_token_file", &self.admin_token_file),
+            ("shop_secret_file", &self.shop_secret_file),
             ("passphrase_file", &self.passphrase_file),
             ("key_file", &self.key_file),
         ];
@@ -81,13 +100,22 @@ impl ServeArguments {
                 given.push((key, path(file)?));
             }
         }
-        for (key, address) in [("listen", self.listen), ("metrics_listen", self.metrics_listen), ("forward_listen", self.forward_listen)] {
+        let addresses = [
+            ("listen", self.listen),
+            ("metrics_listen", self.metrics_listen),
+            ("forward_listen", self.forward_listen),
+            ("admin_listen", self.admin_listen),
+            ("shop_listen", self.shop_listen),
+        ];
+        for (key, address) in addresses {
             given.extend(address.map(|address| (key, address.to_string())));
         }
         for (key, days) in [("rotate_lead", self.rotate_lead), ("rotate_overlap", self.rotate_overlap)] {
             given.extend(days.map(|days| (key, days.to_string())));
         }
-        given.extend(self.rotate.then(|| ("rotate", "true".to_owned())));
+        for (key, flag) in [("rotate", self.rotate), ("shop_test_events", self.shop_test_events)] {
+            given.extend(flag.then(|| (key, "true".to_owned())));
+        }
         given.extend(self.forward_address.clone().map(|address| ("forward_address", address)));
         given.extend(self.log_format.clone().map(|format| ("log_format", format)));
         Settings::load(self.config.as_deref(), &given).map_err(Failure::Settings)
@@ -107,9 +135,10 @@ fn secret(settings: &Settings) -> SecretArguments {
 /// Says what holds, or everything that is wrong.
 pub async fn check(arguments: ServeArguments) -> Result<(), Failure> {
     let settings = arguments.settings()?;
-    let mut mistakes = settings.obstacles();
+    let (mut mistakes, files) = (settings.collisions(), settings.unsound_files());
     let sealed = keys_are_sealed(&settings.data);
-    let files_are_sound = mistakes.iter().all(|mistake| mistake.starts_with("metrics_listen"));
+    let files_are_sound = files.is_empty();
+    mistakes.extend(files);
     let given = if files_are_sound { secret(&settings).given() } else { Ok(None) };
     let mut say = |failure: Failure, key: &str| match failure {
         Failure::Mint(error) => mistakes.push(format!("{key}: {error}")),
@@ -126,6 +155,9 @@ pub async fn check(arguments: ServeArguments) -> Result<(), Failure> {
         Ok(_) if !sealed => (Some(farthing_mint::KeyProtection::Plain), "not needed, the keys are not sealed"),
         Ok(_) => (None, "missing: it will be asked for on the terminal"),
     };
+    if files_are_sound && let Err(failure) = Secrets::read(&settings) {
+        say(failure, "admin_token_file or shop_secret_file");
+    }
     match data(&settings, arguments.ledger.as_ref()).place() {
         Err(failure) => say(failure, "ledger_file"),
         Ok(ledger) => {
@@ -149,12 +181,8 @@ pub async fn serve(arguments: ServeArguments) -> Result<(), Failure> {
         return Err(Failure::Settings(Mistakes(obstacles)));
     }
     let options = secret(&settings).options(&data(&settings, arguments.ledger.as_ref()))?;
-    let options = MintOptions {
-        rotation: settings.rotation,
-        limits: settings.limits.clone(),
-        forwarding: settings.forwarding.clone(),
-        ..options
-    };
+    let options =
+        MintOptions { rotation: settings.rotation, limits: settings.limits.clone(), forwarding: settings.forwarding.clone(), ..options };
     let mint = Mint::open(&settings.data, options).await?;
     if !keys_are_sealed(&settings.data) {
         tracing::warn!("the keys are not sealed: whoever reads the data directory can make money");
@@ -162,8 +190,10 @@ pub async fn serve(arguments: ServeArguments) -> Result<(), Failure> {
     if !mint.clock().await?.believed {
         tracing::error!("the clock disagrees with the ledger, or the mint was away for more than a week: see `farthing-mint clock`");
     }
+    let (desk, doors) = Desk::open(&settings, Secrets::read(&settings)?, &mint).await?;
     let (listener, local) = bind(settings.listen).await?;
     let mut said = vec![format!("serving on http://{local}"), format!("root public key {}", key_text(&mint.root()))];
+    said.extend(doors);
     let mut monitor = None;
     if let Some(address) = settings.metrics_listen {
         let (listener, local) = bind(address).await?;
@@ -178,7 +208,7 @@ pub async fn serve(arguments: ServeArguments) -> Result<(), Failure> {
         let mint = mint.clone();
         tokio::spawn(async move { mint.serve_metrics(listener, metrics, async { drop(ended.await) }).await })
     });
-    mint.serve(listener, stopped()).await?;
+    tokio::try_join!(mint.serve(listener, stopped()), desk.serve(&mint))?;
     drop(end);
     if let Some(shown) = shown {
         shown.await.unwrap_or(Err(MintError::Serve(std::io::ErrorKind::Other)))?;
@@ -187,7 +217,7 @@ pub async fn serve(arguments: ServeArguments) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn bind(address: SocketAddr) -> Result<(tokio::net::TcpListener, SocketAddr), MintError> {
+pub(super) async fn bind(address: SocketAddr) -> Result<(tokio::net::TcpListener, SocketAddr), MintError> {
     let failed = |error: std::io::Error| MintError::Serve(error.kind());
     let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
     let local = listener.local_addr().map_err(failed)?;
@@ -195,7 +225,7 @@ async fn bind(address: SocketAddr) -> Result<(tokio::net::TcpListener, SocketAdd
 }
 
 /// Done at the first interrupt or termination signal.
-async fn stopped() {
+pub(super) async fn stopped() {
     let interrupt = tokio::signal::ctrl_c();
     let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) else {
         drop(interrupt.await);

@@ -3,6 +3,7 @@
 mod clients;
 mod encoding;
 mod forward;
+mod frames;
 mod monitor;
 mod patience;
 mod problem;
@@ -20,17 +21,40 @@ use axum::{Extension, Router};
 use farthing_protocol::wire::{DepositRequestFrame, IssueRequestFrame, OpenRequestFrame, RefundRequestFrame};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
+use utoipa::OpenApi;
 
 use crate::config::{Limits, base64url, from_base64url};
 use crate::operations::{OperationError, Operations};
 use clients::Clients;
 use encoding::{BodyRoom, Encoding, Framed, encoded};
 use forward::Forwarder;
-pub(crate) use monitor::monitor;
+pub(crate) use monitor::{count, monitor};
+pub(crate) use problem::Body as ProblemBody;
 pub use problem::Problem;
 pub(crate) use server::serve;
 
 type Shared = State<Arc<Operations>>;
+
+/// The document of the public interface.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Farthing mint",
+        description = "For wallets and verifiers. Every frame is JSON or, as application/vnd.farthing, the bytes of spec/wire.md."
+    ),
+    paths(keysets, voucher, publisher, commitments, issue, deposits, refunds, restore, livez, readyz),
+    components(schemas(ProblemBody))
+)]
+struct Document;
+
+/// The document of the public interface.
+pub fn document() -> utoipa::openapi::OpenApi {
+    crate::admin::openapi::finished(Document::openapi(), crate::admin::openapi::Access::Public)
+}
+
+async fn openapi() -> Result<Response, Problem> {
+    crate::admin::json(&document())
+}
 
 /// All routes.
 pub(crate) fn router(operations: Arc<Operations>, limits: &Limits) -> Router {
@@ -46,14 +70,15 @@ pub(crate) fn router(operations: Arc<Operations>, limits: &Limits) -> Router {
         .route("/v1/refunds", post(refunds).layer(Extension(publishers)))
         .route("/v1/restore/{keyset}/{bucket}", get(restore))
         .route("/v1/publishers/{name}", get(publisher))
-        .route("/livez", get(|| async { "ok\n" }))
+        .route("/livez", get(livez))
         .route("/readyz", get(readyz))
+        .route("/v1/openapi.json", get(openapi))
         .fallback(|| async { Problem::NOT_FOUND })
         .method_not_allowed_fallback(|| async { Problem::METHOD_NOT_ALLOWED })
         .with_state(operations);
     in_time(routes, limits)
         .layer(middleware::from_fn(move |request: Request, next: Next| clients::limit(clients.clone(), request, next)))
-        .layer(middleware::from_fn(monitor::count))
+        .layer(middleware::from_fn(count))
 }
 
 /// What the other processes of this mint may ask of this one.
@@ -66,13 +91,23 @@ fn in_time(routes: Router, limits: &Limits) -> Router {
     routes.layer(middleware::from_fn(move |request: Request, next: Next| timed(time, request, next)))
 }
 
-async fn timed(time: Duration, request: Request<Body>, next: Next) -> Response {
+pub(crate) async fn timed(time: Duration, request: Request<Body>, next: Next) -> Response {
     match tokio::time::timeout(time, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Problem::REQUEST_TIMEOUT.into_response(),
     }
 }
 
+/// All keysets, with the list's head as `ETag`.
+#[utoipa::path(
+    get,
+    path = "/v1/keysets",
+    tag = "mint",
+    responses(
+        (status = 200, description = "The signed list", content((frames::KeysetListFrame = "application/json"), (Vec<u8> = "application/vnd.farthing"))),
+        (status = 304, description = "As `If-None-Match` says"),
+    )
+)]
 async fn keysets(State(mint): Shared, headers: HeaderMap) -> Response {
     let encoding = if Encoding::accepted(&headers) == Some(Encoding::Binary) { Encoding::Binary } else { Encoding::Json };
     let (head, list) = mint.keysets();
@@ -89,6 +124,17 @@ async fn keysets(State(mint): Shared, headers: HeaderMap) -> Response {
     response
 }
 
+/// What is left on a voucher.
+#[utoipa::path(
+    get,
+    path = "/v1/vouchers/{key}",
+    tag = "mint",
+    params(("key" = String, Path, description = "The voucher's public key, base64url")),
+    responses(
+        (status = 200, description = "The balance", body = frames::VoucherBalance),
+        (status = 404, description = "`voucher-unknown`", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
 async fn voucher(State(mint): Shared, Path(key): Path<String>) -> Result<Response, Problem> {
     let key = from_base64url(&key).ok_or(Problem::from(OperationError::VoucherUnknown))?;
     let balance = mint.voucher_balance(key).await?;
@@ -96,17 +142,61 @@ async fn voucher(State(mint): Shared, Path(key): Path<String>) -> Result<Respons
     Ok(no_store(([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()))
 }
 
+/// The key with which a publisher signs what it asks for.
+#[utoipa::path(
+    get,
+    path = "/v1/publishers/{name}",
+    tag = "mint",
+    params(("name" = String, Path, description = "The domain, with the port if it is not 443")),
+    responses(
+        (status = 200, description = "The key", body = frames::PublisherKey),
+        (status = 404, description = "`not-found`", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
 async fn publisher(State(mint): Shared, Path(name): Path<String>) -> Result<Response, Problem> {
     let key = mint.publisher_key(&name).await?.ok_or(Problem::NOT_FOUND)?;
     let body = json!({ "publisher": name, "key": base64url(&key) });
     Ok(no_store(([(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()))
 }
 
+/// Opens a session. The same request again gets the same session while it lives.
+#[utoipa::path(
+    post,
+    path = "/v1/commitments",
+    tag = "mint",
+    request_body(content((frames::OpenRequestFrame = "application/json"), (Vec<u8> = "application/vnd.farthing"))),
+    responses(
+        (status = 200, description = "Done", content((frames::OpenResponseFrame = "application/json"), (Vec<u8> = "application/vnd.farthing"))),
+        (status = 400, description = "codes of frames, `body-incomplete`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "`body-too-large`, `frame-too-long`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "`unsupported-media-type`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "`voucher-unknown`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`keyset-not-issuing`, `keyset-not-refreshing`, `voucher-insufficient`, `token-spent`, `change-unavailable`, `reclaim-unavailable`, `session-busy`, `denomination-frozen`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "codes of issuing and proofs, `issue-amount-mismatch`", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
 async fn commitments(State(mint): Shared, Framed { frame, answer, .. }: Framed<OpenRequestFrame>) -> Result<Response, Problem> {
     let opened = mint.open(&frame).await?;
     Ok(no_store(encoded(&opened, answer)))
 }
 
+/// Answers the challenges of a session. The same request again gets the same response, for good.
+#[utoipa::path(
+    post,
+    path = "/v1/issue",
+    tag = "mint",
+    request_body(content((frames::IssueRequestFrame = "application/json"), (Vec<u8> = "application/vnd.farthing"))),
+    responses(
+        (status = 200, description = "Done", content((frames::IssueResponseFrame = "application/json"), (Vec<u8> = "application/vnd.farthing"))),
+        (status = 400, description = "codes of frames, `body-incomplete`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "`body-too-large`, `frame-too-long`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "`unsupported-media-type`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "`voucher-unknown`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`session-answered`, `keyset-not-issuing`, `keyset-not-refreshing`, `voucher-insufficient`, `token-spent`, `change-unavailable`, `reclaim-unavailable`, `denomination-frozen`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 410, description = "`session-gone`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "codes of issuing and proofs", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
 async fn issue(
     State(mint): Shared,
     Framed { frame, answer, .. }: Framed<IssueRequestFrame>,
@@ -121,16 +211,55 @@ async fn issue(
     Ok(no_store(encoded(&issued, answer)))
 }
 
+/// Credits payments: one outcome each, in order.
+#[utoipa::path(
+    post,
+    path = "/v1/deposits",
+    tag = "mint",
+    request_body(content((frames::DepositRequestFrame = "application/json"), (Vec<u8> = "application/vnd.farthing"))),
+    responses(
+        (status = 200, description = "Done", content((frames::DepositResponseFrame = "application/json"), (Vec<u8> = "application/vnd.farthing"))),
+        (status = 400, description = "codes of frames, `body-incomplete`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "`body-too-large`, `frame-too-long`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "`unsupported-media-type`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "codes of payments and proofs, `too-many-payments`", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
 async fn deposits(State(mint): Shared, Framed { frame, answer, .. }: Framed<DepositRequestFrame>) -> Result<Response, Problem> {
     let settled = mint.deposit(frame).await?;
     Ok(no_store(encoded(&settled, answer)))
 }
 
+/// Gives a payment back to whoever paid it.
+#[utoipa::path(
+    post,
+    path = "/v1/refunds",
+    tag = "mint",
+    request_body(content((frames::RefundRequestFrame = "application/json"), (Vec<u8> = "application/vnd.farthing"))),
+    responses(
+        (status = 200, description = "Done", content((frames::RefundResponseFrame = "application/json"), (Vec<u8> = "application/vnd.farthing"))),
+        (status = 400, description = "codes of frames, `body-incomplete`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "`body-too-large`, `frame-too-long`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "`unsupported-media-type`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "codes of refunds", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
 async fn refunds(State(mint): Shared, Framed { frame, answer, .. }: Framed<RefundRequestFrame>) -> Result<Response, Problem> {
     let refunded = mint.refund(&frame).await?;
     Ok(no_store(encoded(&refunded, answer)))
 }
 
+/// The booked sessions of a bucket, for wallets that have only their seed.
+#[utoipa::path(
+    get,
+    path = "/v1/restore/{keyset}/{bucket}",
+    tag = "mint",
+    params(("keyset" = u32, Path, description = "The keyset's number"), ("bucket" = u64, Path, description = "The bucket's number, from 0")),
+    responses(
+        (status = 200, description = "The bucket", content((frames::RestoreBucketFrame = "application/json"), (Vec<u8> = "application/vnd.farthing"))),
+        (status = 404, description = "`not-found`", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
 async fn restore(State(mint): Shared, Path((keyset, bucket)): Path<(String, String)>, headers: HeaderMap) -> Result<Response, Problem> {
     // One spelling of a number, so that caches hold a bucket once.
     let number = |text: &str| text.parse::<u64>().ok().filter(|number| number.to_string() == text).ok_or(Problem::NOT_FOUND);
@@ -146,13 +275,21 @@ async fn restore(State(mint): Shared, Path((keyset, bucket)): Path<(String, Stri
     Ok(response)
 }
 
+/// Whether the process lives.
+#[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, description = "It does", body = String, content_type = "text/plain")))]
+async fn livez() -> &'static str {
+    "ok\n"
+}
+
+/// Whether the mint would take work now.
+#[utoipa::path(get, path = "/readyz", tag = "health", responses((status = 200, description = "It would", body = String, content_type = "text/plain")))]
 async fn readyz(State(mint): Shared) -> Result<&'static str, Problem> {
     mint.ready().await?;
     Ok("ready\n")
 }
 
 /// Sessions, responses and outcomes are for one client.
-fn no_store(mut response: Response) -> Response {
+pub(crate) fn no_store(mut response: Response) -> Response {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

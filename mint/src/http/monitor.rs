@@ -11,7 +11,7 @@ use http::header;
 use metrics::{counter, histogram};
 
 use super::problem::Code;
-use super::{Problem, Shared, readyz};
+use super::{Problem, Shared, livez, readyz};
 use crate::metrics::{Metrics, REQUEST_SECONDS, REQUESTS};
 use crate::operations::Operations;
 
@@ -19,7 +19,7 @@ use crate::operations::Operations;
 pub(crate) fn monitor(operations: Arc<Operations>, metrics: Metrics) -> Router {
     Router::new()
         .route("/metrics", get(render))
-        .route("/livez", get(|| async { "ok\n" }))
+        .route("/livez", get(livez))
         .route("/readyz", get(readyz))
         .fallback(|| async { Problem::NOT_FOUND })
         .method_not_allowed_fallback(|| async { Problem::METHOD_NOT_ALLOWED })
@@ -33,7 +33,7 @@ async fn render(State(mint): Shared, Extension(metrics): Extension<Metrics>) -> 
 }
 
 /// Counts a request under its route's template and what became of it; never its path.
-pub(super) async fn count(request: Request, next: Next) -> Response {
+pub(crate) async fn count(request: Request, next: Next) -> Response {
     let matched = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let route = matched.unwrap_or_else(|| "other".into());
     let begun = std::time::Instant::now();

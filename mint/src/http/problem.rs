@@ -4,6 +4,7 @@ use axum::response::{IntoResponse, Response};
 use farthing_protocol::error::{FrameError, IssueError};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::operations::OperationError;
 
@@ -20,20 +21,27 @@ pub struct Problem {
 #[derive(Clone, Copy)]
 pub(super) struct Code(pub(super) &'static str);
 
-#[derive(Serialize)]
-struct Body {
+/// A problem as `application/problem+json` (RFC 9457).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Body {
+    /// `urn:farthing:problem:` and the code.
     r#type: String,
+    /// For people.
     title: &'static str,
+    /// The HTTP status.
+    #[schema(value_type = u16)]
     status: u16,
+    /// Stable, for programs.
     code: &'static str,
 }
 
 impl Problem {
-    const fn new(status: StatusCode, code: &'static str, title: &'static str) -> Self {
+    pub(crate) const fn new(status: StatusCode, code: &'static str, title: &'static str) -> Self {
         Self { status, code, title, retry_after: None }
     }
 
-    const fn retry(status: StatusCode, code: &'static str, title: &'static str, seconds: u64) -> Self {
+    pub(crate) const fn retry(status: StatusCode, code: &'static str, title: &'static str, seconds: u64) -> Self {
         Self { status, code, title, retry_after: Some(seconds) }
     }
 

@@ -2,13 +2,15 @@
 
 use farthing_protocol::amount::Amount;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Asking, OperationError, Operations};
 
 /// Tokens of one denomination.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct DenominationStatus {
     /// The value of a token, in smallest units.
+    #[schema(value_type = u64)]
     pub denomination: Amount,
     /// Tokens issued.
     pub issued: u64,
@@ -21,17 +23,20 @@ pub struct DenominationStatus {
 }
 
 /// One keyset's money, in smallest units.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct KeysetStatus {
     /// The place in the list, from 0.
     pub number: u64,
     /// The id, in base64url.
     pub id: String,
     /// Value issued.
+    #[schema(value_type = u64)]
     pub issued: Amount,
     /// Value that came back.
+    #[schema(value_type = u64)]
     pub redeemed: Amount,
     /// Value in readers' wallets.
+    #[schema(value_type = u64)]
     pub outstanding: Amount,
     /// By denomination, ascending.
     pub denominations: Vec<DenominationStatus>,
@@ -42,25 +47,33 @@ pub struct KeysetStatus {
 /// ```text
 /// sold = vouchers + outstanding + change due + refunds due + credits + fees + paid out
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Status {
     /// What the mint counts in, such as `eur/100000`.
     pub unit: String,
-    /// Vouchers ever created.
+    /// Vouchers ever created, less what was reversed.
+    #[schema(value_type = u64)]
     pub sold: Amount,
     /// Left on vouchers.
+    #[schema(value_type = u64)]
     pub vouchers: Amount,
     /// In readers' wallets.
+    #[schema(value_type = u64)]
     pub outstanding: Amount,
     /// Change of settled payments not yet taken.
+    #[schema(value_type = u64)]
     pub change_due: Amount,
     /// Refunded payments not yet reclaimed.
+    #[schema(value_type = u64)]
     pub refunds_due: Amount,
     /// Credited to publishers and not paid out.
+    #[schema(value_type = u64)]
     pub credits: Amount,
     /// Kept of payouts.
+    #[schema(value_type = u64)]
     pub fees: Amount,
     /// Paid out to publishers.
+    #[schema(value_type = u64)]
     pub paid_out: Amount,
     /// Whether the equation above holds.
     pub balanced: bool,

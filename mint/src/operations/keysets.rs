@@ -8,6 +8,7 @@ use farthing_protocol::keyset::{Keyset, KeysetList};
 use farthing_protocol::spending::KeyTable;
 use farthing_protocol::wire::KeysetListFrame;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{OperationError, Operations};
 use crate::signer::KeyFile;
@@ -42,7 +43,7 @@ impl Live {
 pub type Size = LedgerSize;
 
 /// A keyset in the operator's eyes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct KeysetSummary {
     /// The place in the list, from 0.
     pub number: u64,
@@ -71,6 +72,7 @@ pub struct KeysetSummary {
     /// Tokens that came back.
     pub redeemed: u64,
     /// Value in readers' wallets, in smallest units.
+    #[schema(value_type = u64)]
     pub outstanding: Amount,
     /// Whether its spent tokens were dropped.
     pub pruned: bool,

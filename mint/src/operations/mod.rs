@@ -124,6 +124,11 @@ impl Operations {
         &self.unit
     }
 
+    /// The signer, for what an operator asks of it.
+    pub(crate) const fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
     /// Begins what only a serving mint needs: the pool of commitments.
     pub(crate) fn prepare(&self) {
         self.signer.fill_pool();

@@ -19,6 +19,7 @@ use farthing_protocol::keyset::{Keyset, KeysetList};
 use farthing_protocol::proof::{KeysetId, LoneKey, PaymentId};
 use farthing_protocol::settle::{Outcome, sign_answer};
 use farthing_protocol::snowblind::{Challenge, Commitment, Nonces, Response, SigningKey};
+use farthing_protocol::voucher::VoucherCode;
 use farthing_protocol::wire::{DepositResponseFrame, LedgerMark};
 use merlin::Transcript;
 use rand::Rng;
@@ -53,6 +54,17 @@ pub enum SignerError {
     Count,
     /// The system's generator or a draw failed.
     Random,
+}
+
+/// What an order's reference is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderKind {
+    /// An operator's idempotency key.
+    Key = 1,
+    /// A payment provider's checkout session.
+    Checkout = 2,
+    /// A payment provider's payment.
+    Payment = 3,
 }
 
 /// Draws from the operating system's generator; a failure to draw ends the process, because there is nothing safe to go on with.
@@ -268,6 +280,33 @@ impl Signer {
         self.seal_session(&mut again);
         let [a, b, c, d, ..] = *id;
         (again == *id).then_some([a, b, c, d])
+    }
+
+    /// The ledger's name of what an order is about, such as a shop's reference or a provider's payment: nobody without the seal key can tell
+    /// which it is, or whether there is one.
+    pub fn order_id(&self, kind: OrderKind, reference: &str) -> [u8; 32] {
+        let mut id = [0; 32];
+        let mut transcript = Transcript::new(b"farthing-mint/1 order id");
+        transcript.append_message(b"key", &*self.seal_key);
+        transcript.append_u64(b"kind", kind as u64);
+        transcript.append_message(b"reference", reference.as_bytes());
+        transcript.challenge_bytes(b"id", &mut id);
+        id
+    }
+
+    /// The code of an order's voucher, the same whenever it is asked for.
+    ///
+    /// Implements R-ORDER-02.
+    pub fn order_code(&self, order: &[u8; 32], amount: Amount, count: u32, index: u32) -> VoucherCode {
+        let mut code = Zeroizing::new([0; 16]);
+        let mut transcript = Transcript::new(b"farthing-mint/1 order voucher");
+        transcript.append_message(b"key", &*self.seal_key);
+        transcript.append_message(b"order", order);
+        transcript.append_u64(b"amount", amount.units());
+        transcript.append_u64(b"count", count.into());
+        transcript.append_u64(b"index", index.into());
+        transcript.challenge_bytes(b"code", &mut *code);
+        VoucherCode::from_secret_bytes(*code)
     }
 
     fn seal_session(&self, id: &mut [u8; 16]) {

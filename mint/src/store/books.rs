@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! voucher made           sold             ->  vouchers
+//! voucher reversed       vouchers         ->  sold
 //! issue                  vouchers         ->  tokens of a keyset
 //! refresh                tokens           ->  tokens
 //! deposit                tokens           ->  publisher, change due
@@ -19,6 +20,7 @@ use std::fmt;
 
 use farthing_protocol::amount::Amount;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Answer, LedgerError};
 
@@ -124,7 +126,7 @@ pub(super) fn worth(denomination: Amount, tokens: u64) -> Result<Amount, LedgerE
 }
 
 /// Two ways to the same number that do not agree, in smallest units or rows.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Difference {
     /// What was compared.
     pub what: String,
@@ -135,7 +137,7 @@ pub struct Difference {
 }
 
 /// An account's balance: what it owes; for `sold`, what it was given.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Balance {
     /// The account.
     pub account: String,
@@ -144,7 +146,7 @@ pub struct Balance {
 }
 
 /// Everything recomputed, at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Audit {
     /// Bookings in the journal.
     pub bookings: u64,
@@ -155,7 +157,7 @@ pub struct Audit {
 }
 
 /// A postal address, structured.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Address {
     /// Street and number.
     pub street: Option<String>,
@@ -168,7 +170,7 @@ pub struct Address {
 }
 
 /// A bank account and whose it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct BankAccount {
     /// The IBAN, checked, without spaces.
     pub iban: String,
@@ -207,22 +209,25 @@ pub enum PayoutBooked {
 }
 
 /// One publisher's part of a run; credited = fee + amount, all in whole cents.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Payout {
     /// The publisher.
     pub publisher: String,
     /// Taken from its balance.
+    #[schema(value_type = u64)]
     pub credited: Amount,
     /// Kept.
+    #[schema(value_type = u64)]
     pub fee: Amount,
     /// To be paid.
+    #[schema(value_type = u64)]
     pub amount: Amount,
     /// Where to.
     pub payee: BankAccount,
 }
 
 /// A booked run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PayoutRun {
     /// Its id.
     pub id: String,

@@ -9,6 +9,7 @@
 //! deposit on its way while a keyset closes is either booked before or refused.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Answer, Position};
 
@@ -16,7 +17,7 @@ use super::{Answer, Position};
 pub const CLOSING: u64 = 86_400;
 
 /// How far a keyset has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum KeysetState {
     /// Tokens may come back.
@@ -56,7 +57,7 @@ pub struct Lifecycle {
 }
 
 /// How much the ledger holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LedgerSize {
     /// Rows of spent tokens.
     pub spent: u64,

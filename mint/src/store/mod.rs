@@ -8,6 +8,7 @@
 
 pub mod books;
 pub mod keysets;
+pub mod orders;
 // The statements are the same for both engines and are compiled once for each, on its own types of connections and rows: sqlx cannot
 // abstract over engines without the loss of either speed or readable code.
 #[expect(clippy::duplicate_mod, reason = "the statements of `sql/` belong to both engines")]
@@ -25,6 +26,7 @@ use thiserror::Error;
 
 use books::Books;
 use keysets::KeysetLedger;
+use orders::Orders;
 
 /// Why a ledger gave no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -268,7 +270,7 @@ pub struct Counter {
 /// Every sum of the ledger, read at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sheet {
-    /// Vouchers ever created.
+    /// Vouchers ever created, less what was reversed.
     pub sold: Amount,
     /// Left on vouchers.
     pub vouchers: Amount,
@@ -289,7 +291,7 @@ pub struct Sheet {
 }
 
 /// A ledger.
-pub trait Ledger: KeysetLedger + Books {
+pub trait Ledger: KeysetLedger + Books + Orders {
     /// Books an issue: session row, commitments, debit, counts and response in one transaction.
     fn issue(&self, booking: IssueBooking) -> Answer<'_, IssueBooked>;
 

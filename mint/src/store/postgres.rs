@@ -25,6 +25,8 @@ mod givebacks;
 mod journal;
 #[path = "sql/keysets.rs"]
 mod keysets;
+#[path = "sql/orders.rs"]
+mod orders;
 #[path = "sql/rows.rs"]
 mod rows;
 

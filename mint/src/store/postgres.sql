@@ -136,6 +136,28 @@ CREATE TABLE payout (
     CHECK (credited = fee + amount)
 );
 
+-- Vouchers that were ordered under a reference, once. Ids and payments are keyed hashes of what the shop calls them; the codes are not here,
+-- and cannot be found from what is.
+
+-- amount: of each voucher. payment, voucher: of an order that a payment provider may reverse, which has one voucher. taken: what was reversed.
+CREATE TABLE voucher_order (
+    id          BYTEA   NOT NULL PRIMARY KEY CHECK (length(id) = 32),
+    amount      BIGINT  NOT NULL CHECK (amount > 0),
+    count       BIGINT  NOT NULL CHECK (count > 0),
+    time        BIGINT  NOT NULL,
+    payment     BYTEA   UNIQUE CHECK (length(payment) = 32),
+    voucher     BYTEA   REFERENCES voucher (key),
+    taken       BIGINT  NOT NULL DEFAULT 0 CHECK (taken >= 0 AND taken <= amount),
+    CHECK ((payment IS NULL) = (voucher IS NULL)),
+    CHECK (payment IS NULL OR count = 1)
+);
+
+-- What the provider has taken back of a payment so far, whether or not its order is known yet. It only grows.
+CREATE TABLE voucher_reversal (
+    payment     BYTEA   NOT NULL PRIMARY KEY CHECK (length(payment) = 32),
+    total       BIGINT  NOT NULL CHECK (total > 0)
+);
+
 -- The mint processes that serve on this ledger. address: where the others reach it; seen: when it was last heard of.
 CREATE TABLE instance (
     id          BYTEA   NOT NULL PRIMARY KEY CHECK (length(id) = 4),

@@ -26,6 +26,8 @@ mod givebacks;
 mod journal;
 #[path = "sql/keysets.rs"]
 mod keysets;
+#[path = "sql/orders.rs"]
+mod orders;
 #[path = "sql/rows.rs"]
 mod rows;
 
@@ -54,6 +56,10 @@ const READERS: u32 = 4;
 
 /// The most pages given back to the system at once: a page holds some forty spent tokens.
 const PAGES: u32 = 256;
+
+/// Tables that ledgers of earlier versions lack.
+const BOOKS: &str = "booking";
+const ORDERS: &str = "voucher_order";
 
 /// Where the ledger is.
 struct Place(PathBuf);
@@ -154,6 +160,7 @@ impl SqliteLedger {
                 .execute(&mut *transaction)
                 .await?;
             ensure_books(&mut transaction).await?;
+            ensure_orders(&mut transaction).await?;
             transaction.commit().await?;
             connection.close().await?;
             Ok::<(), Failure>(())
@@ -168,9 +175,10 @@ impl SqliteLedger {
     pub async fn open(path: &Path) -> Result<Self, LedgerError> {
         let work = async {
             let mut writer = Connection::connect_with(&options(path)).await?;
-            if !has_books(&mut writer).await? {
+            if !has(&mut writer, BOOKS).await? || !has(&mut writer, ORDERS).await? {
                 let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
                 ensure_books(&mut transaction).await?;
+                ensure_orders(&mut transaction).await?;
                 transaction.commit().await?;
             }
             let readers = SqlitePoolOptions::new()
@@ -186,15 +194,23 @@ impl SqliteLedger {
     }
 }
 
-/// Whether a ledger has books.
-async fn has_books(connection: &mut Connection) -> Outcome<bool> {
-    let found = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'booking'";
-    Ok(sqlx::query(found).fetch_optional(connection).await?.is_some())
+/// Whether a ledger has a table.
+async fn has(connection: &mut Connection, table: &'static str) -> Outcome<bool> {
+    let found = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = $1";
+    Ok(sqlx::query(found).bind(table).fetch_optional(connection).await?.is_some())
+}
+
+/// Adds the orders to a ledger that has none.
+async fn ensure_orders(connection: &mut Connection) -> Outcome<()> {
+    if !has(connection, ORDERS).await? {
+        sqlx::raw_sql(include_str!("sqlite_orders.sql")).execute(connection).await?;
+    }
+    Ok(())
 }
 
 /// Adds the books to a ledger that has none, with its balances as the first booking.
 async fn ensure_books(connection: &mut Connection) -> Outcome<()> {
-    if has_books(connection).await? {
+    if has(connection, BOOKS).await? {
         return Ok(());
     }
     sqlx::raw_sql(include_str!("sqlite_books.sql")).execute(&mut *connection).await?;

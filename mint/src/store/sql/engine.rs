@@ -13,7 +13,7 @@ use sqlx::{Connection as _, Row as _};
 use tokio::sync::{mpsc, oneshot};
 
 use super::rows::{self, Failure};
-use super::{Connection, Database, MOMENT, PATIENCE, Place, again, begin, books, discard, givebacks, journal, keysets, lost};
+use super::{Connection, Database, MOMENT, PATIENCE, Place, again, begin, books, discard, givebacks, journal, keysets, lost, orders};
 use crate::store::books::{Account, Entries};
 use crate::store::{
     Announcement, Answer, Debit, DepositBooked, FundingState, Instances, IssueBooked, IssueBooking, Ledger, LedgerError, PaymentBooking,
@@ -44,6 +44,7 @@ pub(super) enum Work {
     Announce(Box<Announcement>),
     Keyset(keysets::Change),
     Books(books::Change, u64),
+    Orders(orders::Change, u64),
 }
 
 /// What became of it.
@@ -55,6 +56,7 @@ pub(super) enum Done {
     Refund(RefundBooked),
     Keyset(keysets::Changed),
     Books(books::Changed),
+    Orders(orders::Changed),
 }
 
 type Verdict = Result<Done, LedgerError>;
@@ -396,6 +398,15 @@ async fn run(connection: &mut Connection, work: &Work, time: &mut u64, entries: 
                 entries.absorb(own)?;
             }
             settle(connection, done.map(Done::Books), true).await
+        }
+        Work::Orders(change, now) => {
+            *time = (*now).max(*time);
+            let done = orders::change(connection, change, &mut own).await;
+            let keep = matches!(&done, Ok(changed) if changed.stays());
+            if keep {
+                entries.absorb(own)?;
+            }
+            settle(connection, done.map(Done::Orders), keep).await
         }
         // Deposits are booked together.
         Work::Deposit(..) => settle(connection, Err(LedgerError::Unavailable.into()), false).await,
