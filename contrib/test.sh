@@ -16,71 +16,9 @@ if [ "${#missing[@]}" -gt 0 ]; then
 fi
 
 cargo build -q -p farthing-mint -p farthing-wallet -p farthing-verifier --bins
-bin=${CARGO_TARGET_DIR:-target}/debug
-bin=$(cd "$bin" && pwd)
+source contrib/common.sh
 
-work=$(mktemp -d)
-declare -A pids=()
-stop() { # NAME
-    local pid=${pids[$1]:-}
-    if [ -n "$pid" ]; then
-        kill "$pid" 2>/dev/null || true
-        wait "$pid" 2>/dev/null || true
-        unset "pids[$1]"
-    fi
-}
-finish() {
-    local status=$?
-    for name in "${!pids[@]}"; do stop "$name"; done
-    if [ "$status" -ne 0 ]; then
-        echo "FAILED: $step" >&2
-        for log in "$work"/*.log; do
-            printf -- '--- %s\n' "${log##*/}" >&2
-            tail -n 15 "$log" >&2
-        done
-    fi
-    rm -rf "$work"
-    exit "$status"
-}
-step="setting up"
-trap finish EXIT
-trap 'exit 1' INT TERM
-
-start() { # NAME COMMAND..
-    local name=$1
-    shift
-    "$@" >>"$work/$name.log" 2>&1 &
-    pids[$name]=$!
-}
-until_ok() { # COMMAND.. : at most ten seconds
-    for _ in $(seq 100); do
-        if "$@" >/dev/null 2>&1; then return; fi
-        sleep 0.1
-    done
-    echo "not within ten seconds: $*" >&2
-    return 1
-}
-expect() { # WHAT EXPECTED FOUND
-    if [[ "$3" != $2 ]]; then
-        printf '%s: %s\n  expected %s\n  found    %s\n' "$step" "$1" "$2" "$3" >&2
-        exit 1
-    fi
-}
-get() { # CURL ARGUMENTS.. : $status, $head (lower case), $body
-    status=$(curl -s --max-time 20 -o "$work/body" -D "$work/head" -w '%{http_code}' --path-as-is "$@") || true
-    head=$(tr -d '\r' <"$work/head" | tr '[:upper:]' '[:lower:]')
-    body=$(cat "$work/body")
-}
-
-json() { python3 -c 'import json, sys; v = json.load(open(sys.argv[1]))
-for k in sys.argv[2:]: v = v[k]
-print(v)' "$@"; }
-
-read -r mint_port nginx_port caddy_port backend_port tap_port own_port asked_port metrics_port < <(python3 -c '
-import socket
-sockets = [socket.socket() for _ in range(8)]
-for one in sockets: one.bind(("127.0.0.1", 0))
-print(*(one.getsockname()[1] for one in sockets))')
+read -r mint_port nginx_port caddy_port backend_port tap_port own_port asked_port metrics_port < <(free_ports 8)
 
 # --- the mint, with a voucher, and both publishers; its keys live for seconds and need no passphrase
 export FARTHING_MINT_INSECURE_PLAIN_KEYS=true
@@ -190,7 +128,7 @@ start caddy env XDG_DATA_HOME="$work" XDG_CONFIG_HOME="$work" HOME="$work" caddy
 start tap python3 contrib/tap.py "$tap_port" "$work/tap.json"
 
 step="over TCP: trusted peers only, in Envoy's and Traefik's words; the environment overrules the file"
-read -r tcp_port < <(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+read -r tcp_port < <(free_ports 1)
 for asking in envoy traefik; do
     start tcp-sidecar env FARTHING_VERIFIER_LISTEN="127.0.0.1:$tcp_port" FARTHING_VERIFIER_PROXY="$asking" \
         FARTHING_VERIFIER_TRUSTED_PEERS="127.0.0.9,10.0.0.0/8" FARTHING_VERIFIER_DATA="$work/tcp-data" \
@@ -220,11 +158,6 @@ for asking in envoy traefik; do
     stop tcp-sidecar
 done
 
-wallet() { # DIRECTORY ARGUMENTS..
-    local directory=$1
-    shift
-    "$bin/farthing" --wallet "$work/$directory" --json "$@"
-}
 step="buying tokens"
 wallet reader init --mint "$mint" --mint-key="$key" >/dev/null
 wallet reader topup "$voucher" >/dev/null

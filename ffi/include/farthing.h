@@ -46,7 +46,7 @@ typedef struct FarthingText {
   // Its first byte, or null.
   uint8_t *bytes;
   // How many bytes it has.
-  uintptr_t length;
+  size_t length;
 } FarthingText;
 
 #ifdef __cplusplus
@@ -65,7 +65,7 @@ uint32_t farthing_abi_version(void);
 // # Safety
 // `settings` points to `settings_length` bytes that do not change during the call. `verifier` and `text` may be written to. On failure
 // `text` is `{"code":"..","title":".."}`, otherwise there is none; give it back with `farthing_text_free`.
-FarthingStatus farthing_open(const uint8_t *settings, uintptr_t settings_length, uint64_t *verifier, struct FarthingText *text);
+FarthingStatus farthing_open(const uint8_t *settings, size_t settings_length, uint64_t *verifier, struct FarthingText *text);
 
 // Ends a verifier: waits for what is on its way to the mint and lets go of its data. Calls of other threads that use it are finished
 // first, and the last of them does the waiting. What is undecided waits for the next start.
@@ -89,14 +89,14 @@ FarthingStatus farthing_close(uint64_t verifier);
 // # Safety
 // `request` points to `request_length` bytes that do not change during the call. `text` may be written to; give it back with
 // `farthing_text_free`.
-FarthingStatus farthing_decide(uint64_t verifier, const uint8_t *request, uintptr_t request_length, struct FarthingText *text);
+FarthingStatus farthing_decide(uint64_t verifier, const uint8_t *request, size_t request_length, struct FarthingText *text);
 
 // Checks a request's payment and changes nothing: `{"decision":"found","payment":{..}}`, with null for what is free, or the answer that
 // `farthing_decide` would give. It is no payment: serve for `farthing_decide` alone.
 //
 // # Safety
 // As `farthing_decide`.
-FarthingStatus farthing_check(uint64_t verifier, const uint8_t *request, uintptr_t request_length, struct FarthingText *text);
+FarthingStatus farthing_check(uint64_t verifier, const uint8_t *request, size_t request_length, struct FarthingText *text);
 
 // Gives a payment back, by its reference: `{"payment":"..","amount":"500","state":"refunded"}`. Asking twice changes nothing.
 // `FARTHING_STATUS_REFUSED` says in `text` why not; after `FARTHING_STATUS_UNAVAILABLE` ask again.
@@ -104,7 +104,7 @@ FarthingStatus farthing_check(uint64_t verifier, const uint8_t *request, uintptr
 // # Safety
 // `reference` points to `reference_length` bytes that do not change during the call. `text` may be written to; give it back with
 // `farthing_text_free`.
-FarthingStatus farthing_refund(uint64_t verifier, const uint8_t *reference, uintptr_t reference_length, struct FarthingText *text);
+FarthingStatus farthing_refund(uint64_t verifier, const uint8_t *reference, size_t reference_length, struct FarthingText *text);
 
 // The double-spend proofs kept: `{"proofs":["..",..]}`, each what `farthing-verifier evidence verify` reads.
 //

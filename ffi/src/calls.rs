@@ -1,6 +1,7 @@
 //! What the library does, in JSON: a request in, a decision out. No pointers here.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use farthing_protocol::wire::Frame;
@@ -65,6 +66,7 @@ impl Failure {
                 (if refused { FarthingStatus::Refused } else { FarthingStatus::Unavailable }, error.code())
             }
             Self::Blocking(BlockingError::Forked) => (FarthingStatus::Forked, "forked"),
+            Self::Blocking(BlockingError::Defect) => Self::Defect.code(),
             Self::Blocking(_) => (FarthingStatus::Unavailable, "no-threads"),
             Self::Defect => (FarthingStatus::Defect, "defect"),
         }
@@ -144,7 +146,9 @@ pub(crate) fn decide(number: u64, question: &str) -> Result<String, Failure> {
     if let Some(preflight) = open.site.preflight(&original) {
         return Ok(answer(&preflight));
     }
-    Ok(match open.wait(open.site.decide(&original))? {
+    let original = Arc::new(original);
+    let asked = Arc::clone(&original);
+    Ok(match open.run(|site| async move { site.decide(&asked).await })? {
         None => serve(&Value::Null, &HeaderMap::new()),
         Some(Decision::Serve(payment)) => {
             let mut marked = Response::new(());
@@ -165,7 +169,7 @@ pub(crate) fn check(number: u64, question: &str) -> Result<String, Failure> {
         Ok(original) => original,
         Err(why) => return Ok(answer(&why.answer())),
     };
-    Ok(match open.wait(open.site.check(&original))? {
+    Ok(match open.run(|site| async move { site.check(&original).await })? {
         None => json!({ "decision": "found", "payment": null }).to_string(),
         Some(Ok(checked)) => json!({ "decision": "found", "payment": found(&checked) }).to_string(),
         Some(Err(response)) => answer(&response),
@@ -175,25 +179,25 @@ pub(crate) fn check(number: u64, question: &str) -> Result<String, Failure> {
 pub(crate) fn refund(number: u64, reference: &str) -> Result<String, Failure> {
     let open = handles::get(number)?;
     let payment = payment_id(reference).ok_or(Failure::Argument)?;
-    let amount = open.wait(open.site.verifier().refund(payment))??;
+    let amount = open.run(move |site| async move { site.verifier().refund(payment).await })??;
     Ok(json!({ "payment": reference, "amount": amount.to_string(), "state": "refunded" }).to_string())
 }
 
 pub(crate) fn proofs(number: u64) -> Result<String, Failure> {
     let open = handles::get(number)?;
-    let proofs = open.wait(open.site.verifier().double_spend_proofs())??;
+    let proofs = open.run(|site| async move { site.verifier().double_spend_proofs().await })??;
     let proofs: Vec<_> = proofs.iter().map(|proof| Base64UrlUnpadded::encode_string(&proof.to_bytes())).collect();
     Ok(json!({ "proofs": proofs }).to_string())
 }
 
 pub(crate) fn ready(number: u64) -> Result<(), Failure> {
     let open = handles::get(number)?;
-    Ok(open.wait(open.site.verifier().ready())??)
+    Ok(open.run(|site| async move { site.verifier().ready().await })??)
 }
 
 pub(crate) fn metrics(number: u64) -> Result<String, Failure> {
     let open = handles::get(number)?;
-    let totals = open.wait(open.site.verifier().totals())??;
+    let totals = open.run(|site| async move { site.verifier().totals().await })??;
     let mut text = String::new();
     let mut line = |name: &str, kind: &str, value: u64| {
         // Writing to a String cannot fail.

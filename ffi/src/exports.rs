@@ -15,6 +15,8 @@ pub const FARTHING_ABI_VERSION: u32 = 1;
 
 /// Does it, explains a failure in `text`, and stops panics.
 ///
+/// Implements R-EMBED-03.
+///
 /// # Safety
 /// If `text` is not null, it is aligned and may be written to.
 unsafe fn call(text: *mut FarthingText, act: impl FnOnce() -> Result<Option<String>, Failure>) -> FarthingStatus {

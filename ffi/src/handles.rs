@@ -12,20 +12,26 @@ use crate::calls::Failure;
 
 /// A site, and the threads it works on.
 pub(crate) struct Open {
-    pub(crate) site: Site,
+    pub(crate) site: Arc<Site>,
     threads: Threads,
 }
 
 impl Open {
-    pub(crate) fn wait<F: Future>(&self, future: F) -> Result<F::Output, BlockingError> {
-        self.threads.wait(future)
+    /// Has the library's own threads do it: the caller's stack may be a small one.
+    pub(crate) fn run<F, T>(&self, act: impl FnOnce(Arc<Site>) -> F) -> Result<T, BlockingError>
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.threads.run(act(Arc::clone(&self.site)))
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
         let verifier = self.site.verifier().clone();
-        self.threads.end(async move { verifier.shutdown().await });
+        // In a process that was forked off there is nothing to end.
+        let _ = self.threads.run(async move { verifier.shutdown().await });
     }
 }
 
@@ -37,9 +43,9 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 pub(crate) fn open(settings: &str) -> Result<u64, Failure> {
     let settings = Settings::parse(settings)?;
     let threads = Threads::start()?;
-    let site = threads.wait(Site::open(settings))??;
+    let site = threads.run(Site::open(settings))??;
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    OPEN.write().unwrap_or_else(PoisonError::into_inner).insert(number, Arc::new(Open { site, threads }));
+    OPEN.write().unwrap_or_else(PoisonError::into_inner).insert(number, Arc::new(Open { site: Arc::new(site), threads }));
     Ok(number)
 }
 

@@ -166,6 +166,7 @@ fn what_is_free_ambiguous_malformed_or_from_another_page() {
 }
 
 #[test]
+#[expect(clippy::multiple_unsafe_ops_per_block, reason = "one call after the other, all with the same promise")]
 fn bad_pointers_lengths_and_texts_are_errors() {
     let (mut text, mut number) = (NONE, 7);
     let byte = [b'{'];

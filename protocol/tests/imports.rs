@@ -142,6 +142,21 @@ fn services_never_use_one_another() {
 }
 
 #[test]
+fn the_c_interface_uses_the_verifier_and_holds_its_pointers_in_two_modules() {
+    let ffi = crate_root().join("../ffi");
+    if !ffi.exists() {
+        return;
+    }
+    let names = dependencies(&fs::read_to_string(ffi.join("Cargo.toml")).unwrap());
+    assert!(
+        names.iter().any(|name| name == "verifier") && !names.iter().any(|name| ["farthing-mint", "farthing-wallet"].contains(&&**name))
+    );
+    let files: Vec<_> = sources(&ffi.join("src")).into_iter().filter(|(name, _)| name != "tests.rs").collect();
+    assert_eq!(files_with(&files, &["unsafe"]), ["exports.rs", "memory.rs"]);
+    assert_eq!(files_with(&files, &["catch_unwind"]), ["exports.rs"]);
+}
+
+#[test]
 fn the_mints_layers() {
     let mint = crate_root().join("../mint/src");
     if !mint.exists() {

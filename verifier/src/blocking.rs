@@ -55,12 +55,17 @@ pub enum BlockingError {
     /// The operating system gives no threads.
     #[error("no threads to run on")]
     Threads,
+    /// The work panicked: a defect, not the caller's fault. What it left undecided the next call finds.
+    #[error("a defect of the verifier")]
+    Defect,
     /// The verifier's own reason.
     #[error("{0}")]
     Verifier(#[from] VerifierError),
 }
 
 /// Threads on which futures run while their callers block.
+///
+/// Implements R-EMBED-02.
 pub struct Threads {
     runtime: Option<Runtime>,
     process: u32,
@@ -77,15 +82,32 @@ impl Threads {
         Ok(Self { runtime: Some(runtime.map_err(|_| BlockingError::Threads)?), process: std::process::id() })
     }
 
-    /// Waits for a future. Any number of threads may wait at once.
+    /// Waits for a future, which runs on the caller's thread and stack. Any number of threads may wait at once.
     ///
     /// # Errors
     /// [`BlockingError::InsideRuntime`], [`BlockingError::Forked`]; the future has not begun.
     pub fn wait<F: Future>(&self, future: F) -> Result<F::Output, BlockingError> {
+        Ok(self.usable()?.block_on(future))
+    }
+
+    /// Waits for a future that runs on these threads: for callers whose own stack may be small, as those of other languages are.
+    ///
+    /// # Errors
+    /// [`BlockingError::InsideRuntime`], [`BlockingError::Forked`]: the future has not begun. [`BlockingError::Defect`]: it panicked.
+    pub fn run<F>(&self, future: F) -> Result<F::Output, BlockingError>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let runtime = self.usable()?;
+        runtime.block_on(runtime.spawn(future)).map_err(|_| BlockingError::Defect)
+    }
+
+    fn usable(&self) -> Result<&Runtime, BlockingError> {
         outside()?;
         match &self.runtime {
             Some(_) if self.process != std::process::id() => Err(BlockingError::Forked),
-            Some(runtime) => Ok(runtime.block_on(future)),
+            Some(runtime) => Ok(runtime),
             // Only while it is dropped.
             None => Err(BlockingError::Threads),
         }

@@ -216,6 +216,8 @@ impl<S: Store> Verifier<S> {
     /// Decides about a request that has a price, by its head: checks its credential, claims its tokens and has them booked, or says what
     /// to answer instead. Whatever fails, the decision is an answer.
     ///
+    /// Implements R-EMBED-01.
+    ///
     /// May be dropped at any time: what was begun goes on, and the same credential finds what became of it.
     ///
     /// # Security

@@ -38,16 +38,12 @@ pub enum VerifierError {
 }
 
 impl VerifierError {
-    /// The stable code.
+    /// The stable code of an operation that failed. What keeps a verifier from starting has none of its own.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Config(_) => "bad-settings",
-            Self::Store(_) => "store-unavailable",
-            Self::Keysets(error) => error.code(),
-            Self::HttpClient => "no-http-client",
-            Self::MintUnavailable => "mint-unavailable",
-            Self::Offer(_) => "invalid-offer",
             Self::NotRefunded(error) => error.code(),
+            Self::Store(_) => "store-unavailable",
+            _ => "mint-unavailable",
         }
     }
 }

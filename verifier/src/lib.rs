@@ -37,6 +37,10 @@
 //! # }
 //! ```
 //!
+//! # For any other server
+//! [`Verifier::decide`] decides about a request's head in the types of the crate `http`; [`Decision`] has an example, `examples/plain` a
+//! whole server. Threaded servers take [`blocking::Verifier`], other languages the C library of the crate `farthing-ffi`.
+//!
 //! # What must be kept
 //! The store (spent tokens, undecided deposits) and the challenge secret, over restarts, and shared by all instances of a publisher.
 //! [`RedbStore`](store::RedbStore) serves one process. Losing the store loses undecided deposits, and in deferred mode lets tokens be

@@ -1,0 +1,75 @@
+# Sourced by the tests here: builds nothing, starts and stops processes, asks and compares. Whoever sources it sets `step` as it goes.
+# Everything is kept in $work, which is taken away at the end; on a failure the step and the ends of the logs are told.
+
+bin=${CARGO_TARGET_DIR:-target}/debug
+bin=$(cd "$bin" && pwd)
+
+work=$(mktemp -d)
+declare -A pids=()
+stop() { # NAME
+    local pid=${pids[$1]:-}
+    if [ -n "$pid" ]; then
+        kill "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+        unset "pids[$1]"
+    fi
+}
+finish() {
+    local status=$?
+    for name in "${!pids[@]}"; do stop "$name"; done
+    if [ "$status" -ne 0 ]; then
+        echo "FAILED: $step" >&2
+        for log in "$work"/*.log; do
+            printf -- '--- %s\n' "${log##*/}" >&2
+            tail -n 15 "$log" >&2
+        done
+    fi
+    rm -rf "$work"
+    exit "$status"
+}
+step="setting up"
+trap finish EXIT
+trap 'exit 1' INT TERM
+
+start() { # NAME COMMAND..
+    local name=$1
+    shift
+    "$@" >>"$work/$name.log" 2>&1 &
+    pids[$name]=$!
+}
+until_ok() { # COMMAND.. : at most ten seconds
+    for _ in $(seq 100); do
+        if "$@" >/dev/null 2>&1; then return; fi
+        sleep 0.1
+    done
+    echo "not within ten seconds: $*" >&2
+    return 1
+}
+expect() { # WHAT EXPECTED FOUND
+    if [[ "$3" != $2 ]]; then
+        printf '%s: %s\n  expected %s\n  found    %s\n' "$step" "$1" "$2" "$3" >&2
+        exit 1
+    fi
+}
+get() { # CURL ARGUMENTS.. : $status, $head (lower case), $body
+    status=$(curl -s --max-time 20 -o "$work/body" -D "$work/head" -w '%{http_code}' --path-as-is "$@") || true
+    head=$(tr -d '\r' <"$work/head" | tr '[:upper:]' '[:lower:]')
+    body=$(cat "$work/body")
+}
+
+json() { python3 -c 'import json, sys; v = json.load(open(sys.argv[1]))
+for k in sys.argv[2:]: v = v[k]
+print(v)' "$@"; }
+wallet() { # DIRECTORY ARGUMENTS..
+    local directory=$1
+    shift
+    "$bin/farthing" --wallet "$work/$directory" --json "$@"
+}
+
+free_ports() { # COUNT : that many ports of 127.0.0.1 that nobody listens on
+    python3 -c '
+import socket, sys
+sockets = [socket.socket() for _ in range(int(sys.argv[1]))]
+for one in sockets: one.bind(("127.0.0.1", 0))
+print(*(one.getsockname()[1] for one in sockets))' "$1"
+}
