@@ -2,7 +2,7 @@
 """A publisher's backend that asks the sidecar by itself: backend.py PORT SIDECAR, such as backend.py 8080 127.0.0.1:8802.
 
 Every request is described to POST /v1/settle. What that answers with 200 is served, what it answers otherwise is passed on as it is.
-/articles/lost-* stand for an article that cannot be delivered after it was paid for: the payment is released with a refund.
+/articles/lost-* stand for an article that cannot be delivered after it was paid for: the payment is given back.
 """
 
 import http.client
@@ -46,6 +46,9 @@ class Backend(http.server.BaseHTTPRequestHandler):
         paid = json.loads(body)
         if paid["state"] == "none":
             return self.answer(200, [("Cache-Control", "public, max-age=60")], b"free\n")
+        if self.path.startswith("/articles/lost-"):
+            _, _, body = ask("/v1/release", {"reference": paid["reference"], "refund": True})
+            return self.answer(503, [("Cache-Control", "no-store")], body)
         headers = [("Cache-Control", "private"), ("Payment-Receipt", paid["receipt"])]
         return self.answer(200, headers, f"paid {self.path} {paid['amount']} reread={paid['reread']}\n".encode())
 

@@ -18,7 +18,7 @@ fi
 cargo build -q -p farthing-mint -p farthing-wallet -p farthing-verifier --bins
 source contrib/common.sh
 
-read -r mint_port nginx_port caddy_port backend_port tap_port < <(free_ports 5)
+read -r mint_port nginx_port caddy_port backend_port tap_port own_port asked_port metrics_port < <(free_ports 8)
 
 # --- the mint, with a voucher, and both publishers; its keys live for seconds and need no passphrase
 export FARTHING_MINT_INSECURE_PLAIN_KEYS=true
@@ -27,6 +27,29 @@ key=$("$bin/farthing-mint" init --data "$work/mint" 2>>"$work/mint.log")
 for port in "$nginx_port" "$caddy_port"; do
     "$bin/farthing-mint" publisher add "127.0.0.1:$port" --data "$work/mint" 2>>"$work/mint.log"
 done
+cat >"$work/own-verifier.toml" <<TOML
+listen = "127.0.0.1:$asked_port"
+trusted_peers = ["127.0.0.1"]
+metrics = "127.0.0.1:$metrics_port"
+peers_may_refund = true
+proxy = "nginx"
+publisher = "127.0.0.1:$own_port"
+mint = "$mint"
+mint_key = "$key"
+data = "$work/own-data"
+[pass]
+price = "0.01"
+title = "All articles"
+scope = "/articles/"
+[[rules]]
+path = "/articles/*"
+price = "0.005"
+[[rules]]
+path = "/**"
+free = true
+TOML
+own_key=$("$bin/farthing-verifier" key --config "$work/own-verifier.toml")
+"$bin/farthing-mint" publisher add "127.0.0.1:$own_port" --key="$own_key" --data "$work/mint" 2>>"$work/mint.log"
 voucher=$("$bin/farthing-mint" voucher create --amount 1.00 --data "$work/mint" 2>>"$work/mint.log")
 start mint "$bin/farthing-mint" serve --data "$work/mint" --listen "127.0.0.1:$mint_port"
 until_ok curl -sf "$mint/readyz"
@@ -138,6 +161,44 @@ done
 step="buying tokens"
 wallet reader init --mint "$mint" --mint-key="$key" >/dev/null
 wallet reader topup "$voucher" >/dev/null
+
+step="a backend that asks by itself"
+site="http://127.0.0.1:$own_port" asked="http://127.0.0.1:$asked_port"
+start own-sidecar "$bin/farthing-verifier" serve --config "$work/own-verifier.toml"
+start own-backend python3 contrib/backend.py "$own_port" "127.0.0.1:$asked_port"
+until_ok curl -sf "$asked/readyz"
+until_ok curl -sf "$site/"
+wallet reader pay --yes "$site/articles/one" >"$work/paid.json"
+expect body "paid /articles/one 500 reread=False*" "$(json "$work/paid.json" body)"
+wallet reader receipt show "$site/articles/one" >"$work/receipt.json"
+registered=$(curl -s "$mint/v1/publishers/127.0.0.1:$own_port")
+expect "the mint tells the publisher's key" "*\"key\":\"$own_key\"*" "$registered"
+"$bin/farthing" receipt verify "$work/receipt.json" --key="$own_key" >/dev/null
+! "$bin/farthing" receipt verify "$work/receipt.json" --key="$key" 2>/dev/null || expect "another key" refused accepted
+step="a pass"
+wallet reader pay --yes --pass "$site/articles/two" >"$work/pass.json"
+expect amount 1000 "$(json "$work/pass.json" amount)"
+wallet reader pay "$site/articles/three" >"$work/read.json"
+expect "another page, nobody asked" "read-again paid /articles/three 1000 reread=True*" \
+    "$(json "$work/read.json" kind) $(json "$work/read.json" body)"
+step="what was settled and cannot be delivered"
+release() { # QUESTION
+    get "$asked/v1/release" -H 'Content-Type: application/json' -d "$1"
+}
+release "{\"reference\":\"$(json "$work/paid.json" payment)\"}"
+expect "nothing changes" '200 *"state":"settled"*' "$status $body"
+release "{\"reference\":\"$(json "$work/paid.json" payment)\",\"refund\":true}"
+expect "given back" '200 *"amount":"500"*"state":"refunded"*' "$status $body"
+release "{\"reference\":\"$(json "$work/paid.json" payment)\",\"refund\":true}"
+expect "asked twice" '200 *"state":"refunded"*' "$status $body"
+release '{"reference":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}'
+expect "what nobody paid" '404 *"code":"payment-unknown"*' "$status $body"
+numbers=$(curl -s "http://127.0.0.1:$metrics_port/metrics")
+expect "numbers" '*farthing_verifier_events_total{event="claim"} 2*' "$numbers"
+expect "numbers" '*farthing_verifier_events_total{event="refunded"} 1*' "$numbers"
+stop own-backend
+stop own-sidecar
+echo "a backend by itself: ok ($SECONDS s)"
 
 for proxy in nginx caddy; do
     port=${proxy}_port

@@ -253,6 +253,7 @@ impl<S: Store> Verifier<S> {
 
     /// The answer to a request that is not served, with a fresh challenge if it is a 402.
     fn refusal(&self, refused: &Refused, resource: &Resource, headers: &HeaderMap, offer: &Offer) -> Response<Bytes> {
+        self.inner().observed.refusal(refused.code());
         let unit = &self.inner().config.unit;
         let html = wants_html(headers);
         if refused.status() != http::StatusCode::PAYMENT_REQUIRED || !refused.wants_challenge() {

@@ -200,7 +200,10 @@ impl<S: Store> Outbox<S> {
         let seen = self.store.mark().await.map_err(|_| Failure::Store)?;
         let request = DepositRequestFrame { seen, payments: batch.iter().map(|job| job.body.clone()).collect() };
         let response = self.mint.deposit(&request).await.map_err(|error| match error {
-            MintError::Unavailable => Failure::Unreachable,
+            MintError::Unavailable => {
+                self.counters.mint_error();
+                Failure::Unreachable
+            }
             MintError::Invalid | MintError::Rejected => self.broken("the mint's deposit answer cannot be read"),
         })?;
         let (outcomes, trusted) = self.believe(batch, &response).await?;

@@ -58,6 +58,8 @@ counters! {
     refunded;
     /// Payments settled first because the limits of the deferred mode were reached.
     limit_reached;
+    /// Requests to the mint for a decision that it did not answer.
+    mint_error;
     /// Answers of the mint that must not be believed. Anything but 0 wants a person's attention.
     mint_alarm;
     /// Failures of the store.

@@ -1,7 +1,7 @@
 //! The verifier itself: challenges, decisions, background work.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use farthing_protocol::evidence::DoubleSpend;
@@ -19,6 +19,7 @@ use crate::config::{Mode, VerifierConfig};
 use crate::decision::{Found, Paid};
 use crate::error::{Refused, VerifierError};
 use crate::keysets::{Keysets, fork_frames};
+use crate::metrics::Observed;
 use crate::mint_client::MintClient;
 use crate::offer::{Offer, Pass, Price, Resource};
 use crate::outbox::{Outbox, Undecided};
@@ -36,6 +37,7 @@ pub(crate) struct Inner<S> {
     pub(crate) outbox: Arc<Outbox<S>>,
     checker: Arc<Checker>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) observed: Observed,
 }
 
 /// Stops the background work when the last verifier is dropped.
@@ -109,7 +111,17 @@ impl<S: Store> Verifier<S> {
         let (first, last, interval) = (config.first_retry, config.last_retry, config.keyset_interval);
         let checker = Checker::new();
         let shared = (Arc::clone(&keysets), Arc::clone(&outbox));
-        let inner = Arc::new(Inner { config, clock, store, mint, keysets: shared.0, outbox: shared.1, checker, counters });
+        let inner = Arc::new(Inner {
+            config,
+            clock,
+            store,
+            mint,
+            keysets: shared.0,
+            outbox: shared.1,
+            checker,
+            counters,
+            observed: Observed::default(),
+        });
         let tasks = vec![
             tokio::spawn(Arc::clone(&outbox).dispatch(queue)),
             tokio::spawn(outbox.work(first, last)),
@@ -207,10 +219,13 @@ impl<S: Store> Verifier<S> {
     /// [`Refused`]: answer it with its status and, for a 402, a fresh challenge.
     pub async fn authorize(&self, authorization: &str, resource: &Resource, offer: &Offer) -> Result<Paid, Refused> {
         let addressed = Addressed::address(Received::parse(authorization)?, &self.inner.config, resource)?;
-        match addressed.state()? {
+        let start = Instant::now();
+        let decided = match addressed.state()? {
             Answer::Payment(stated) => self.pay(*stated, offer).await,
             Answer::Reread(reread) => self.inner.reread(&reread.fresh(&self.inner.config, self.now())?).await,
-        }
+        };
+        self.inner.observed.decided.since(start);
+        decided
     }
 
     async fn pay(&self, stated: Stated, offer: &Offer) -> Result<Paid, Refused> {
@@ -360,7 +375,9 @@ impl<S: Store> Inner<S> {
         };
         let mut claim = checked.claim(accept);
         let mut record = claim.record.clone();
+        let start = Instant::now();
         let mut outcome = self.stored(self.store.claim(claim).await)?;
+        self.observed.claimed.since(start);
         if outcome == ClaimOutcome::LimitReached {
             self.counters.limit_reached();
             claim = checked.claim(None);

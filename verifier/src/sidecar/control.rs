@@ -59,7 +59,7 @@ async fn refund<S: Store>(State(verifier): State<Verifier<S>>, UrlPath(text): Ur
 }
 
 /// The status of every reason.
-const fn status(error: &VerifierError) -> StatusCode {
+pub(super) const fn status(error: &VerifierError) -> StatusCode {
     match error {
         VerifierError::NotRefunded(NotRefunded::UnknownPayment) => StatusCode::NOT_FOUND,
         VerifierError::NotRefunded(_) => StatusCode::CONFLICT,

@@ -14,7 +14,7 @@
 //! | `/v1/auth` | 200, the canonical 402, 503 when it cannot decide, 400 or 403 when the question is none |
 //! | `/v1/envoy/..` | the same, for Envoy, which puts the prefix before the reader's path |
 //! | `/v1/paywall` | the same, but never 200: for nginx, which cannot pass a subrequest's 402 on |
-//! | `/v1/verify`, `/v1/settle` | a backend that asks by itself, in JSON |
+//! | `/v1/verify`, `/v1/settle`, `/v1/release` | a backend that asks by itself, in JSON |
 //! | `/v1/preflight` | 204: a browser asks whether a page of another origin may pay |
 //! | `/livez`, `/readyz` | 200 or 503 |
 //!
@@ -27,7 +27,9 @@ mod api;
 mod command;
 mod control;
 mod evidence;
+mod metrics;
 mod original;
+mod release;
 mod settings;
 
 use std::future::Future;
@@ -100,6 +102,7 @@ struct Sidecar {
     site: Site,
     proxy: Proxy,
     trusted_peers: TrustedPeers,
+    peers_may_refund: bool,
 }
 
 /// Serves until `stop`, then finishes what has begun.
@@ -107,14 +110,22 @@ struct Sidecar {
 /// # Errors
 /// [`SidecarError`] if it does not start. A mint that cannot be reached is no error: it answers 503 until the mint is back.
 pub async fn serve(settings: Settings, stop: impl Future<Output = ()> + Send + 'static) -> Result<(), SidecarError> {
-    let Settings { listen, proxy, trusted_peers, site, .. } = settings;
+    let Settings { listen, proxy, trusted_peers, metrics, peers_may_refund, site, .. } = settings;
     let data = site.data.clone();
     let site = Site::open(site).await?;
     let verifier = site.verifier().clone();
     let control = control::listen(&data).await.map_err(|error| SidecarError::Listen(error.kind()))?;
     let operator = control::router(verifier.clone());
     let control = tokio::spawn(async move { axum::serve(control, operator).await });
-    let sidecar = Arc::new(Sidecar { site, proxy, trusted_peers });
+    let metrics = match &metrics {
+        None => None,
+        Some(address) => {
+            let listener = TcpListener::bind(address).await.map_err(|error| SidecarError::Listen(error.kind()))?;
+            let router = metrics::router(verifier.clone());
+            Some(tokio::spawn(async move { axum::serve(listener, router).await }))
+        }
+    };
+    let sidecar = Arc::new(Sidecar { site, proxy, trusted_peers, peers_may_refund });
     let router = Router::new()
         .route("/livez", get(async || answers::health(true)))
         .route("/readyz", get(ready))
@@ -122,6 +133,7 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()> + Send + '
         .route("/v1/paywall", any(paywall))
         .route("/v1/verify", post(api::verify))
         .route("/v1/settle", post(api::settle))
+        .route("/v1/release", post(release::release))
         .route("/v1/preflight", any(preflight))
         .route("/v1/envoy/{*path}", any(auth))
         .route("/v1/envoy/", any(auth))
@@ -142,6 +154,7 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()> + Send + '
         }
     };
     control.abort();
+    metrics.inspect(tokio::task::JoinHandle::abort);
     verifier.shutdown().await;
     served.map_err(|error| SidecarError::Listen(error.kind()))
 }

@@ -19,6 +19,9 @@ struct Written {
     trusted_peers: Vec<String>,
     #[serde(default = "info")]
     log: String,
+    metrics: Option<String>,
+    #[serde(default)]
+    peers_may_refund: bool,
 }
 
 fn info() -> String {
@@ -44,6 +47,10 @@ pub struct Settings {
     pub trusted_peers: TrustedPeers,
     /// What is logged, as a filter of `tracing`.
     pub log: String,
+    /// Where `/metrics` is served, an address and port; nowhere if not set.
+    pub metrics: Option<String>,
+    /// Whether a trusted peer may give a payment back.
+    pub peers_may_refund: bool,
     /// What is for sale, and where that is kept.
     pub site: site::Settings,
 }
@@ -74,6 +81,8 @@ impl Settings {
             let why = "nobody could ask: list the proxy's addresses, or listen on a socket";
             return Err(SettingsError::Setting("trusted_peers", why).into());
         }
-        Ok(Self { listen, proxy: own.proxy, trusted_peers, log: own.log, site: site::Settings::of(rest)? })
+        let site = site::Settings::of(rest)?;
+        let (metrics, peers_may_refund) = (own.metrics, own.peers_may_refund);
+        Ok(Self { listen, proxy: own.proxy, trusted_peers, log: own.log, metrics, peers_may_refund, site })
     }
 }

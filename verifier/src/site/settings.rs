@@ -40,7 +40,7 @@ pub(super) enum StorePlace {
 }
 
 /// The settings that only a sidecar reads.
-pub(crate) const OF_THE_SIDECAR: [&str; 4] = ["listen", "proxy", "trusted_peers", "log"];
+pub(crate) const OF_THE_SIDECAR: [&str; 6] = ["listen", "proxy", "trusted_peers", "log", "metrics", "peers_may_refund"];
 
 /// The settings as written.
 #[derive(Clone, Deserialize)]

@@ -21,8 +21,9 @@ async fn a_check_changes_nothing_and_only_settling_serves() {
     let mint = RealMint::serve(&data, TcpListener::bind("127.0.0.1:0").await.unwrap()).await;
     let name = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
     mint.mint.add_publisher(&name).await.unwrap();
+    let metrics = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
     let written = format!(
-        "listen = \"{name}\"\nproxy = \"nginx\"\ntrusted_peers = [\"127.0.0.1\"]\npublisher = \"{name}\"\nmint = \"{}\"\n\
+        "listen = \"{name}\"\nmetrics = \"{metrics}\"\nproxy = \"nginx\"\ntrusted_peers = [\"127.0.0.1\"]\npublisher = \"{name}\"\nmint = \"{}\"\n\
          mint_key = \"{}\"\ndata = \"{}\"\n[[rules]]\npath = \"/articles/*\"\nprice = \"0.005\"\ntitle = \"One\"\n\
          access = 3600\n[[rules]]\npath = \"/**\"\nfree = true\n",
         mint.url,
@@ -95,5 +96,43 @@ async fn a_check_changes_nothing_and_only_settling_serves() {
     assert_eq!(ask("settle", one, Some(&again)).await.json()["reread"], true);
     assert_eq!(ask("settle", one, Some(&again)).await.problem().1, "challenge-unknown");
     assert_eq!(mint.balance(&name).await, 500);
+
+    // What cannot be delivered stays the reader's; no peer gives it back unless the configuration says so.
+    let release = async |body: serde_json::Value| reader.post_json(&format!("http://{name}/v1/release"), &body).await;
+    let told = release(json!({ "reference": reference })).await;
+    assert_eq!(told.json(), json!({ "payment": reference, "amount": "500", "state": "settled" }));
+    let refused = release(json!({ "reference": reference, "refund": true })).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (403, "refund-not-allowed"));
+    assert_eq!(mint.balance(&name).await, 500);
+    let unknown = release(json!({ "reference": Base64UrlUnpadded::encode_string(&[9; 32]) })).await;
+    assert_eq!((unknown.status.as_u16(), unknown.code().as_str()), (404, "payment-unknown"));
+    for (question, code) in
+        [(json!({ "reference": "x" }), "bad-request"), (json!({}), "request-undescribed"), (json!([]), "request-undescribed")]
+    {
+        let reply = release(question).await;
+        assert_eq!((reply.status.as_u16(), reply.code().as_str()), (400, code));
+    }
+
+    let told = reader.get(&format!("http://{metrics}/metrics")).await;
+    assert_eq!((told.status.as_u16(), &told.headers["content-type"]), (200, &"text/plain; version=0.0.4; charset=utf-8".parse().unwrap()));
+    for line in [
+        "farthing_verifier_events_total{event=\"claim\"} 1",
+        "farthing_verifier_events_total{event=\"conflict\"} 1",
+        "farthing_verifier_refusals_total{code=\"double-spend\"} 1",
+        "farthing_verifier_double_spend_proofs 1",
+        "farthing_verifier_undecided_payments 0",
+        "farthing_verifier_outstanding_units 0",
+        "farthing_verifier_keysets_trusted 1",
+        "farthing_verifier_duration_seconds_count{step=\"claim\"} 2",
+    ] {
+        assert!(told.body.lines().any(|found| found == line), "{line} in\n{}", told.body);
+    }
+    // Every label is a name of ours, every value a number; neither article nor payment nor address.
+    for line in told.body.lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        assert!(value.parse::<f64>().is_ok() && name.bytes().all(|byte| byte.is_ascii_lowercase() || b"_-{}=\"".contains(&byte)), "{line}");
+    }
+    assert!(!told.body.contains(&reference) && !told.body.contains("articles"));
+    assert_eq!(reader.get(&format!("http://{name}/metrics")).await.status, 404);
     mint.stop().await;
 }

@@ -20,6 +20,9 @@ const PAGE: &str = "https://reader.example";
 /// A class of answer: its status, whether a challenge and a receipt go with it, and what a cache is told.
 type Class = (u16, bool, bool, &'static str);
 
+/// A request: its method, URL and headers, and the class of its answer.
+type Row<'a> = (Method, &'a str, Vec<(&'a str, &'a str)>, Class);
+
 const CHALLENGED: Class = (402, true, false, "no-store");
 const REFUSED: Class = (402, false, false, "no-store");
 const UNSUPPORTED: Class = (400, false, false, "no-store");
@@ -88,7 +91,7 @@ async fn caches_and_browsers_are_told_the_right_thing_about_every_class_of_answe
             reader.send(method, url, &headers).await
         };
         let other = credential_of_another_method(&ask(Method::GET, &one, &[]).await);
-        let table: [(Method, &str, Vec<(&str, &str)>, Class); 9] = [
+        let table: [Row<'_>; 9] = [
             (Method::GET, &one, vec![], CHALLENGED),
             (Method::HEAD, &one, vec![], CHALLENGED),
             (Method::GET, &one, vec![("accept", "text/html")], CHALLENGED),
