@@ -16,6 +16,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::error::VerifierError;
 use crate::refund::PublisherKey;
 use crate::secret_file;
+use crate::store::{Document, Store, StoreError};
 
 /// When the mint is asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,6 +79,57 @@ impl ChallengeSecret {
         secret_file::load_or_create(path, || Zeroizing::new(rand::random())).map(|bytes| Self::from_bytes(&bytes))
     }
 
+    /// Reads the secret that all instances on a store share, or stores `own` if there is none: whoever comes first wins.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::Corrupt`] if the store holds anything else.
+    pub async fn shared<S: Store>(store: &S, own: Self) -> Result<Self, StoreError> {
+        let stored = Zeroizing::new(store.save_first(Document::ChallengeSecret, own.to_bytes()?.to_vec()).await?);
+        Self::from_stored(&stored)
+    }
+
+    /// Reads the other secret that instances on a store accept, if there is one: the one before, or the one to come.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::Corrupt`] if the store holds anything else.
+    pub async fn shared_other<S: Store>(store: &S) -> Result<Option<Self>, StoreError> {
+        store.load(Document::OtherSecret).await?.map(|stored| Self::from_stored(&Zeroizing::new(stored))).transpose()
+    }
+
+    /// Draws the secret to come. Instances accept it from their next start and go on using the present one: replace theirs with
+    /// [`ChallengeSecret::switch_shared`] when all have started again.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn prepare_shared<S: Store>(store: &S) -> Result<(), StoreError> {
+        store.save(Document::OtherSecret, Self::generate().to_bytes()?.to_vec()).await
+    }
+
+    /// Exchanges the secret used and the other one accepted. Instances take it up at their next start, one after the other.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::Corrupt`] if there are not two secrets.
+    pub async fn switch_shared<S: Store>(store: &S) -> Result<(), StoreError> {
+        let used = Zeroizing::new(store.load(Document::ChallengeSecret).await?.ok_or(StoreError::Corrupt)?);
+        let other = Zeroizing::new(store.load(Document::OtherSecret).await?.ok_or(StoreError::Corrupt)?);
+        // In between both places hold the new one: who starts then lacks the old one, whose challenges are asked for anew. None is lost.
+        store.save(Document::ChallengeSecret, other.to_vec()).await?;
+        store.save(Document::OtherSecret, used.to_vec()).await
+    }
+
+    fn from_stored(stored: &[u8]) -> Result<Self, StoreError> {
+        let bytes = <[u8; 32]>::try_from(stored).map_err(|_| StoreError::Corrupt)?;
+        Ok(Self::from_bytes(&Zeroizing::new(bytes)))
+    }
+
+    fn to_bytes(&self) -> Result<Zeroizing<[u8; 32]>, StoreError> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        match Base64UrlUnpadded::decode(&self.0, bytes.as_mut()) {
+            Ok(decoded) if decoded.len() == 32 => Ok(bytes),
+            _ => Err(StoreError::Corrupt),
+        }
+    }
+
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
@@ -106,6 +158,7 @@ pub struct VerifierConfig {
     pub(crate) keyset_interval: Duration,
     pub(crate) first_retry: Duration,
     pub(crate) last_retry: Duration,
+    pub(crate) instances: u32,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -132,6 +185,7 @@ impl VerifierConfig {
             keyset_interval: Duration::from_mins(1),
             first_retry: Duration::from_secs(1),
             last_retry: Duration::from_mins(1),
+            instances: 1,
             clock: Arc::new(SystemClock),
         }
     }
@@ -193,6 +247,14 @@ impl VerifierConfig {
         self
     }
 
+    /// How many verifiers of this publisher run at the same time, in other processes or on other machines; one if not set. More than one
+    /// need a store, a challenge secret and a publisher's key that they share: on a store of one process the verifier does not start.
+    #[must_use]
+    pub const fn instances(mut self, instances: u32) -> Self {
+        self.instances = instances;
+        self
+    }
+
     /// Where time comes from; the machine if not set.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
@@ -226,6 +288,9 @@ impl VerifierConfig {
         let lifetime = self.challenge_lifetime.as_secs();
         if lifetime == 0 || lifetime > 86_400 {
             return Err(VerifierError::Config("the challenge lifetime is not between a second and a day"));
+        }
+        if self.instances == 0 {
+            return Err(VerifierError::Config("the number of instances is zero"));
         }
         if let Mode::Deferred(limits) = &self.mode
             && limits.window.as_secs() == 0

@@ -18,8 +18,13 @@ pub enum VerifierError {
     #[error("configuration: {0}")]
     Config(&'static str),
     /// The store failed.
-    #[error("the store failed")]
+    #[error("the store failed: {0}")]
     Store(#[from] StoreError),
+    /// Several instances are configured, and the store serves one process: each would take the same token once.
+    #[error(
+        "several instances need a store that they share (private-store): open the verifier on PostgreSQL, in the sidecar store = \"postgres\", or run one instance"
+    )]
+    PrivateStore,
     /// The mint's keyset list must not be trusted: a wrong root key, most likely.
     #[error("the mint's keyset list is refused")]
     Keysets(#[from] KeysetError),

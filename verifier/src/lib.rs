@@ -43,7 +43,8 @@
 //!
 //! # What must be kept
 //! The store (spent tokens, undecided deposits) and the challenge secret, over restarts, and shared by all instances of a publisher.
-//! [`RedbStore`](store::RedbStore) serves one process. Losing the store loses undecided deposits, and in deferred mode lets tokens be
+//! [`RedbStore`](store::RedbStore) serves one process; for more take `PostgresStore` (feature `postgres`), tell the configuration their number
+//! ([`VerifierConfig::instances`]), and read the secrets from the store ([`ChallengeSecret::shared`], [`PublisherKey::shared`]). Losing the store loses undecided deposits, and in deferred mode lets tokens be
 //! spent here again.
 //!
 //! # What an outage does
@@ -75,6 +76,8 @@ mod offer;
 mod outbox;
 mod page;
 mod payment_scheme;
+mod prune;
+mod redeposit;
 mod refund;
 mod secret_file;
 #[cfg(feature = "sidecar")]
@@ -93,6 +96,7 @@ pub use error::{Problem, Refused, VerifierError};
 pub use layer::{PaymentFuture, PaymentLayer, PaymentService};
 pub use offer::{MAX_EXTERNAL_ID, MAX_TITLE, Offer, Price, Resource};
 pub use payment_scheme::Challenge;
+pub use redeposit::Redeposited;
 pub use refund::{NotRefunded, PublisherKey};
 pub use statistics::Statistics;
 pub use verifier::Verifier;

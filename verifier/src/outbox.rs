@@ -17,17 +17,18 @@ use farthing_protocol::error::AnswerError;
 use farthing_protocol::payment::Deposit;
 use farthing_protocol::proof::PaymentId;
 use farthing_protocol::settle::{Outcome, verify_answer};
-use farthing_protocol::wire::{DepositBody, DepositRequestFrame, DepositResponseFrame};
+use farthing_protocol::wire::{DepositBody, DepositRequestFrame, DepositResponseFrame, LedgerMark};
 use rand::RngExt;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 use crate::keysets::{Keysets, Trusted};
 use crate::mint_client::{MintClient, MintError};
+use crate::redeposit::Redeposited;
 use crate::statistics::Counters;
-use crate::store::{Decision, OutboxEntry, PaymentState, RefusedBecause, Store};
+use crate::store::{Decision, KeptDeposit, OutboxEntry, PaymentState, RefusedBecause, Store};
 
 /// The most payments in one request to the mint: about 200 KiB.
-const BATCH: usize = 64;
+pub(crate) const BATCH: usize = 64;
 
 /// Requests to the mint at a time.
 const LANES: usize = 4;
@@ -169,13 +170,7 @@ impl<S: Store> Outbox<S> {
     }
 
     async fn try_batch(&self, batch: &[Job]) -> Result<Vec<Settlement>, Failure> {
-        let seen = self.store.mark().await.map_err(|_| Failure::Store)?;
-        let request = DepositRequestFrame { seen, payments: batch.iter().map(|job| job.body.clone()).collect() };
-        let response = self.mint.deposit(&request).await.map_err(|error| match error {
-            MintError::Unavailable => Failure::Unreachable,
-            MintError::Invalid | MintError::Rejected => self.broken("the mint's deposit answer cannot be read"),
-        })?;
-        let (outcomes, trusted) = self.believe(batch, &response).await?;
+        let (mark, outcomes, trusted) = self.ask(batch).await?;
         let mut decided = Vec::with_capacity(batch.len());
         for (job, outcome) in batch.iter().zip(outcomes) {
             decided.push(self.judge(job, outcome, &trusted));
@@ -190,7 +185,7 @@ impl<S: Store> Outbox<S> {
                 self.store.keep_proof((**proof).clone()).await.map_err(|_| Failure::Store)?;
             }
         }
-        let states = self.store.decide(decisions, Some(response.mark)).await.map_err(|_| Failure::Store)?;
+        let states = self.store.decide(decisions, Some(mark)).await.map_err(|_| Failure::Store)?;
         let mut states = states.into_iter();
         let settlement = |state: Option<PaymentState>| match state {
             // Every decided payment stands in the store; one that does not is not ours to serve.
@@ -198,6 +193,53 @@ impl<S: Store> Outbox<S> {
             None => Err(Undecided::Mint),
         };
         Ok(decided.into_iter().map(settlement).collect())
+    }
+
+    /// Asks the mint. What comes back is signed by it.
+    async fn ask(&self, batch: &[Job]) -> Result<(LedgerMark, Vec<Outcome>, Arc<Trusted>), Failure> {
+        let seen = self.store.mark().await.map_err(|_| Failure::Store)?;
+        let request = DepositRequestFrame { seen, payments: batch.iter().map(|job| job.body.clone()).collect() };
+        let response = self.mint.deposit(&request).await.map_err(|error| match error {
+            MintError::Unavailable => Failure::Unreachable,
+            MintError::Invalid | MintError::Rejected => self.broken("the mint's deposit answer cannot be read"),
+        })?;
+        let (outcomes, trusted) = self.believe(batch, &response).await?;
+        Ok((response.mark, outcomes, trusted))
+    }
+
+    /// Hands in what the mint had booked before, and counts what it makes of it. No state changes, whatever the mint says now.
+    pub(crate) async fn hand_in_again(&self, kept: &[KeptDeposit], done: &mut Redeposited) -> Result<(), Undecided> {
+        let job = |kept: &KeptDeposit| {
+            let deposit = Deposit::from_body(&kept.deposit).ok()?;
+            Some(Job { payment: kept.payment, change: deposit.payment().change(), body: kept.deposit.clone() })
+        };
+        let batch: Vec<Job> = kept.iter().map(job).collect::<Option<_>>().ok_or(Undecided::Store)?;
+        // The semaphore is never closed.
+        let _lane = self.lanes.acquire().await;
+        let (mark, outcomes, trusted) = self.ask(&batch).await.map_err(Undecided::from)?;
+        let (mut settled, mut found) = (Vec::new(), *done);
+        for (job, outcome) in batch.iter().zip(outcomes) {
+            match outcome {
+                Outcome::Credited { .. } => found.credited += 1,
+                Outcome::AlreadyCredited { .. } => found.already_credited += 1,
+                Outcome::Refunded => found.refunded += 1,
+                Outcome::Refused(_) => found.refused += 1,
+                Outcome::DoubleSpent(_) => {
+                    let Some(PaymentState::Refused(RefusedBecause::DoubleSpent(proof))) = self.judge(job, outcome, &trusted) else {
+                        return Err(Undecided::Mint);
+                    };
+                    self.store.keep_proof(*proof).await.map_err(|_| Undecided::Store)?;
+                    found.refused += 1;
+                    continue;
+                }
+            }
+            if matches!(outcome, Outcome::Credited { .. } | Outcome::AlreadyCredited { .. }) {
+                settled.push(Decision { payment: job.payment, state: PaymentState::Settled });
+            }
+        }
+        self.store.decide(settled, Some(mark)).await.map_err(|_| Undecided::Store)?;
+        *done = found;
+        Ok(())
     }
 
     /// Verifies the answer's signature, if need be under a newer list.

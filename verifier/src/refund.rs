@@ -15,11 +15,12 @@ use farthing_protocol::proof::{LoneKey, PaymentId};
 use farthing_protocol::refund::{RefundOutcome, RefundRefusal, request, verify_answer};
 use farthing_protocol::wire::RefundResponseFrame;
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use crate::error::VerifierError;
 use crate::mint_client::MintError;
 use crate::secret_file;
-use crate::store::{Decision, PaymentRecord, PaymentState, Store, StoreError};
+use crate::store::{Decision, Document, PaymentRecord, PaymentState, Store, StoreError};
 use crate::verifier::{Inner, Verifier};
 
 /// The key with which a publisher asks the mint to give a payment back. The mint's operator registers its public half.
@@ -43,6 +44,17 @@ impl PublisherKey {
         let bytes = secret_file::load_or_create(path, || Self::generate().0.expose_secret())?;
         let key = LoneKey::from_bytes(&bytes);
         key.map(|key| Self(Arc::new(key))).map_err(|_| std::io::Error::new(std::io::ErrorKind::InvalidData, "not a publisher's key"))
+    }
+
+    /// Reads the key that all instances on a store share, or stores `own` if there is none: whoever comes first wins.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::Corrupt`] if the store holds anything else.
+    pub async fn shared<S: Store>(store: &S, own: Self) -> Result<Self, StoreError> {
+        let stored = Zeroizing::new(store.save_first(Document::PublisherKey, own.0.expose_secret().to_vec()).await?);
+        let bytes = <[u8; 32]>::try_from(stored.as_slice()).map_err(|_| StoreError::Corrupt)?;
+        let key = LoneKey::from_bytes(&Zeroizing::new(bytes)).map_err(|_| StoreError::Corrupt)?;
+        Ok(Self(Arc::new(key)))
     }
 
     /// The public half, to be registered with the mint.

@@ -23,11 +23,9 @@ use crate::mint_client::MintClient;
 use crate::offer::{Offer, Resource};
 use crate::outbox::{Outbox, Undecided};
 use crate::payment_scheme::{Challenge, Received};
+use crate::prune;
 use crate::statistics::{Counters, Statistics};
 use crate::store::{ClaimOutcome, Document, PaymentRecord, PaymentState, RefusedBecause, RiskLimits, Store, StoreError, Totals};
-
-/// How often used challenges that have expired are dropped.
-const PRUNE_INTERVAL: Duration = Duration::from_mins(10);
 
 pub(crate) struct Inner<S> {
     pub(crate) config: VerifierConfig,
@@ -85,9 +83,14 @@ impl<S: Store> Verifier<S> {
     /// mint is back.
     ///
     /// # Errors
-    /// [`VerifierError`]: a configuration that cannot work, a store that fails, a mint whose list is not signed by the pinned root key.
+    /// [`VerifierError`]: a configuration that cannot work, a store that fails or that several instances cannot share, a mint whose list
+    /// is not signed by the pinned root key.
     pub async fn open(config: VerifierConfig, store: S) -> Result<Self, VerifierError> {
         config.validate()?;
+        // Implements R-VERIF-18.
+        if config.instances > 1 && !store.is_shared() {
+            return Err(VerifierError::PrivateStore);
+        }
         let store = Arc::new(store);
         let mint = Arc::new(MintClient::new(&config.mint, config.mint_timeout)?);
         let keysets = Arc::new(Keysets::open(config.root, Arc::clone(&mint), Arc::clone(&store)).await?);
@@ -111,7 +114,7 @@ impl<S: Store> Verifier<S> {
             tokio::spawn(Arc::clone(&outbox).dispatch(queue)),
             tokio::spawn(outbox.work(first, last)),
             tokio::spawn(async move { keysets.follow(interval, first).await }),
-            tokio::spawn(prune(Arc::clone(&inner))),
+            tokio::spawn(prune::work(Arc::clone(&inner))),
         ];
         Ok(Self { inner, tasks: Arc::new(Tasks(Mutex::new(tasks))) })
     }
@@ -405,14 +408,4 @@ fn served_state(state: &PaymentState) -> Result<&'static str, Refused> {
 /// Rounded up to the full hour: a finer time would tell the mint when the article was read.
 fn deposit_by(expires: u64, mode: &Mode) -> u64 {
     expires.saturating_add(mode.deposit_margin()).div_ceil(3_600).saturating_mul(3_600)
-}
-
-async fn prune<S: Store>(inner: Arc<Inner<S>>) {
-    loop {
-        tokio::time::sleep(PRUNE_INTERVAL).await;
-        // An hour's grace for instances whose clocks differ.
-        if inner.store.prune_challenges(inner.clock.now().saturating_sub(3_600)).await.is_err() {
-            inner.counters.store_failure();
-        }
-    }
 }

@@ -1,5 +1,11 @@
 //! The shipped stores against the conformance suite.
 
+#[cfg(feature = "postgres")]
+mod postgres;
+
+#[cfg(feature = "postgres")]
+use std::time::Duration;
+
 use farthing_verifier::store::{MemoryStore, RedbStore, StoreError, conformance};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,7 +31,7 @@ async fn a_redb_file_serves_one_store_and_its_owner_only() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("store.redb");
     let store = RedbStore::open(&file).unwrap();
-    assert_eq!(RedbStore::open(&file).err(), Some(StoreError::Unavailable));
+    assert_eq!(RedbStore::open(&file).err(), Some(StoreError::InUse));
     drop(store);
     assert!(RedbStore::open(&file).is_ok());
     #[cfg(unix)]
@@ -35,4 +41,33 @@ async fn a_redb_file_serves_one_store_and_its_owner_only() {
     }
     std::fs::write(directory.path().join("garbage"), b"not a database").unwrap();
     assert!(RedbStore::open(directory.path().join("garbage")).is_err());
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_postgres_store_conforms() {
+    use farthing_verifier::store::PostgresStore;
+
+    let Some(server) = postgres::Server::start() else { return };
+    conformance::run(async || PostgresStore::open(&server.database()).await.unwrap()).await;
+    let place = server.database();
+    // What was held before the restart is free at once.
+    conformance::run_durable(async || PostgresStore::open(&place).await.unwrap().lease(Duration::ZERO)).await;
+    let place = server.database();
+    conformance::run_shared(async || PostgresStore::open(&place).await.unwrap()).await;
+    assert_eq!(PostgresStore::open("postgres://127.0.0.1:1/nothing").await.err(), Some(StoreError::Unavailable));
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_may_forget_is_refused_and_one_that_dies_serves_nothing() {
+    use farthing_verifier::store::{PostgresStore, Store};
+
+    let Some(mut server) = postgres::Server::start() else { return };
+    let place = server.database();
+    let store = PostgresStore::open(&place).await.unwrap();
+    let forgetful = format!("{place}&options=-csynchronous_commit%3Doff");
+    assert_eq!(PostgresStore::open(&forgetful).await.err(), Some(StoreError::NotDurable));
+    server.kill();
+    assert_eq!(store.totals().await, Err(StoreError::Unavailable));
 }

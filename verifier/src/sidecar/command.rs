@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
-use super::{Settings, SidecarError, evidence, refund, serve};
+use super::{Settings, SidecarError, evidence, refund, resync, serve};
 use crate::site::{SettingsError, payment_id, root_key};
 
 /// The verifier beside a reverse proxy: answers whether a request was paid for.
@@ -48,11 +48,36 @@ enum Command {
         /// The payment, as `X-Payment-Reference` and the reader's receipt name it
         payment: String,
     },
+    /// Hands in again what the mint has booked, for a mint restored from a backup; the sidecar may be running
+    Resync {
+        /// The configuration, in TOML
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Only what was booked after the mint's ledger stood here, as the restored mint names it; everything if not given
+        #[arg(long, value_name = "SEQUENCE")]
+        after: Option<u64>,
+    },
+    /// Replaces the challenge secret that instances share, in two steps, each followed by a restart of one instance after the other
+    Secret {
+        /// The configuration, in TOML
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// What to do
+        step: SecretStep,
+    },
     /// Double-spend proofs
     Evidence {
         #[command(subcommand)]
         command: EvidenceCommand,
     },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum SecretStep {
+    /// Draws the secret to come, which instances accept from their next start
+    Prepare,
+    /// Uses it, and goes on accepting the one before
+    Switch,
 }
 
 #[derive(Subcommand)]
@@ -118,7 +143,7 @@ async fn execute(command: Command) -> Result<(), SidecarError> {
             print("The configuration fits.")
         }
         Command::Key { config } => {
-            let key = Settings::load(&config)?.site.publisher_key()?;
+            let key = Settings::load(&config)?.site.key().await?;
             print(&Base64UrlUnpadded::encode_string(key.public().as_bytes()))
         }
         Command::Refund { config, payment } => {
@@ -127,6 +152,21 @@ async fn execute(command: Command) -> Result<(), SidecarError> {
             let unit = settings.unit.clone();
             let amount = refund(settings, payment).await?;
             print(&format!("Refunded: {}. Its reader may take it back from the mint.", unit.display(amount)))
+        }
+        Command::Resync { config, after } => {
+            let done = resync(Settings::load(&config)?.site, after).await?;
+            print(&format!(
+                "The mint has booked again: {}. It had still: {}, and as refunded: {}. It refuses: {}.",
+                done.credited, done.already_credited, done.refunded, done.refused
+            ))
+        }
+        Command::Secret { config, step } => {
+            let settings = Settings::load(&config)?.site;
+            match step {
+                SecretStep::Prepare => settings.prepare_secret().await?,
+                SecretStep::Switch => settings.switch_secret().await?,
+            }
+            print("Done. Now start the instances again, one after the other.")
         }
         Command::Evidence { command: EvidenceCommand::Verify { file, mint_key, keysets, mint } } => {
             let root = root_key(&mint_key).ok_or(SidecarError::Evidence("the mint key is not a root key"))?;

@@ -53,6 +53,7 @@ pub use settings::{Listen, Settings};
 
 use crate::decision::Decision;
 use crate::error::{Refused, VerifierError};
+use crate::redeposit::Redeposited;
 use crate::site::{self, Original, SettingsError, Site, Undescribed};
 use original::{Peer, original};
 
@@ -81,6 +82,15 @@ pub enum SidecarError {
     /// A payment was not given back.
     #[error("{0}")]
     Refund(String),
+    /// Payments were not handed in again.
+    #[error("{0}")]
+    Resync(String),
+    /// The sidecar that runs does not answer.
+    #[error("the sidecar that runs does not answer: ask again")]
+    Silent,
+    /// The sidecar that runs answers something else.
+    #[error("the sidecar that runs is of another version")]
+    OtherVersion,
     /// Standard output is closed.
     #[error("the output could not be written")]
     Output,
@@ -136,9 +146,20 @@ pub async fn serve(settings: Settings, stop: impl Future<Output = ()> + Send + '
     served.map_err(|error| SidecarError::Listen(error.kind()))
 }
 
+/// Hands in again what the mint had booked, through the sidecar that runs on this data or, if there is none, with the data itself.
+async fn resync(settings: site::Settings, after: Option<u64>) -> Result<Redeposited, SidecarError> {
+    if let Some(done) = control::ask_resync(&settings.data, after).await? {
+        return Ok(done);
+    }
+    let site = Site::open(settings).await?;
+    let done = site.verifier().redeposit(after).await;
+    site.verifier().shutdown().await;
+    Ok(done?)
+}
+
 /// Gives a payment back, through the sidecar that runs on this data or, if there is none, with the data itself.
 async fn refund(settings: site::Settings, payment: PaymentId) -> Result<Amount, SidecarError> {
-    if let Some(units) = control::ask(&settings.data, payment).await? {
+    if let Some(units) = control::ask_refund(&settings.data, payment).await? {
         return Ok(Amount::from_units(units));
     }
     let site = Site::open(settings).await?;

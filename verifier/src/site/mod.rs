@@ -6,8 +6,10 @@
 mod original;
 mod rules;
 mod settings;
+mod stores;
 
 use std::io::ErrorKind;
+use std::path::Path;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use bytes::Bytes;
@@ -20,13 +22,14 @@ pub use rules::{RuleSettings, Rules, readable};
 pub use settings::Settings;
 #[cfg(feature = "sidecar")]
 pub(crate) use settings::{OF_THE_SIDECAR, root_key};
+pub use stores::AnyStore;
 
 use crate::config::ChallengeSecret;
 use crate::cors::AllowedOrigins;
 use crate::decision::{Decision, Found};
 use crate::error::VerifierError;
 use crate::refund::PublisherKey;
-use crate::store::RedbStore;
+use crate::store::Store;
 use crate::verifier::Verifier;
 
 /// Why a site does not open, in words for the operator.
@@ -65,19 +68,74 @@ pub fn payment_id(text: &str) -> Option<PaymentId> {
 }
 
 impl Settings {
-    /// The publisher's key in the data directory, drawn at its first use.
-    ///
-    /// # Errors
-    /// [`SettingsError::File`].
-    pub fn publisher_key(&self) -> Result<PublisherKey, SettingsError> {
-        std::fs::create_dir_all(&self.data).map_err(|error| SettingsError::File(error.kind()))?;
-        PublisherKey::load_or_create(&self.data.join("publisher-key")).map_err(|error| SettingsError::File(error.kind()))
+    fn make_data(&self) -> Result<(), SettingsError> {
+        std::fs::create_dir_all(&self.data).map_err(|error| SettingsError::File(error.kind()))
+    }
+
+    /// The publisher's key, drawn at its first use: in the store if instances share it, else in the data directory.
+    async fn publisher_key(&self, store: Option<&AnyStore>) -> Result<PublisherKey, SettingsError> {
+        self.make_data()?;
+        let path = self.data.join("publisher-key");
+        let in_file = || PublisherKey::load_or_create(&path).map_err(|error| SettingsError::File(error.kind()));
+        match store.filter(|store| store.is_shared()) {
+            // One that was used here before the store was shared is the one that the mint knows.
+            Some(store) => {
+                let own = if path.exists() { in_file()? } else { PublisherKey::generate() };
+                Ok(PublisherKey::shared(store, own).await.map_err(VerifierError::from)?)
+            }
+            None => in_file(),
+        }
+    }
+
+    /// The challenge secret and the other one that is accepted: from the store if instances share it, else from the data directory.
+    async fn secrets(&self, store: &AnyStore) -> Result<(ChallengeSecret, Option<ChallengeSecret>), SettingsError> {
+        let path = self.data.join("challenge-secret");
+        let in_file = |path: &Path| ChallengeSecret::load_or_create(path).map_err(|error| SettingsError::File(error.kind()));
+        if store.is_shared() {
+            let own = if path.exists() { in_file(&path)? } else { ChallengeSecret::generate() };
+            let secret = ChallengeSecret::shared(store, own).await.map_err(VerifierError::from)?;
+            return Ok((secret, ChallengeSecret::shared_other(store).await.map_err(VerifierError::from)?));
+        }
+        // Written by the operator who replaces a secret: its challenges live on for a while.
+        let previous = self.data.join("challenge-secret.previous");
+        Ok((in_file(&path)?, if previous.exists() { Some(in_file(&previous)?) } else { None }))
+    }
+}
+
+/// What an operator's commands ask, without starting a verifier.
+#[cfg(feature = "sidecar")]
+impl Settings {
+    pub(crate) async fn key(&self) -> Result<PublisherKey, SettingsError> {
+        // A store of one process may be in use, and holds no key.
+        if !self.is_shared() {
+            return self.publisher_key(None).await;
+        }
+        let store = AnyStore::open(self).await.map_err(VerifierError::from)?;
+        self.publisher_key(Some(&store)).await
+    }
+
+    async fn shared_store(&self) -> Result<AnyStore, SettingsError> {
+        if !self.is_shared() {
+            let why = "not shared: rename challenge-secret to challenge-secret.previous and start again";
+            return Err(SettingsError::Setting("store", why));
+        }
+        Ok(AnyStore::open(self).await.map_err(VerifierError::from)?)
+    }
+
+    /// Draws the challenge secret to come.
+    pub(crate) async fn prepare_secret(&self) -> Result<(), SettingsError> {
+        Ok(ChallengeSecret::prepare_shared(&self.shared_store().await?).await.map_err(VerifierError::from)?)
+    }
+
+    /// Takes up the challenge secret that was drawn.
+    pub(crate) async fn switch_secret(&self) -> Result<(), SettingsError> {
+        Ok(ChallengeSecret::switch_shared(&self.shared_store().await?).await.map_err(VerifierError::from)?)
     }
 }
 
 /// A verifier, and what costs how much.
 pub struct Site {
-    verifier: Verifier<RedbStore>,
+    verifier: Verifier<AnyStore>,
     rules: Rules,
     origins: AllowedOrigins,
 }
@@ -88,21 +146,20 @@ impl Site {
     /// # Errors
     /// [`SettingsError`]. A mint that cannot be reached is none: nothing is decided until it is back.
     pub async fn open(settings: Settings) -> Result<Self, SettingsError> {
-        let key = settings.publisher_key()?;
-        let secret =
-            |name: &str| ChallengeSecret::load_or_create(&settings.data.join(name)).map_err(|error| SettingsError::File(error.kind()));
-        let mut config = settings.verifier_config(secret("challenge-secret")?).publisher_key(key);
-        // Written by the operator who replaces a secret: its challenges live on for a while.
-        if settings.data.join("challenge-secret.previous").exists() {
-            config = config.previous_secret(secret("challenge-secret.previous")?);
+        settings.make_data()?;
+        let store = AnyStore::open(&settings).await.map_err(VerifierError::from)?;
+        let key = settings.publisher_key(Some(&store)).await?;
+        let (secret, other) = settings.secrets(&store).await?;
+        let mut config = settings.verifier_config(secret).publisher_key(key);
+        if let Some(other) = other {
+            config = config.previous_secret(other);
         }
-        let store = RedbStore::open(settings.data.join("claims.redb")).map_err(VerifierError::from)?;
         let verifier = Verifier::open(config, store).await?;
         Ok(Self { verifier, rules: settings.rules, origins: settings.allowed_origins })
     }
 
     /// The verifier: refunds, proofs, statistics, the end.
-    pub const fn verifier(&self) -> &Verifier<RedbStore> {
+    pub const fn verifier(&self) -> &Verifier<AnyStore> {
         &self.verifier
     }
 

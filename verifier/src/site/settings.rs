@@ -14,12 +14,35 @@ use super::SettingsError;
 use super::rules::{RuleSettings, Rules};
 use crate::config::{ChallengeSecret, DeferredLimits, Mode, VerifierConfig};
 use crate::cors::AllowedOrigins;
+use crate::error::VerifierError;
+
+/// Where claims are kept.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum StoreKind {
+    /// `claims.redb` in the data directory, for one process.
+    #[default]
+    Redb,
+    /// Nowhere: for trying out.
+    Memory,
+    /// A database for any number of processes.
+    Postgres,
+}
+
+/// Where claims are kept, with all that is needed to open it.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum StorePlace {
+    Redb,
+    Memory,
+    #[cfg(feature = "postgres")]
+    Postgres(String),
+}
 
 /// The settings that only a sidecar reads.
 pub(crate) const OF_THE_SIDECAR: [&str; 4] = ["listen", "proxy", "trusted_peers", "log"];
 
 /// The settings as written.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
     #[serde(default)]
@@ -28,6 +51,11 @@ struct Written {
     mint: String,
     mint_key: String,
     data: PathBuf,
+    #[serde(default)]
+    store: StoreKind,
+    database: Option<String>,
+    #[serde(default = "one")]
+    instances: u32,
     #[serde(default = "eur")]
     currency: String,
     #[serde(default = "five")]
@@ -49,6 +77,10 @@ fn eur() -> String {
     "eur".into()
 }
 
+const fn one() -> u32 {
+    1
+}
+
 const fn five() -> u8 {
     5
 }
@@ -65,6 +97,8 @@ pub struct Settings {
     mint: Url,
     root: Point,
     pub(crate) unit: Unit,
+    pub(super) store: StorePlace,
+    instances: u32,
     mode: Mode,
     challenge_lifetime: Option<Duration>,
 }
@@ -105,6 +139,23 @@ impl Settings {
                 window: Duration::from_secs(deferred.window),
             }),
         };
+        let store = match (written.store, written.database) {
+            (StoreKind::Redb, None) => StorePlace::Redb,
+            (StoreKind::Memory, None) => StorePlace::Memory,
+            #[cfg(feature = "postgres")]
+            (StoreKind::Postgres, Some(database)) => StorePlace::Postgres(database),
+            (StoreKind::Postgres, None) => {
+                return Err(SettingsError::Setting("database", "missing: postgres://user:password@host/name?sslmode=verify-full"));
+            }
+            #[cfg(not(feature = "postgres"))]
+            (StoreKind::Postgres, Some(_)) => return Err(SettingsError::Setting("store", "this program was built without PostgreSQL")),
+            (StoreKind::Redb | StoreKind::Memory, Some(_)) => {
+                return Err(SettingsError::Setting("database", "only for store = \"postgres\""));
+            }
+        };
+        if written.instances > 1 && matches!(store, StorePlace::Redb | StorePlace::Memory) {
+            return Err(VerifierError::PrivateStore.into());
+        }
         let allowed_origins = AllowedOrigins::parse(&written.allowed_origins);
         let allowed_origins =
             allowed_origins.ok_or(SettingsError::Setting("allowed_origins", "not origins such as https://reader.example"))?;
@@ -116,15 +167,23 @@ impl Settings {
             mint: written.mint.parse().map_err(|_| SettingsError::Setting("mint", "not a URL"))?,
             root: root_key(&written.mint_key).ok_or(SettingsError::Setting("mint_key", "not a root key"))?,
             unit,
+            store,
+            instances: written.instances,
             mode,
             challenge_lifetime: written.challenge_lifetime.map(Duration::from_secs),
         })
     }
 
+    /// Whether other processes may use the store at the same time.
+    #[cfg(feature = "sidecar")]
+    pub(super) const fn is_shared(&self) -> bool {
+        !matches!(self.store, StorePlace::Redb | StorePlace::Memory)
+    }
+
     /// The verifier's configuration under this secret.
     pub(super) fn verifier_config(&self, secret: ChallengeSecret) -> VerifierConfig {
         let config = VerifierConfig::new(self.publisher.clone(), self.mint.clone(), self.root, secret);
-        let config = config.unit(self.unit.clone()).mode(self.mode);
+        let config = config.unit(self.unit.clone()).mode(self.mode).instances(self.instances);
         match self.challenge_lifetime {
             Some(lifetime) => config.challenge_lifetime(lifetime),
             None => config,

@@ -12,6 +12,14 @@ use super::{PaymentRecord, PaymentState, RefusedBecause, StoreError};
 /// The layout's version, the first byte of a record.
 const VERSION: u8 = 1;
 
+/// The key that [`SpentKey::to_bytes`] wrote.
+pub(super) fn key_from_bytes(bytes: &[u8; SpentKey::SIZE]) -> Result<SpentKey, StoreError> {
+    let mut reader = Reader(bytes);
+    let keyset = KeysetId(reader.take()?);
+    let denomination = Amount::from_units(u64::from_be_bytes(reader.take()?));
+    Ok(SpentKey { keyset, denomination, key: reader.take()? })
+}
+
 pub(crate) fn spent_key(body: &SpentKeyBody) -> SpentKey {
     SpentKey { keyset: KeysetId(body.keyset.0), denomination: Amount::from_units(body.denomination), key: body.key.0 }
 }

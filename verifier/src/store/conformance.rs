@@ -8,11 +8,12 @@
 //! # });
 //! ```
 //!
-//! A store that survives restarts is also tried with [`run_durable`].
+//! A store that survives restarts is also tried with [`run_durable`], one that several processes share with [`run_shared`].
 //!
 //! # Security
 //! Passing says nothing about power failures: that a finished write is on the disk is for the database's settings to assure.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use farthing_protocol::amount::Amount;
@@ -22,8 +23,11 @@ use farthing_protocol::wire::{
     Bytes, DepositBody, DoubleSpendFrame, LedgerMark, PaymentFrame, ProofBody, SignatureBody, SpendingSideBody, SpentKeyBody, TokenBody,
     TokensBody,
 };
+use sha2::{Digest, Sha256};
 
-use super::{Claim, ClaimOutcome, Decision, Document, PaymentRecord, PaymentState, RefusedBecause, RiskLimits, Store, UsedChallenge};
+use super::{
+    Claim, ClaimOutcome, Decision, Document, PaymentRecord, PaymentState, Prune, RefusedBecause, RiskLimits, Store, UsedChallenge,
+};
 
 /// Runs every case, each on a store that `open` makes empty.
 ///
@@ -38,10 +42,13 @@ pub async fn run<S: Store>(mut open: impl AsyncFnMut() -> S) {
     decisions_are_final(&open().await).await;
     refusals_keep_their_reason(&open().await).await;
     what_is_given_back_stays_so(&open().await).await;
+    what_is_booked_is_kept(&open().await).await;
+    only_what_is_over_is_forgotten(&open().await).await;
     the_outbox_is_read_in_pages(&open().await).await;
     limits_hold(&open().await).await;
     marks_rise(&open().await).await;
     documents_are_replaced(&open().await).await;
+    the_first_document_stays(&open().await).await;
     the_first_proof_of_a_token_stays(&open().await).await;
     one_of_many_wins(Arc::new(open().await)).await;
 }
@@ -71,11 +78,113 @@ pub async fn run_durable<S: Store>(mut open: impl AsyncFnMut() -> S) {
     let outbox = store.outbox(None, 10).await.expect("durable: outbox");
     assert!(outbox.len() == 1 && outbox[0].payment == second.payment, "durable: the outbox holds what is undecided");
     assert!(outbox[0].deposit == second.deposit, "durable: the deposit is the one written");
+    let kept = store.kept(None, None, 10).await.expect("durable: kept");
+    assert!(kept.len() == 1 && kept[0].deposit == first.deposit && kept[0].mark == Some(mark(1, 7)), "durable: what is booked is kept");
     let totals = store.totals().await.expect("durable: totals");
     assert!(totals.outstanding == Amount::from_units(10) && totals.undecided == 1 && totals.latest_claim == 1_000, "durable: totals");
     assert_eq!(store.mark().await, Ok(Some(mark(1, 7))), "durable: mark");
     assert_eq!(store.load(Document::Keysets).await, Ok(Some(vec![1, 2, 3])), "durable: documents");
     assert_eq!(store.proofs().await, Ok(vec![proof(1, 1)]), "durable: proofs");
+}
+
+/// Runs the cases of a store that several processes share: `open` opens the same place each time, and those it has opened stay open. Nobody
+/// else may use the place, and what others hold in the outbox must stay theirs for longer than the run takes.
+///
+/// # Panics
+/// On the first case that fails, naming it.
+pub async fn run_shared<S: Store>(mut open: impl AsyncFnMut() -> S) {
+    let stores = [Arc::new(open().await), Arc::new(open().await), Arc::new(open().await)];
+    assert!(stores.iter().all(|store| store.is_shared()), "shared: the store says that it is");
+    let race = async |claims: Vec<Claim>| {
+        let running = claims.into_iter().zip(stores.iter().cycle()).map(|(claim, store)| {
+            let store = Arc::clone(store);
+            tokio::spawn(async move { store.claim(claim).await })
+        });
+        let running: Vec<_> = running.collect();
+        let (mut claimed, mut known, mut conflicts) = (0, 0, 0);
+        for outcome in running {
+            match outcome.await.expect("a claim does not panic").expect("a claim does not fail") {
+                ClaimOutcome::Claimed => claimed += 1,
+                ClaimOutcome::Known(_) => known += 1,
+                ClaimOutcome::Conflict(_) => conflicts += 1,
+                ClaimOutcome::ChallengeUsed | ClaimOutcome::LimitReached => {}
+            }
+        }
+        (claimed, known, conflicts)
+    };
+    assert_eq!(race((0..30).map(|_| claim(1, &[1, 2], 1)).collect()).await, (1, 29, 0), "shared: one payment is claimed once");
+    let many = |number: u8| claim(number, &[3, number], number);
+    assert_eq!(race((10..40).map(many).collect()).await, (1, 0, 29), "shared: one token is claimed once");
+    let same_challenge = |number: u8| claim(number, &[number], 99);
+    assert_eq!(race((50..80).map(same_challenge).collect()).await, (1, 0, 0), "shared: one challenge is used once");
+    let limited = |number: u8| accepted(claim(number, &[number], number), 10, 100, 70);
+    assert_eq!(race((100..130).map(limited).collect()).await.0, 7, "shared: limits hold together");
+    assert_eq!(stores[0].totals().await.map(|totals| totals.outstanding.units()), Ok(70), "shared: what is accepted is counted once");
+    assert_eq!(race((130..190).map(|number| claim(number, &[number], number)).collect()).await.0, 60, "shared: others do not disturb");
+
+    let mut held = Vec::new();
+    for store in &stores {
+        let page = store.outbox(None, 1_000).await.expect("shared: outbox");
+        held.extend(page.iter().map(|entry| entry.payment));
+        assert!(store.outbox(None, 1_000).await == Ok(page), "shared: what is held is given to its holder again");
+    }
+    held.sort_unstable();
+    assert!(held.is_sorted_by(|one, next| one < next), "shared: nobody holds what another holds");
+    assert_eq!(held.len(), 70, "shared: all that is undecided is held by somebody");
+    let decisions =
+        |state: &PaymentState| held.iter().map(|payment| Decision { payment: *payment, state: state.clone() }).collect::<Vec<_>>();
+    let refused = PaymentState::Refused(RefusedBecause::Refusal(Refusal::Late));
+    let decided = [decisions(&PaymentState::Settled), decisions(&refused).into_iter().rev().collect()];
+    let running = decided.into_iter().zip(&stores).map(|(decisions, store)| {
+        let store = Arc::clone(store);
+        tokio::spawn(async move { store.decide(decisions, Some(mark(1, 1))).await })
+    });
+    let mut states = Vec::new();
+    for decided in running.collect::<Vec<_>>() {
+        states.push(decided.await.expect("a decision does not panic").expect("a decision does not fail"));
+    }
+    states[1].reverse();
+    assert!(states[0] == states[1], "shared: who decides second learns what the first decided");
+    assert_eq!(stores[2].totals().await.map(|totals| totals.undecided), Ok(0), "shared: all is decided");
+}
+
+/// Claims and settles made-up payments of one token each, numbered by `numbers`, 64 at a time: to measure a store at any size.
+///
+/// # Panics
+/// If the store fails, or knows one of them already.
+pub async fn fill<S: Store>(store: &Arc<S>, numbers: Range<u64>) {
+    let mut numbers = numbers.peekable();
+    while numbers.peek().is_some() {
+        let running: Vec<_> = numbers
+            .by_ref()
+            .take(64)
+            .map(|number| {
+                let (store, claim) = (Arc::clone(store), made_up(number));
+                tokio::spawn(async move {
+                    let payment = claim.payment;
+                    assert_eq!(store.claim(claim).await, Ok(ClaimOutcome::Claimed), "a made-up payment is claimed");
+                    payment
+                })
+            })
+            .collect();
+        let mut decisions = Vec::with_capacity(running.len());
+        for claimed in running {
+            decisions.push(Decision { payment: claimed.await.expect("a claim does not fail"), state: PaymentState::Settled });
+        }
+        store.decide(decisions, Some(mark(1, 1))).await.expect("made-up payments are settled");
+    }
+}
+
+/// Spread over the whole range of ids and keys, as true payments are.
+fn made_up(number: u64) -> Claim {
+    let id: [u8; 32] = Sha256::digest(number.to_le_bytes()).into();
+    let mut claim = claim(1, &[1], 1);
+    claim.payment = PaymentId(id);
+    claim.list[0].key = id;
+    claim.record.side.list[0].key = Bytes(id);
+    claim.challenge.id = id;
+    claim.deposit.payment.tokens.tokens[0].key = Bytes(id);
+    claim
 }
 
 async fn a_payment_is_claimed_once<S: Store>(store: &S) {
@@ -191,6 +300,109 @@ async fn what_is_given_back_stays_so<S: Store>(store: &S) {
     assert_eq!(store.claim(claim(4, &[4], 4)).await, Ok(ClaimOutcome::Claimed), "a payment is claimed");
     assert_eq!(decide(PaymentId([4; 32]), refused.clone()).await, Ok(vec![Some(refused.clone())]), "a payment is refused");
     assert_eq!(decide(PaymentId([4; 32]), PaymentState::Refunded).await, Ok(vec![Some(refused)]), "and is never given back");
+}
+
+async fn what_is_booked_is_kept<S: Store>(store: &S) {
+    let decide = async |number: u8, state: PaymentState, mark| {
+        let decisions = vec![Decision { payment: PaymentId([number; 32]), state }];
+        store.decide(decisions, mark).await.expect("decide");
+    };
+    let kept = async |after: Option<u8>, since, limit| {
+        let page = store.kept(after.map(|number| PaymentId([number; 32])), since, limit).await.expect("kept");
+        page.iter().map(|kept| (kept.payment.0[0], kept.mark.map(|mark| mark.sequence))).collect::<Vec<_>>()
+    };
+    for number in 1..=6 {
+        assert_eq!(store.claim(claim(number, &[number], number)).await, Ok(ClaimOutcome::Claimed), "a payment is claimed");
+    }
+    assert_eq!(kept(None, None, 10).await, [], "what is undecided is not kept");
+    decide(1, PaymentState::Settled, Some(mark(1, 5))).await;
+    decide(2, PaymentState::Settled, None).await;
+    decide(3, PaymentState::Settled, Some(mark(1, 9))).await;
+    decide(4, PaymentState::Refused(RefusedBecause::Refusal(Refusal::Late)), Some(mark(1, 10))).await;
+    decide(5, PaymentState::Refunded, Some(mark(1, 11))).await;
+    let all = [(1, Some(5)), (2, None), (3, Some(9))];
+    assert_eq!(kept(None, None, 10).await, all, "what is booked is kept, with its mark");
+    let first = store.kept(None, None, 1).await.expect("kept").remove(0);
+    assert!(first.deposit == claim(1, &[1], 1).deposit, "the deposit is the one handed in");
+    assert_eq!(kept(None, None, 2).await, all[..2], "in pages");
+    assert_eq!(kept(Some(2), None, 2).await, all[2..], "ascending");
+    assert_eq!(kept(None, Some(mark(1, 5)), 10).await, all[1..], "what a ledger holds already is left out");
+    assert_eq!(kept(None, Some(mark(1, 4)), 10).await, all, "what it may lack is not");
+    assert_eq!(kept(None, Some(mark(2, 99)), 10).await, all, "another ledger may lack everything");
+    decide(1, PaymentState::Settled, Some(mark(1, 12))).await;
+    assert_eq!(kept(None, Some(mark(1, 5)), 1).await, [(1, Some(12))], "what is booked again takes the new mark");
+    decide(2, PaymentState::Refused(RefusedBecause::Refusal(Refusal::Late)), Some(mark(1, 13))).await;
+    assert_eq!(kept(None, None, 10).await[1], (2, None), "what is booked is not refused any more");
+    decide(3, PaymentState::Refunded, Some(mark(1, 14))).await;
+    assert_eq!(kept(None, None, 10).await, [(1, Some(12)), (2, None)], "what is given back is not kept");
+}
+
+async fn only_what_is_over_is_forgotten<S: Store>(store: &S) {
+    let other = |mut claim: Claim, which: usize| {
+        claim.list[which].keyset = KeysetId([8; 32]);
+        claim.record.side.list[which].keyset = Bytes([8; 32]);
+        claim
+    };
+    let mut still_readable = claim(3, &[3], 3);
+    still_readable.record.access_until = 3_000;
+    let claims = [
+        claim(1, &[1, 11], 1),
+        claim(2, &[2], 2),
+        still_readable,
+        other(claim(4, &[4, 14], 4), 1),
+        other(claim(5, &[5], 5), 0),
+        claim(6, &[6], 6),
+    ];
+    for claim in &claims {
+        assert_eq!(store.claim(claim.clone()).await, Ok(ClaimOutcome::Claimed), "a payment is claimed");
+    }
+    let decide = |number: u8, state| Decision { payment: PaymentId([number; 32]), state };
+    let refused = PaymentState::Refused(RefusedBecause::Refusal(Refusal::Late));
+    let decisions = [1, 3, 4, 5].map(|number| decide(number, PaymentState::Settled)).into_iter().chain([decide(6, refused)]);
+    store.decide(decisions.collect(), Some(mark(1, 1))).await.expect("decide");
+    let forget = async |closed: &[u8], limit: usize| {
+        let mut prune = Prune::new(closed.iter().map(|keyset| KeysetId([*keyset; 32])).collect(), 3_000, limit);
+        let mut forgotten = 0;
+        loop {
+            let pruned = store.prune(prune.clone()).await.expect("prune");
+            forgotten += pruned.payments;
+            let Some(next) = pruned.next else { return forgotten };
+            assert!(prune.after < Some(next), "every step goes on");
+            prune.after = Some(next);
+        }
+    };
+    let left = async || {
+        let mut left = Vec::new();
+        for number in 1..=6 {
+            if store.payment(PaymentId([number; 32])).await.expect("read").is_some() {
+                left.push(number);
+            }
+        }
+        left
+    };
+    assert_eq!(forget(&[], 10).await, 0, "no keyset, nothing to forget");
+    assert_eq!(left().await, [1, 2, 3, 4, 5, 6], "nothing is forgotten");
+    assert_eq!(forget(&[7], 1).await, 2, "decided, access over, all tokens of closed keysets");
+    assert_eq!(left().await, [2, 3, 4, 5], "what is undecided, can still be read, or holds other tokens stays");
+    assert_eq!(store.totals().await.map(|totals| totals.latest_claim), Ok(3_000), "time does not go back behind what is forgotten");
+    for claim in &claims[1..5] {
+        let again = store.claim(claim.clone()).await.expect("claim");
+        assert!(matches!(again, ClaimOutcome::Known(_)), "what stays is known");
+    }
+    assert!(matches!(store.claim(claim(9, &[3], 9)).await, Ok(ClaimOutcome::Conflict(_))), "and its tokens are spent");
+    let kept = store.kept(None, None, 10).await.expect("kept");
+    assert_eq!(kept.iter().map(|kept| kept.payment.0[0]).collect::<Vec<_>>(), [3, 4, 5], "deposits are forgotten with their payments");
+    assert_eq!(forget(&[8, 7], 2).await, 2, "then the other keyset");
+    assert_eq!(left().await, [2, 3], "what is undecided or can still be read stays");
+    assert_eq!(store.claim(claim(1, &[1, 11], 21)).await, Ok(ClaimOutcome::Claimed), "nothing is left of what is forgotten");
+}
+
+async fn the_first_document_stays<S: Store>(store: &S) {
+    for document in Document::ALL {
+        assert_eq!(store.save_first(*document, vec![1]).await, Ok(vec![1]), "the first document is written");
+        assert_eq!(store.save_first(*document, vec![2]).await, Ok(vec![1]), "and stays");
+        assert_eq!(store.load(*document).await, Ok(Some(vec![1])), "and is the one read");
+    }
 }
 
 async fn the_outbox_is_read_in_pages<S: Store>(store: &S) {

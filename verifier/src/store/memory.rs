@@ -1,6 +1,7 @@
 //! A store that forgets everything when it is dropped: for tests and for trying things out.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Mutex, MutexGuard};
 
 use farthing_protocol::amount::Amount;
@@ -8,7 +9,8 @@ use farthing_protocol::proof::{PaymentId, SpentKey};
 use farthing_protocol::wire::{DepositBody, DoubleSpendFrame, LedgerMark};
 
 use super::{
-    Claim, ClaimOutcome, Decision, Document, OutboxEntry, PaymentRecord, PaymentState, Store, StoreError, Totals, UsedChallenge, proof_key,
+    Claim, ClaimOutcome, Decision, Document, KeptDeposit, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, Store, StoreError,
+    Totals, UsedChallenge, may_lack, proof_key,
 };
 
 /// Everything in memory.
@@ -20,10 +22,11 @@ pub struct MemoryStore(Mutex<Tables>);
 
 #[derive(Default)]
 struct Tables {
-    spent: HashMap<SpentKey, PaymentId>,
+    spent: BTreeMap<SpentKey, PaymentId>,
     challenges: HashSet<UsedChallenge>,
     payments: HashMap<PaymentId, PaymentRecord>,
     outbox: BTreeMap<PaymentId, DepositBody>,
+    kept: BTreeMap<PaymentId, KeptDeposit>,
     ledgers: Vec<LedgerMark>,
     documents: HashMap<Document, Vec<u8>>,
     proofs: BTreeMap<[u8; SpentKey::SIZE], DoubleSpendFrame>,
@@ -77,8 +80,14 @@ impl Tables {
         Ok(ClaimOutcome::Claimed)
     }
 
-    fn decide(&mut self, decision: Decision) -> Option<PaymentState> {
+    fn decide(&mut self, decision: Decision, mark: Option<LedgerMark>) -> Option<PaymentState> {
         let record = self.payments.get_mut(&decision.payment)?;
+        if record.state == PaymentState::Settled
+            && record.state == decision.state
+            && let Some(kept) = self.kept.get_mut(&decision.payment)
+        {
+            kept.mark = mark.or(kept.mark);
+        }
         if record.state.leads_to(&decision.state) {
             if record.state == PaymentState::Accepted {
                 let amount = record.amount.units();
@@ -90,7 +99,12 @@ impl Tables {
                 }
             }
             record.state = decision.state;
-            self.outbox.remove(&decision.payment);
+            self.kept.remove(&decision.payment);
+            if let Some(deposit) = self.outbox.remove(&decision.payment)
+                && record.state == PaymentState::Settled
+            {
+                self.kept.insert(decision.payment, KeptDeposit { payment: decision.payment, deposit, mark });
+            }
         }
         Some(record.state.clone())
     }
@@ -101,9 +115,30 @@ impl Tables {
             None => self.ledgers.push(mark),
         }
     }
+
+    fn prune(&mut self, prune: &Prune) -> Pruned {
+        let from = prune.after.map_or(Unbounded, Excluded);
+        let closed = self.spent.range((from, Unbounded)).filter(|(key, _)| prune.closed.contains(&key.keyset));
+        let step: Vec<(SpentKey, PaymentId)> = closed.take(prune.limit).map(|(key, payment)| (*key, *payment)).collect();
+        let mut pruned = Pruned { payments: 0, next: if step.len() < prune.limit { None } else { step.last().map(|(key, _)| *key) } };
+        for (_, payment) in step {
+            if self.payments.get(&payment).is_some_and(|record| prune.forgets(record)) {
+                self.payments.remove(&payment);
+                self.kept.remove(&payment);
+                self.spent.retain(|_, holder| *holder != payment);
+                self.latest_claim = self.latest_claim.max(prune.before);
+                pruned.payments += 1;
+            }
+        }
+        pruned
+    }
 }
 
 impl Store for MemoryStore {
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     async fn claim(&self, claim: Claim) -> Result<ClaimOutcome, StoreError> {
         self.tables()?.claim(claim)
     }
@@ -121,14 +156,19 @@ impl Store for MemoryStore {
         if let Some(mark) = mark {
             tables.raise(mark);
         }
-        Ok(decisions.into_iter().map(|decision| tables.decide(decision)).collect())
+        Ok(decisions.into_iter().map(|decision| tables.decide(decision, mark)).collect())
     }
 
     async fn outbox(&self, after: Option<PaymentId>, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
-        use std::ops::Bound::{Excluded, Unbounded};
         let tables = self.tables()?;
         let entries = tables.outbox.range((after.map_or(Unbounded, Excluded), Unbounded)).take(limit);
         Ok(entries.map(|(payment, deposit)| OutboxEntry { payment: *payment, deposit: deposit.clone() }).collect())
+    }
+
+    async fn kept(&self, after: Option<PaymentId>, since: Option<LedgerMark>, limit: usize) -> Result<Vec<KeptDeposit>, StoreError> {
+        let tables = self.tables()?;
+        let kept = tables.kept.range((after.map_or(Unbounded, Excluded), Unbounded)).map(|(_, kept)| kept);
+        Ok(kept.filter(|kept| may_lack(since.as_ref(), kept.mark.as_ref())).take(limit).cloned().collect())
     }
 
     async fn mark(&self) -> Result<Option<LedgerMark>, StoreError> {
@@ -153,6 +193,10 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    async fn save_first(&self, document: Document, bytes: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        Ok(self.tables()?.documents.entry(document).or_insert(bytes).clone())
+    }
+
     async fn keep_proof(&self, proof: DoubleSpendFrame) -> Result<(), StoreError> {
         self.tables()?.proofs.entry(proof_key(&proof)).or_insert(proof);
         Ok(())
@@ -165,5 +209,9 @@ impl Store for MemoryStore {
     async fn prune_challenges(&self, now: u64) -> Result<(), StoreError> {
         self.tables()?.challenges.retain(|challenge| challenge.expires >= now);
         Ok(())
+    }
+
+    async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {
+        Ok(self.tables()?.prune(&prune))
     }
 }

@@ -5,12 +5,19 @@
 //! challenge   -> used                  one row a challenge, until it has expired
 //! payment id  -> record                state, S, L, T, u, resource, amount, change, times
 //! outbox      -> deposit               what the mint has not decided yet
+//! kept        -> deposit, mark         what the mint has booked, for a mint that is restored from a backup
 //! mark, documents, double-spend proofs, amounts at risk
 //! ```
 //!
 //! Three rules carry everything: [`Store::claim`] is one atomic insert; nothing is answered before it is durable; and a store that
 //! cannot decide says so with an error, upon which nothing is served. A publisher's own store is tried with
 //! [`conformance`](conformance::run).
+//!
+//! | store | for |
+//! |---|---|
+//! | [`MemoryStore`] | tests |
+//! | [`RedbStore`] | one process: a file |
+//! | `PostgresStore` (feature `postgres`) | any number of processes: one spent set |
 //!
 //! # Security
 //! Records say which token paid for which article. They hold nothing that identifies a reader, but a copy of the store together with
@@ -19,19 +26,26 @@
 mod codec;
 pub mod conformance;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "postgres")]
+mod postgres_rows;
 mod redb;
+mod redb_rows;
 
 use std::future::Future;
 
 use farthing_protocol::amount::Amount;
 use farthing_protocol::error::EvidenceError;
 use farthing_protocol::evidence::SpendingSide;
-use farthing_protocol::proof::{PaymentId, SpentKey};
+use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
 use farthing_protocol::settle::Refusal;
-use farthing_protocol::wire::{DepositBody, DoubleSpendFrame, LedgerMark};
+use farthing_protocol::wire::{DepositBody, DoubleSpendFrame, LedgerMark, SpentKeyBody};
 use thiserror::Error;
 
 pub use self::memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use self::postgres::PostgresStore;
 pub use self::redb::RedbStore;
 
 /// Why a store did not do what it was asked. It holds no detail: details of a database may hold names of files and hosts.
@@ -44,6 +58,12 @@ pub enum StoreError {
     /// What was read is not what was written.
     #[error("the store holds something unreadable")]
     Corrupt,
+    /// Another process has the store open, and it serves one at a time.
+    #[error("another process uses the store: stop it, or give all instances a store that they can share")]
+    InUse,
+    /// The database may lose what it has confirmed.
+    #[error("the database does not wait for its disk: set synchronous_commit and fsync to on")]
+    NotDurable,
 }
 
 /// A challenge's place in the list of used ones: its expiry first, so that expired ones can be dropped together.
@@ -203,6 +223,65 @@ pub struct OutboxEntry {
     pub deposit: DepositBody,
 }
 
+/// What the mint has booked, and where its ledger stood when it said so: the booking is in that ledger at or before the mark.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeptDeposit {
+    /// The payment's id.
+    pub payment: PaymentId,
+    /// What went to the mint.
+    pub deposit: DepositBody,
+    /// The mark of the newest answer that named it booked; `None` if it was decided without one.
+    pub mark: Option<LedgerMark>,
+}
+
+/// Whether a ledger that stands at `ledger` may lack what was booked at or before `mark`: it is behind, or another ledger, or nobody knows.
+pub(crate) fn may_lack(ledger: Option<&LedgerMark>, mark: Option<&LedgerMark>) -> bool {
+    match (ledger, mark) {
+        (Some(ledger), Some(mark)) => mark.ledger != ledger.ledger || mark.sequence > ledger.sequence,
+        _ => true,
+    }
+}
+
+/// Which payments may be forgotten, and how far one step goes.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Prune {
+    /// Keysets whose tokens nobody accepts any more, neither a verifier nor the mint.
+    pub closed: Vec<KeysetId>,
+    /// Only payments whose access ended before this time, Unix time in seconds.
+    pub before: u64,
+    /// Where the step before ended.
+    pub after: Option<SpentKey>,
+    /// The most spent keys to look at.
+    pub limit: usize,
+}
+
+impl Prune {
+    /// The first step, of at most `limit` spent keys.
+    pub fn new(mut closed: Vec<KeysetId>, before: u64, limit: usize) -> Self {
+        closed.sort_unstable_by_key(|keyset| keyset.0);
+        closed.dedup();
+        Self { closed, before, after: None, limit }
+    }
+
+    /// Whether a payment may be forgotten: decided, its access over, all its tokens of closed keysets.
+    ///
+    /// Implements R-VERIF-20.
+    pub fn forgets(&self, record: &PaymentRecord) -> bool {
+        let is_closed = |key: &SpentKeyBody| self.closed.iter().any(|keyset| keyset.0 == key.keyset.0);
+        !record.state.is_open() && record.access_until < self.before && record.side.list.iter().all(is_closed)
+    }
+}
+
+/// What a step of pruning did.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Pruned {
+    /// How many payments were forgotten.
+    pub payments: u64,
+    /// Where the next step begins; `None` at the end.
+    pub next: Option<SpentKey>,
+}
+
 /// A small document the store keeps whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -211,6 +290,12 @@ pub enum Document {
     Keysets,
     /// Two keyset lists that contradict each other, one frame after the other, each behind its length in 8 little-endian bytes.
     Fork,
+    /// The challenge secret that all who share the store use: 32 bytes.
+    ChallengeSecret,
+    /// Another challenge secret they accept: the one before, or the one to come.
+    OtherSecret,
+    /// The publisher's key that all who share the store use: 32 bytes.
+    PublisherKey,
 }
 
 impl Document {
@@ -219,11 +304,14 @@ impl Document {
         match self {
             Self::Keysets => "keysets",
             Self::Fork => "fork",
+            Self::ChallengeSecret => "challenge-secret",
+            Self::OtherSecret => "other-secret",
+            Self::PublisherKey => "publisher-key",
         }
     }
 
     /// Every document.
-    pub const ALL: &'static [Self] = &[Self::Keysets, Self::Fork];
+    pub const ALL: &'static [Self] = &[Self::Keysets, Self::Fork, Self::ChallengeSecret, Self::OtherSecret, Self::PublisherKey];
 }
 
 /// What is open, and the highest time of a claim.
@@ -233,7 +321,7 @@ pub struct Totals {
     pub outstanding: Amount,
     /// How many payments the mint has not decided, pending or accepted.
     pub undecided: u64,
-    /// The latest `claimed_at` ever.
+    /// The latest `claimed_at` ever, or the latest `before` of a prune if that is later: time never goes back behind it.
     pub latest_claim: u64,
 }
 
@@ -242,6 +330,10 @@ pub struct Totals {
 /// Every write is durable before its future is ready; every future may be dropped at any time, after which the write happens wholly or
 /// not at all. An error means that nothing is known about the write.
 pub trait Store: Send + Sync + 'static {
+    /// Whether verifiers in several processes may use the same data at once. Two instances of a publisher on a store that is not
+    /// shared would take the same token twice: a verifier told of several refuses to start on it.
+    fn is_shared(&self) -> bool;
+
     /// Inserts spent keys, challenge, record and outbox entry in one atomic write, or nothing.
     ///
     /// The first of these that applies is the outcome: the payment id is known ([`ClaimOutcome::Known`]); a spent key belongs to another
@@ -257,6 +349,9 @@ pub trait Store: Send + Sync + 'static {
     /// Takes the mint's decisions and its ledger mark, in one atomic write. Returns the states afterwards, in order; `None` for a payment
     /// that is not known. Only moves of [`PaymentState::leads_to`] happen; who moves leaves the outbox, and what is settled leaves the amounts at risk.
     ///
+    /// The deposit of what is settled is kept with the mark, and goes when the payment is refunded. A settled payment that is settled again
+    /// takes the new mark.
+    ///
     /// A mark of the same ledger only rises; a mark of another ledger replaces it unless that ledger was seen before.
     fn decide(
         &self,
@@ -264,8 +359,19 @@ pub trait Store: Send + Sync + 'static {
         mark: Option<LedgerMark>,
     ) -> impl Future<Output = Result<Vec<Option<PaymentState>>, StoreError>> + Send;
 
-    /// At most `limit` undecided payments with ids after `after`, ascending by id.
+    /// At most `limit` undecided payments with ids after `after`, ascending by id, for the caller to hand in now.
+    ///
+    /// A shared store leaves out what another instance claimed or took from here a short while ago, so that not all hand in the same.
     fn outbox(&self, after: Option<PaymentId>, limit: usize) -> impl Future<Output = Result<Vec<OutboxEntry>, StoreError>> + Send;
+
+    /// At most `limit` deposits the mint has booked, with ids after `after`, ascending by id; with `since` those are left
+    /// out whose mark is of that ledger and no higher.
+    fn kept(
+        &self,
+        after: Option<PaymentId>,
+        since: Option<LedgerMark>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<KeptDeposit>, StoreError>> + Send;
 
     /// The mark of the newest ledger seen.
     fn mark(&self) -> impl Future<Output = Result<Option<LedgerMark>, StoreError>> + Send;
@@ -279,6 +385,9 @@ pub trait Store: Send + Sync + 'static {
     /// Writes a document.
     fn save(&self, document: Document, bytes: Vec<u8>) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Writes a document if there is none, in one atomic write. Returns the one that stands then.
+    fn save_first(&self, document: Document, bytes: Vec<u8>) -> impl Future<Output = Result<Vec<u8>, StoreError>> + Send;
+
     /// Keeps a double-spend proof, one a token: the first stays, so that nobody fills the disk with one token.
     fn keep_proof(&self, proof: DoubleSpendFrame) -> impl Future<Output = Result<(), StoreError>> + Send;
 
@@ -287,6 +396,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Drops challenges that expired before `now`; their expiry alone refuses them.
     fn prune_challenges(&self, now: u64) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Looks at the next `limit` spent keys of closed keysets, ascending, and forgets the payments of [`Prune::forgets`] among theirs:
+    /// spent keys, record and kept deposit together, in one atomic write, which also raises [`Totals::latest_claim`] to `before`.
+    fn prune(&self, prune: Prune) -> impl Future<Output = Result<Pruned, StoreError>> + Send;
 }
 
 macro_rules! opaque {
@@ -299,7 +412,7 @@ macro_rules! opaque {
         }
     )* };
 }
-opaque!(UsedChallenge, Claim, PaymentRecord, Decision, OutboxEntry);
+opaque!(UsedChallenge, Claim, PaymentRecord, Decision, OutboxEntry, KeptDeposit, Prune, Pruned);
 
 /// A proof's token as the key it is kept under.
 pub(crate) fn proof_key(proof: &DoubleSpendFrame) -> [u8; SpentKey::SIZE] {

@@ -14,32 +14,18 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use farthing_protocol::amount::Amount;
-use farthing_protocol::proof::{PaymentId, SpentKey};
+use farthing_protocol::proof::PaymentId;
 use farthing_protocol::wire::{Bytes, DoubleSpendFrame, Frame, LedgerMark};
 use redb::backends::FileBackend;
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, WriteTransaction};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 use tokio::sync::{mpsc, oneshot};
 
-use super::codec::{decode_deposit, decode_record, encode_deposit, encode_record};
+use super::codec::{decode_deposit, decode_record};
+use super::redb_rows::{DOCUMENTS, KEPT, LATEST_CLAIM, LEDGERS, NUMBERS, OUTBOX, OUTSTANDING, PAYMENTS, PROOFS, Tables, set_up};
 use super::{
-    Claim, ClaimOutcome, Decision, Document, OutboxEntry, PaymentRecord, PaymentState, Store, StoreError, Totals, UsedChallenge, proof_key,
+    Claim, ClaimOutcome, Decision, Document, KeptDeposit, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, Store, StoreError,
+    Totals, UsedChallenge, may_lack, proof_key,
 };
-
-const SPENT: TableDefinition<'_, [u8; SpentKey::SIZE], [u8; 32]> = TableDefinition::new("spent");
-const CHALLENGES: TableDefinition<'_, (u64, [u8; 32]), ()> = TableDefinition::new("challenges");
-const PAYMENTS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("payments");
-const OUTBOX: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("outbox");
-/// Ledger id to (order of first sight, sequence).
-const LEDGERS: TableDefinition<'_, [u8; 16], (u64, u64)> = TableDefinition::new("ledgers");
-const DOCUMENTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("documents");
-const PROOFS: TableDefinition<'_, [u8; SpentKey::SIZE], &[u8]> = TableDefinition::new("proofs");
-const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
-const AT_RISK: TableDefinition<'_, u64, u64> = TableDefinition::new("at-risk");
-
-const OUTSTANDING: &str = "outstanding";
-const LATEST_CLAIM: &str = "latest-claim";
-const LAYOUT: &str = "layout";
-const LAYOUT_VERSION: u64 = 1;
 
 /// The most requests one commit may hold.
 const GROUP: usize = 256;
@@ -62,6 +48,7 @@ impl StoreError {
     fn from_redb(error: &redb::Error) -> Self {
         // The error's text may hold a file name; its kind may be told.
         match error {
+            redb::Error::DatabaseAlreadyOpen => Self::InUse,
             redb::Error::Corrupted(_) | redb::Error::UpgradeRequired(_) | redb::Error::TableTypeMismatch { .. } => Self::Corrupt,
             _ => Self::Unavailable,
         }
@@ -79,7 +66,7 @@ pub struct RedbStore {
     thread: Option<JoinHandle<()>>,
 }
 
-type Apply = Box<dyn FnOnce(&WriteTransaction) -> Result<Answer, StoreError> + Send>;
+type Apply = Box<dyn for<'t> FnOnce(&mut Tables<'t>) -> Result<Answer, StoreError> + Send>;
 
 /// What to write, and a way to tell how it went once it is durable.
 struct Request {
@@ -91,6 +78,8 @@ enum Answer {
     Claim(Box<ClaimOutcome>),
     Fresh(bool),
     States(Vec<Option<PaymentState>>),
+    Document(Vec<u8>),
+    Pruned(Pruned),
     Done,
 }
 
@@ -98,7 +87,7 @@ impl RedbStore {
     /// Opens the file, or makes it.
     ///
     /// # Errors
-    /// [`StoreError`] if the file cannot be opened (another process has it, perhaps) or is of another layout.
+    /// [`StoreError::InUse`] if another process has the file open; others if it cannot be opened or is of another layout.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
@@ -110,25 +99,7 @@ impl RedbStore {
 
     fn start(database: Database) -> Result<Self, StoreError> {
         let setup = database.begin_write()?;
-        {
-            setup.open_table(SPENT)?;
-            setup.open_table(CHALLENGES)?;
-            setup.open_table(PAYMENTS)?;
-            setup.open_table(OUTBOX)?;
-            setup.open_table(LEDGERS)?;
-            setup.open_table(DOCUMENTS)?;
-            setup.open_table(PROOFS)?;
-            setup.open_table(AT_RISK)?;
-            let mut numbers = setup.open_table(NUMBERS)?;
-            let layout = numbers.get(LAYOUT)?.map(|value| value.value());
-            match layout {
-                None => {
-                    numbers.insert(LAYOUT, LAYOUT_VERSION)?;
-                }
-                Some(LAYOUT_VERSION) => {}
-                Some(_) => return Err(StoreError::Corrupt),
-            }
-        }
+        set_up(&setup)?;
         setup.commit()?;
         let database = Arc::new(database);
         let (writer, requests) = mpsc::channel(QUEUE);
@@ -197,92 +168,20 @@ fn write_all(database: &Database, mut requests: mpsc::Receiver<Request>) {
 /// Applies a group in one transaction: one failure fails all, because a transaction that met an error is not to be trusted.
 fn commit(database: &Database, applies: Vec<Apply>) -> Result<Vec<Answer>, StoreError> {
     let transaction = database.begin_write()?;
-    let results = applies.into_iter().map(|apply| apply(&transaction)).collect::<Result<Vec<_>, _>>()?;
+    let mut tables = Tables::open(&transaction)?;
+    let results = applies.into_iter().map(|apply| apply(&mut tables)).collect::<Result<Vec<_>, _>>()?;
+    tables.finish()?;
     transaction.commit()?;
     Ok(results)
 }
 
-fn claim(transaction: &WriteTransaction, claim: Claim) -> Result<ClaimOutcome, StoreError> {
-    let Claim { payment, list, challenge, record, deposit, limits } = claim;
-    let mut payments = transaction.open_table(PAYMENTS)?;
-    if let Some(known) = payments.get(payment.0)? {
-        return decode_record(known.value()).map(ClaimOutcome::Known);
-    }
-    let mut spent = transaction.open_table(SPENT)?;
-    for key in &list {
-        if let Some(other) = spent.get(key.to_bytes())? {
-            let record = payments.get(other.value())?.ok_or(StoreError::Corrupt)?;
-            return decode_record(record.value()).map(ClaimOutcome::Conflict);
-        }
-    }
-    let mut challenges = transaction.open_table(CHALLENGES)?;
-    if challenges.get((challenge.expires, challenge.id))?.is_some() {
-        return Ok(ClaimOutcome::ChallengeUsed);
-    }
-    let mut numbers = transaction.open_table(NUMBERS)?;
-    if record.state == PaymentState::Accepted {
-        let mut at_risk = transaction.open_table(AT_RISK)?;
-        let amount = record.amount.units();
-        let outstanding = numbers.get(OUTSTANDING)?.map_or(0, |value| value.value()).checked_add(amount);
-        let in_window = at_risk.get(record.window)?.map_or(0, |value| value.value()).checked_add(amount);
-        let (Some(outstanding), Some(in_window)) = (outstanding, in_window) else { return Ok(ClaimOutcome::LimitReached) };
-        if limits.is_none_or(|limits| outstanding > limits.outstanding.units() || in_window > limits.per_window.units()) {
-            return Ok(ClaimOutcome::LimitReached);
-        }
-        numbers.insert(OUTSTANDING, outstanding)?;
-        at_risk.insert(record.window, in_window)?;
-    }
-    let latest = numbers.get(LATEST_CLAIM)?.map_or(0, |value| value.value());
-    if record.claimed_at > latest {
-        numbers.insert(LATEST_CLAIM, record.claimed_at)?;
-    }
-    for key in &list {
-        spent.insert(key.to_bytes(), payment.0)?;
-    }
-    challenges.insert((challenge.expires, challenge.id), ())?;
-    payments.insert(payment.0, encode_record(&record).as_slice())?;
-    transaction.open_table(OUTBOX)?.insert(payment.0, encode_deposit(deposit).as_slice())?;
-    Ok(ClaimOutcome::Claimed)
-}
-
-fn decide(transaction: &WriteTransaction, decision: Decision) -> Result<Option<PaymentState>, StoreError> {
-    let mut payments = transaction.open_table(PAYMENTS)?;
-    let Some(mut record) = payments.get(decision.payment.0)?.map(|bytes| decode_record(bytes.value())).transpose()? else {
-        return Ok(None);
-    };
-    if !record.state.leads_to(&decision.state) {
-        return Ok(Some(record.state));
-    }
-    if record.state == PaymentState::Accepted {
-        let amount = record.amount.units();
-        let mut numbers = transaction.open_table(NUMBERS)?;
-        let outstanding = numbers.get(OUTSTANDING)?.map_or(0, |value| value.value());
-        numbers.insert(OUTSTANDING, outstanding.saturating_sub(amount))?;
-        if decision.state == PaymentState::Settled {
-            let mut at_risk = transaction.open_table(AT_RISK)?;
-            let in_window = at_risk.get(record.window)?.map_or(0, |value| value.value());
-            at_risk.insert(record.window, in_window.saturating_sub(amount))?;
-        }
-    }
-    record.state = decision.state;
-    payments.insert(decision.payment.0, encode_record(&record).as_slice())?;
-    transaction.open_table(OUTBOX)?.remove(decision.payment.0)?;
-    Ok(Some(record.state))
-}
-
-fn raise(transaction: &WriteTransaction, mark: LedgerMark) -> Result<(), StoreError> {
-    let mut ledgers = transaction.open_table(LEDGERS)?;
-    let (order, sequence) = match ledgers.get(mark.ledger.0)?.map(|value| value.value()) {
-        Some((order, sequence)) => (order, sequence.max(mark.sequence)),
-        None => (ledgers.len()?, mark.sequence),
-    };
-    ledgers.insert(mark.ledger.0, (order, sequence))?;
-    Ok(())
-}
-
 impl Store for RedbStore {
-    async fn claim(&self, request: Claim) -> Result<ClaimOutcome, StoreError> {
-        match self.write(Box::new(move |transaction| Ok(Answer::Claim(Box::new(claim(transaction, request)?))))).await? {
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<ClaimOutcome, StoreError> {
+        match self.write(Box::new(move |tables| Ok(Answer::Claim(Box::new(tables.claim(claim)?))))).await? {
             Answer::Claim(outcome) => Ok(*outcome),
             _ => Err(StoreError::Unavailable),
         }
@@ -295,11 +194,8 @@ impl Store for RedbStore {
     }
 
     async fn use_challenge(&self, challenge: UsedChallenge) -> Result<bool, StoreError> {
-        let apply: Apply = Box::new(move |transaction| {
-            let mut challenges = transaction.open_table(CHALLENGES)?;
-            let fresh = challenges.insert((challenge.expires, challenge.id), ())?.is_none();
-            Ok(Answer::Fresh(fresh))
-        });
+        let apply: Apply =
+            Box::new(move |tables| Ok(Answer::Fresh(tables.challenges.insert((challenge.expires, challenge.id), ())?.is_none())));
         match self.write(apply).await? {
             Answer::Fresh(fresh) => Ok(fresh),
             _ => Err(StoreError::Unavailable),
@@ -307,13 +203,7 @@ impl Store for RedbStore {
     }
 
     async fn decide(&self, decisions: Vec<Decision>, mark: Option<LedgerMark>) -> Result<Vec<Option<PaymentState>>, StoreError> {
-        let apply: Apply = Box::new(move |transaction| {
-            if let Some(mark) = mark {
-                raise(transaction, mark)?;
-            }
-            decisions.into_iter().map(|decision| decide(transaction, decision)).collect::<Result<_, _>>().map(Answer::States)
-        });
-        match self.write(apply).await? {
+        match self.write(Box::new(move |tables| tables.decide(decisions, mark).map(Answer::States))).await? {
             Answer::States(states) => Ok(states),
             _ => Err(StoreError::Unavailable),
         }
@@ -330,6 +220,27 @@ impl Store for RedbStore {
                 entries.push(OutboxEntry { payment: PaymentId(id.value()), deposit: decode_deposit(bytes.value())? });
             }
             Ok(entries)
+        })
+        .await
+    }
+
+    async fn kept(&self, after: Option<PaymentId>, since: Option<LedgerMark>, limit: usize) -> Result<Vec<KeptDeposit>, StoreError> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        self.read(move |transaction| {
+            let kept = transaction.open_table(KEPT)?;
+            let mut deposits = Vec::new();
+            for row in kept.range::<[u8; 32]>((after.map_or(Unbounded, |id| Excluded(id.0)), Unbounded))? {
+                if deposits.len() == limit {
+                    break;
+                }
+                let (id, row) = row?;
+                let (ledger, sequence, bytes) = row.value();
+                let mark = (sequence > 0).then_some(LedgerMark { ledger: Bytes(ledger), sequence });
+                if may_lack(since.as_ref(), mark.as_ref()) {
+                    deposits.push(KeptDeposit { payment: PaymentId(id.value()), deposit: decode_deposit(bytes)?, mark });
+                }
+            }
+            Ok(deposits)
         })
         .await
     }
@@ -368,16 +279,32 @@ impl Store for RedbStore {
     }
 
     async fn save(&self, document: Document, bytes: Vec<u8>) -> Result<(), StoreError> {
-        let apply: Apply = Box::new(move |transaction| {
-            transaction.open_table(DOCUMENTS)?.insert(document.name(), bytes.as_slice())?;
+        let apply: Apply = Box::new(move |tables| {
+            tables.transaction().open_table(DOCUMENTS)?.insert(document.name(), bytes.as_slice())?;
             Ok(Answer::Done)
         });
         self.write(apply).await.map(|_| ())
     }
 
+    async fn save_first(&self, document: Document, bytes: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        let apply: Apply = Box::new(move |tables| {
+            let mut documents = tables.transaction().open_table(DOCUMENTS)?;
+            let known = documents.get(document.name())?.map(|bytes| bytes.value().to_vec());
+            if let Some(known) = known {
+                return Ok(Answer::Document(known));
+            }
+            documents.insert(document.name(), bytes.as_slice())?;
+            Ok(Answer::Document(bytes))
+        });
+        match self.write(apply).await? {
+            Answer::Document(bytes) => Ok(bytes),
+            _ => Err(StoreError::Unavailable),
+        }
+    }
+
     async fn keep_proof(&self, proof: DoubleSpendFrame) -> Result<(), StoreError> {
-        let apply: Apply = Box::new(move |transaction| {
-            let mut proofs = transaction.open_table(PROOFS)?;
+        let apply: Apply = Box::new(move |tables| {
+            let mut proofs = tables.transaction().open_table(PROOFS)?;
             let key = proof_key(&proof);
             if proofs.get(key)?.is_none() {
                 proofs.insert(key, proof.to_bytes().as_slice())?;
@@ -400,11 +327,17 @@ impl Store for RedbStore {
     }
 
     async fn prune_challenges(&self, now: u64) -> Result<(), StoreError> {
-        let apply: Apply = Box::new(move |transaction| {
-            let mut challenges = transaction.open_table(CHALLENGES)?;
-            challenges.retain_in(..(now, [0; 32]), |_, ()| false)?;
+        let apply: Apply = Box::new(move |tables| {
+            tables.challenges.retain_in(..(now, [0; 32]), |_, ()| false)?;
             Ok(Answer::Done)
         });
         self.write(apply).await.map(|_| ())
+    }
+
+    async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {
+        match self.write(Box::new(move |tables| tables.prune(&prune).map(Answer::Pruned))).await? {
+            Answer::Pruned(pruned) => Ok(pruned),
+            _ => Err(StoreError::Unavailable),
+        }
     }
 }

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use farthing_protocol::proof::PaymentId;
 use farthing_protocol::wire::{DoubleSpendFrame, LedgerMark};
 use farthing_verifier::store::{
-    Claim, ClaimOutcome, Decision, Document, OutboxEntry, PaymentRecord, PaymentState, Store, StoreError, Totals, UsedChallenge,
+    Claim, ClaimOutcome, Decision, Document, KeptDeposit, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, Store, StoreError,
+    Totals, UsedChallenge,
 };
 
 /// When a store fails.
@@ -58,6 +59,10 @@ impl<S: Store> Faulty<S> {
 }
 
 impl<S: Store> Store for Faulty<S> {
+    fn is_shared(&self) -> bool {
+        self.store.is_shared()
+    }
+
     async fn claim(&self, claim: Claim) -> Result<ClaimOutcome, StoreError> {
         self.write(0, self.store.claim(claim)).await
     }
@@ -78,6 +83,10 @@ impl<S: Store> Store for Faulty<S> {
         self.write(2, self.store.outbox(after, limit)).await
     }
 
+    async fn kept(&self, after: Option<PaymentId>, since: Option<LedgerMark>, limit: usize) -> Result<Vec<KeptDeposit>, StoreError> {
+        self.write(2, self.store.kept(after, since, limit)).await
+    }
+
     async fn mark(&self) -> Result<Option<LedgerMark>, StoreError> {
         self.store.mark().await
     }
@@ -94,6 +103,10 @@ impl<S: Store> Store for Faulty<S> {
         self.store.save(document, bytes).await
     }
 
+    async fn save_first(&self, document: Document, bytes: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        self.store.save_first(document, bytes).await
+    }
+
     async fn keep_proof(&self, proof: DoubleSpendFrame) -> Result<(), StoreError> {
         self.store.keep_proof(proof).await
     }
@@ -104,5 +117,9 @@ impl<S: Store> Store for Faulty<S> {
 
     async fn prune_challenges(&self, now: u64) -> Result<(), StoreError> {
         self.store.prune_challenges(now).await
+    }
+
+    async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {
+        self.store.prune(prune).await
     }
 }

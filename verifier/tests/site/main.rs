@@ -13,9 +13,13 @@ mod paying;
 #[path = "../../examples/plain/server.rs"]
 mod plain_server;
 mod plain_types;
+#[cfg(feature = "postgres")]
+#[path = "../postgres/mod.rs"]
+mod postgres;
 mod real_mint;
 mod refunding;
 mod rereading;
+mod several;
 mod site;
 mod stand_in;
 mod world;

@@ -203,12 +203,18 @@ async fn from_the_command_line_beside_a_sidecar_and_without_one() {
     let unregistered = say(&["refund", &payments[0]], &config).await;
     assert!(unregistered.unwrap_err().contains("does not know this publisher's key"));
     mint.mint.set_publisher_key(&name, key.public()).await.unwrap();
+    let resynced = |had: u8| Ok(format!("The mint has booked again: 0. It had still: {had}, and as refunded: 0. It refuses: 0."));
+    assert_eq!(say(&["resync"], &config).await, resynced(2), "what the mint has booked is kept for it");
 
     let refunded = say(&["refund", &payments[0]], &config).await.unwrap();
     assert!(refunded.starts_with("Refunded: "), "{refunded}");
     assert_eq!(mint.balance(&name).await, 500);
     let mut sidecar = serve(&config, &socket).await;
     assert_eq!(mode("control"), 0o700);
+    assert_eq!(say(&["resync"], &config).await, resynced(1), "the sidecar that runs is asked; what was given back is not kept");
+    assert_eq!(say(&["resync", "--after", "9000000000000000000"], &config).await, resynced(0));
+    assert!(say(&["serve"], &config).await.unwrap_err().contains("another process uses the store"), "one process has the store");
+    assert!(say(&["secret", "prepare"], &config).await.unwrap_err().contains("not shared"));
     for payment in &payments {
         assert_eq!(say(&["refund", payment], &config).await.unwrap(), refunded, "the sidecar that runs is asked");
     }
