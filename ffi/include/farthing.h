@@ -59,8 +59,9 @@ uint32_t farthing_abi_version(void);
 // Opens a verifier and writes its number to `verifier`, or 0.
 //
 // `settings` is the text of a configuration in TOML, or in JSON if it begins with a brace: the sidecar's, whose `listen`, `proxy`,
-// `trusted_peers` and `log` are not looked at. Its `data` directory is used by one verifier of one process at a time. A mint that cannot
-// be reached is no failure.
+// `trusted_peers`, `peers_may_refund`, `metrics` and `log` are not looked at. Its `data` directory is used by one verifier of one process
+// at a time; with `store = "postgres"` verifiers of any number of processes share the database. A mint that cannot be reached is no
+// failure.
 //
 // # Safety
 // `settings` points to `settings_length` bytes that do not change during the call. `verifier` and `text` may be written to. On failure
