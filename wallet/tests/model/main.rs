@@ -4,16 +4,19 @@ mod broken;
 mod mint;
 mod properties;
 mod publisher;
+mod real;
 mod recovery;
+mod replay;
 mod rules;
 mod scenes;
+mod shared;
 mod state;
 mod wallet;
 
 use std::collections::BTreeSet;
 
 use broken::Broken;
-use rules::Scene;
+use rules::{Action, Scene};
 use stateright::{Checker, HasDiscoveries, Model};
 
 /// Explores a scene wholly; no property may fail. Says how many states there were.
@@ -61,4 +64,30 @@ fn every_property_fails_when_its_defence_is_left_out() {
     let named = |name: &str| scenes::broken().iter().any(|(_, property, _)| *property == name);
     let properties = properties::all(&[]);
     assert!(properties.iter().all(|property| named(property.name)), "a property that nothing breaks");
+}
+
+/// The shortest trace to everything a scene must show, and random walks.
+fn traces(scene: &Scene) -> Vec<Vec<Action>> {
+    let checker = scene.clone().checker().threads(threads()).spawn_bfs().join();
+    let shortest = scene.shows.iter().map(|(name, _)| checker.discovery(name).expect("shown").into_actions());
+    let shortest = shortest.filter(|trace| trace.iter().all(replay::replayable));
+    shortest.chain((0..WALKS).map(|seed| replay::walk(scene, seed, STEPS))).collect()
+}
+
+/// Random walks of each scene.
+const WALKS: u64 = 4;
+
+/// Steps of a walk.
+const STEPS: usize = 40;
+
+#[tokio::test]
+async fn traces_of_the_model_are_those_of_the_real_types() {
+    for (name, scene) in scenes::small() {
+        let traces = traces(&scene);
+        for (seed, trace) in (0..).zip(&traces) {
+            replay::replay(&scene, trace, seed).await;
+        }
+        println!("{name}: {} traces, {} steps", traces.len(), traces.iter().map(Vec::len).sum::<usize>());
+        assert!(traces.len() as u64 > WALKS, "no shortest trace of {name} can be replayed");
+    }
 }

@@ -4,18 +4,22 @@ use crate::broken::Broken;
 use crate::rules::Scene;
 use crate::state::{Booking, Funding, LedgerPayment, Message, NotIssued, Outcome, PRICE, PaymentId, SessionRow, SpentBy, State, Token};
 
-/// `Operations::open`.
-pub fn open(scene: &Scene, state: &mut State, funding: Funding) -> Message {
+/// `Operations::open`. `None`: `session-busy`, one of the funding keys has another session; whoever asked tries later.
+pub fn open(scene: &Scene, state: &mut State, funding: Funding) -> Option<Message> {
     if let Some(session) = state.mint.open.get(&funding) {
-        return Message::Opened(funding, *session);
+        return Some(Message::Opened(funding, *session));
+    }
+    let answering = state.mint.in_flight.iter().filter(|booking| booking.alive).map(|booking| &booking.funding);
+    if state.mint.open.keys().chain(answering).any(|other| other.same_key(&funding)) {
+        return None;
     }
     if let Err(why) = ready(scene, state, &funding) {
-        return Message::NotIssued(funding, None, why);
+        return Some(Message::NotIssued(funding, None, why));
     }
     let session = state.mint.next_session;
     state.mint.next_session += 1;
     state.mint.open.insert(funding, session);
-    Message::Opened(funding, session)
+    Some(Message::Opened(funding, session))
 }
 
 /// `Operations::issue`: the nonces are taken, the booking is on its way. `None`: whoever asked waits.

@@ -106,7 +106,7 @@ fn run(scene: &Scene, state: &mut State, funding: Funding) {
     for _ in 0..6 {
         let Some(exchange) = state.wallet.sessions.get(&funding).copied() else { return };
         let answer = match exchange {
-            None => Some(mint::open(scene, state, funding)),
+            None => mint::open(scene, state, funding),
             Some(session) => {
                 let answer = mint::issue(scene, state, funding, session, 0);
                 let booking = state.mint.in_flight.iter().find(|booking| booking.session == session && booking.alive).copied();

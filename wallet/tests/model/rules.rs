@@ -82,7 +82,7 @@ impl Scene {
     }
 
     /// The hostile reader's tokens: those it began with, and those it got.
-    fn hostile_tokens(&self, state: &State) -> BTreeSet<Token> {
+    pub fn hostile_tokens(&self, state: &State) -> BTreeSet<Token> {
         let first = (EARLIER..).zip(self.hostile).map(|(session, value)| Token { session, value: *value, owner: Reader::Hostile });
         let got = state.network.iter().filter_map(|message| match message {
             Message::Issued(funding, session, _) if funding.owner() == Reader::Hostile => {
@@ -169,7 +169,7 @@ impl Scene {
         let answer = match message {
             Message::Open(funding) => {
                 let opens = state.mint.next_session < self.sessions || state.mint.open.contains_key(&funding);
-                opens.then(|| mint::open(self, state, funding))
+                if opens { mint::open(self, state, funding) } else { None }
             }
             Message::Issue(funding, session, challenge) => mint::issue(self, state, funding, session, challenge),
             Message::Deposit(id) => {

@@ -62,6 +62,16 @@ impl Funding {
         }
     }
 
+    /// Whether they are proved by the same key: one session per funding key.
+    pub fn same_key(&self, other: &Self) -> bool {
+        let token = |funding: &Self| match funding {
+            Self::Voucher => None,
+            Self::Refresh(token) => Some(*token),
+            Self::Change(payment) | Self::Reclaim(payment) => Some(payment.token),
+        };
+        token(self) == token(other)
+    }
+
     pub const fn owner(&self) -> Reader {
         match self {
             Self::Voucher => Reader::Honest,
