@@ -7,48 +7,12 @@ use farthing_protocol::issue::Issue;
 use farthing_protocol::refund::RefundOutcome;
 use farthing_protocol::settle::{Outcome as RealOutcome, Refusal};
 use farthing_verifier::store::{Decision, PaymentState as RealState, RefusedBecause, Store};
-use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
-use rand::SeedableRng;
 use stateright::Model;
 
 use crate::real::{Real, units};
-use crate::rules::{Action, Scene};
-use crate::state::{Funding, LedgerPayment, Message, Outcome, PaymentId, PaymentState, SessionRow, State};
-use crate::{mint, publisher};
-
-/// Whether a step can be made to happen with the real types: their clocks go on by themselves, and what a dead process left on its way
-/// to the disk is the database's own business.
-pub fn replayable(action: &Action) -> bool {
-    match action {
-        Action::Late | Action::ProveAgain(_) | Action::Forget(_) | Action::GiveUp(_) => false,
-        Action::Commit(booking) => booking.alive,
-        Action::Deliver(_)
-        | Action::CrashMint
-        | Action::CrashPublisher(_)
-        | Action::Begin(_)
-        | Action::Prepare(_)
-        | Action::GiveBack(_)
-        | Action::Say(_) => true,
-    }
-}
-
-/// A random walk through the model, of replayable steps.
-pub fn walk(scene: &Scene, seed: u64, steps: usize) -> Vec<Action> {
-    let mut rng = StdRng::seed_from_u64(seed);
-    let mut state = scene.init_states().remove(0);
-    let mut taken = Vec::new();
-    for _ in 0..steps {
-        let mut actions = Vec::new();
-        scene.actions(&state, &mut actions);
-        let moves = actions.into_iter().filter(replayable);
-        let moves: Vec<(Action, State)> = moves.filter_map(|action| Some((action, scene.next_state(&state, action)?))).collect();
-        let Some((action, next)) = moves.choose(&mut rng) else { break };
-        taken.push(*action);
-        state = next.clone();
-    }
-    taken
-}
+use farthing_model::rules::{Action, Scene};
+use farthing_model::state::{Funding, LedgerPayment, Message, Outcome, PaymentId, PaymentState, SessionRow, State};
+use farthing_model::{mint, publisher};
 
 /// Replays a trace and compares after every step.
 pub async fn replay(scene: &Scene, trace: &[Action], seed: u64) {

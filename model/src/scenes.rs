@@ -68,8 +68,9 @@ pub fn small() -> Vec<(&'static str, Scene)> {
 /// Minutes.
 pub fn large() -> Vec<(&'static str, Scene)> {
     vec![
-        ("honest reader", Scene { sessions: 4, payments: 2, crashes: 2, ..HONEST }),
-        ("refunds", Scene { sessions: 4, crashes: 1, ..REFUNDS }),
+        ("honest reader", Scene { payments: 2, crashes: 0, ..HONEST }),
+        ("three crashes", Scene { sessions: 4, crashes: 3, ..HONEST }),
+        ("refunds", Scene { sessions: 3, crashes: 1, ..REFUNDS }),
         ("hostile reader", Scene { sessions: 2, crashes: 2, ..HOSTILE }),
         ("both readers", Scene { honest: true, hostile: &[1], sessions: 2, payments: 1, ..HOSTILE }),
         ("two challenges", Scene { publishers: 2, sessions: 1, crashes: 1, ..CHALLENGES }),
