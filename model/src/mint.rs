@@ -62,19 +62,18 @@ fn recorded(scene: &Scene, state: &mut State, booking: &Booking) -> Option<Messa
 /// `Ledger::issue` becomes durable; the answer leaves if its process still runs.
 pub fn commit(scene: &Scene, state: &mut State, booking: &Booking) -> Option<Message> {
     state.mint.in_flight.remove(booking);
-    let answer = if state.mint.rows.contains_key(&booking.session) {
-        recorded(scene, state, booking)
-    } else {
-        match debit(scene, state, booking) {
-            Err(why) => Some(Message::NotIssued(booking.funding, Some(booking.session), why)),
-            Ok(()) => {
-                state.mint.issued += booking.funding.amount();
-                state.mint.rows.insert(booking.session, SessionRow::Booked { challenge: booking.challenge });
-                Some(Message::Issued(booking.funding, booking.session, booking.challenge))
-            }
-        }
-    };
+    let answer =
+        if state.mint.rows.contains_key(&booking.session) { recorded(scene, state, booking) } else { Some(book(scene, state, booking)) };
     answer.filter(|_| booking.alive)
+}
+
+fn book(scene: &Scene, state: &mut State, booking: &Booking) -> Message {
+    if let Err(why) = debit(scene, state, booking) {
+        return Message::NotIssued(booking.funding, Some(booking.session), why);
+    }
+    state.mint.issued += booking.funding.amount();
+    state.mint.rows.insert(booking.session, SessionRow::Booked { challenge: booking.challenge });
+    Message::Issued(booking.funding, booking.session, booking.challenge)
 }
 
 fn free(scene: &Scene, state: &State, token: &Token) -> bool {

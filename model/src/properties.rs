@@ -69,7 +69,9 @@ fn booked_first(state: &State, message: &Message) -> bool {
         Message::Deposited(id, Outcome::Refunded) | Message::GivenBack(id, true) => {
             paid(id).is_some_and(|stands| stands != LedgerPayment::Settled)
         }
-        Message::Deposited(id, Outcome::DoubleSpent) => paid(id).is_none() && matches!(state.mint.spent.get(&id.token), Some(SpentBy::Payment(_))),
+        Message::Deposited(id, Outcome::DoubleSpent) => {
+            paid(id).is_none() && matches!(state.mint.spent.get(&id.token), Some(SpentBy::Payment(_)))
+        }
         _ => true,
     }
 }
@@ -79,7 +81,9 @@ fn same_answer(state: &State, message: &Message) -> bool {
     match *message {
         Message::Issued(funding, session, _) => !said(Message::SessionGone(funding, session)),
         Message::Deposited(id, Outcome::Credited | Outcome::AlreadyCredited | Outcome::Refunded) => {
-            [Outcome::DoubleSpent, Outcome::RefusedRefreshed, Outcome::RefusedLate].iter().all(|outcome| !said(Message::Deposited(id, *outcome)))
+            [Outcome::DoubleSpent, Outcome::RefusedRefreshed, Outcome::RefusedLate]
+                .iter()
+                .all(|outcome| !said(Message::Deposited(id, *outcome)))
         }
         _ => true,
     }
@@ -152,11 +156,9 @@ pub const HONEST_SHOWS: &[Shows] = &[
 ];
 
 /// What must be reachable when payments are given back.
-pub const REFUND_SHOWS: &[Shows] = &[
-    ("a payment is refunded and reclaimed", |_, state| {
-        state.mint.payments.values().any(|(stands, _)| *stands == LedgerPayment::Reclaimed)
-    }),
-];
+pub const REFUND_SHOWS: &[Shows] = &[("a payment is refunded and reclaimed", |_, state| {
+    state.mint.payments.values().any(|(stands, _)| *stands == LedgerPayment::Reclaimed)
+})];
 
 /// What must be reachable with a hostile reader.
 pub const HOSTILE_SHOWS: &[Shows] = &[
@@ -172,11 +174,9 @@ pub const HOSTILE_SHOWS: &[Shows] = &[
 ];
 
 /// What must be reachable with two payments of one token at one publisher.
-pub const CONFLICT_SHOWS: &[Shows] = &[
-    ("a publisher proves a double-spend itself", |_, state| {
-        state.publishers.iter().any(|store| !store.proofs.is_empty() && store.claims.values().all(|stands| *stands == PaymentState::Settled))
-    }),
-];
+pub const CONFLICT_SHOWS: &[Shows] = &[("a publisher proves a double-spend itself", |_, state| {
+    state.publishers.iter().any(|store| !store.proofs.is_empty() && store.claims.values().all(|stands| *stands == PaymentState::Settled))
+})];
 
 /// What must be reachable in deferred mode.
 pub const DEFERRED_SHOWS: &[Shows] = &[

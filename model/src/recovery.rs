@@ -70,7 +70,8 @@ fn round(scene: &Scene, state: &mut State, change: bool) {
             flush_outbox(scene, state, publisher);
         }
     }
-    let sent: Vec<PaymentId> = state.wallet.payments.iter().filter(|(_, record)| record.state == WalletPayment::Sent).map(|(id, _)| *id).collect();
+    let sent: Vec<PaymentId> =
+        state.wallet.payments.iter().filter(|(_, record)| record.state == WalletPayment::Sent).map(|(id, _)| *id).collect();
     for id in sent {
         if !scene.is_hostile(id.publisher) {
             if let Some(answer) = publisher::authorize(scene, state, id) {
@@ -124,8 +125,10 @@ fn in_place(scene: &Scene, state: &State) -> bool {
     let wallet = &state.wallet;
     let honest = |id: &&PaymentId| id.token.owner == Reader::Honest;
     let finished = wallet.sessions.is_empty() && wallet.payments.values().all(|record| record.state != WalletPayment::Sent);
-    let spendable =
-        wallet.tokens.iter().all(|(token, stands)| *stands == TokenState::Owned && !state.mint.spent.contains_key(token) && issued(state, token.session));
+    let spendable = wallet
+        .tokens
+        .iter()
+        .all(|(token, stands)| *stands == TokenState::Owned && !state.mint.spent.contains_key(token) && issued(state, token.session));
     let held: u8 = wallet.tokens.keys().map(|token| token.value).sum();
     let paid: u8 = state.mint.payments.keys().filter(honest).map(|id| place(state, id)).sum();
     let whole = state.mint.voucher + held + paid == if scene.honest { VOUCHER } else { 0 };

@@ -40,7 +40,8 @@ pub const HOSTILE: Scene = Scene {
 };
 
 /// The same with two payments for one token at one publisher.
-pub const CHALLENGES: Scene = Scene { hostile: &[1], publishers: 1, challenges: 2, crashes: 0, shows: properties::CONFLICT_SHOWS, ..HOSTILE };
+pub const CHALLENGES: Scene =
+    Scene { hostile: &[1], publishers: 1, challenges: 2, crashes: 0, shows: properties::CONFLICT_SHOWS, ..HOSTILE };
 
 /// A hostile reader with two tokens, and a publisher that defers.
 pub const DEFERRED: Scene = Scene {

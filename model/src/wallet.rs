@@ -63,13 +63,7 @@ pub fn give_up(state: &mut State, payment: PaymentId) {
 pub fn receive(scene: &Scene, state: &mut State, message: Message) {
     let waits = |funding: &Funding, session: Option<u8>| state.wallet.sessions.get(funding) == Some(&session);
     match message {
-        Message::Opened(funding, session) if waits(&funding, None) => {
-            // `it repeats a commitment`
-            if state.wallet.commitments.insert(session) {
-                state.wallet.sessions.insert(funding, Some(session));
-                state.send(Message::Issue(funding, session, 0));
-            }
-        }
+        Message::Opened(funding, session) if waits(&funding, None) => opened(state, funding, session),
         Message::Issued(funding, session, 0) if waits(&funding, Some(session)) => {
             state.wallet.sessions.remove(&funding);
             if let Funding::Refresh(token) = funding {
@@ -99,6 +93,14 @@ pub fn receive(scene: &Scene, state: &mut State, message: Message) {
             }
         }
         _ => {}
+    }
+}
+
+/// Stores the exchange and sends the request made from it, unless the mint repeats a commitment.
+fn opened(state: &mut State, funding: Funding, session: u8) {
+    if state.wallet.commitments.insert(session) {
+        state.wallet.sessions.insert(funding, Some(session));
+        state.send(Message::Issue(funding, session, 0));
     }
 }
 

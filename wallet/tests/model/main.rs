@@ -27,5 +27,5 @@ async fn traces_of_the_model_are_those_of_the_real_types() {
         println!("{name}: {} traces, {} steps", all.len(), all.iter().map(Vec::len).sum::<usize>());
     }
     // All that the scenes show but what needs a deadline to pass.
-    assert_eq!(shown, 14);
+    assert_eq!(shown, 15);
 }

@@ -28,8 +28,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tower::ServiceExt;
 
-use farthing_model::rules::{Mode, Scene};
 use crate::shared::Shared;
+use farthing_model::rules::{Mode, Scene};
 use farthing_model::state::{Funding, Message, NotIssued, PRICE, PaymentId, State, Token, VOUCHER};
 
 /// A payment that was made: its final bytes, and what its keys prove later.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use farthing_protocol::proof::PaymentId;
 use farthing_protocol::wire::{DoubleSpendFrame, LedgerMark};
 use farthing_verifier::store::{
-    Claim, ClaimOutcome, Decision, Document, MemoryStore, OutboxEntry, PaymentRecord, PaymentState, Store, StoreError, Totals, UsedChallenge,
+    Claim, ClaimOutcome, Decision, Document, MemoryStore, OutboxEntry, PaymentRecord, PaymentState, Store, StoreError, Totals,
+    UsedChallenge,
 };
 
 #[derive(Clone, Default)]
