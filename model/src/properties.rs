@@ -21,6 +21,8 @@ pub const BOUNDED_LOSS: &str = "deferred loses at most its limit";
 pub const RECOVERS: &str = "without further faults everything finishes";
 
 /// Every property, and what this scene must show.
+///
+/// Implements R-MODEL-01.
 pub fn all(shows: &[Shows]) -> Vec<Property<Scene>> {
     let mut properties = vec![
         Property::always(CONSERVED, conserved),

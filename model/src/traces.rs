@@ -33,6 +33,8 @@ fn moves(scene: &Scene, state: &State) -> Vec<(Action, State)> {
 }
 
 /// A random walk of replayable steps; the same for the same seed.
+///
+/// Implements R-MODEL-02.
 pub fn walk(scene: &Scene, seed: u64, steps: usize) -> Vec<Action> {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut taken = Vec::new();

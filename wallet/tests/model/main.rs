@@ -1,5 +1,7 @@
 //! Traces of the protocol's model (`model/`), replayed on the real types: see `spec/model.md`.
 
+#![allow(clippy::trivially_copy_pass_by_ref, reason = "keys of maps come by reference")]
+
 mod real;
 mod replay;
 mod shared;

@@ -106,7 +106,7 @@ impl Real {
             let key = LoneKey::generate(&mut rng);
             mint.set_publisher_key(name, key.public()).await.unwrap();
             let hour = Duration::from_hours(1);
-            let config = VerifierConfig::new(name, url.clone(), root, ChallengeSecret::generate()).mode(mode.clone()).retry(hour, hour);
+            let config = VerifierConfig::new(name, url.clone(), root, ChallengeSecret::generate()).mode(mode).retry(hour, hour);
             let store = Shared::default();
             let verifier = Verifier::open(config, store.clone()).await.unwrap();
             sites.push(Site { verifier, store, name: name.into(), key, challenges: BTreeMap::new() });
