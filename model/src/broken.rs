@@ -35,6 +35,8 @@ pub enum Broken {
     WalletPaysRefusedTokens,
     /// The wallet sends a payment before it is stored.
     WalletSendsBeforeStoring,
+    /// The wallet believes a publisher that says "refunded", whatever the mint says.
+    WalletBelievesRefunds,
     /// The wallet forgets an issue that was not answered.
     WalletForgetsIssue,
 }

@@ -6,6 +6,7 @@ use crate::recovery::recovers;
 use crate::rules::{Mode, Scene, count};
 use crate::state::{
     Code, Funding, LedgerPayment, Message, NotIssued, Outcome, PRICE, PaymentId, PaymentState, Reader, SessionRow, SpentBy, State,
+    WalletPayment,
 };
 
 pub const CONSERVED: &str = "value is conserved";
@@ -147,15 +148,28 @@ pub const HONEST_SHOWS: &[Shows] = &[
         state.mint.in_flight.iter().any(|booking| state.mint.rows.get(&booking.session) == Some(&SessionRow::Cancelled))
     }),
     ("a payment of a refused reader is deposited after all", |_, state| {
-        state.wallet.payments.iter().any(|(id, record)| {
-            record.state == crate::state::WalletPayment::Refused { code: Code::Other } && state.mint.payments.contains_key(id)
-        })
+        state
+            .wallet
+            .payments
+            .iter()
+            .any(|(id, record)| record.state == WalletPayment::Refused { code: Code::Other } && state.mint.payments.contains_key(id))
     }),
     ("a page is served and never deposited", |_, state| {
         let unpaid = |id: &PaymentId| state.late && !state.mint.payments.contains_key(id);
         said(state, |message| matches!(message, Message::NotIssued(Funding::Change(id), _, NotIssued::ChangeUnavailable) if unpaid(id)))
     }),
 ];
+
+/// What must be reachable with a publisher that says "refunded" and lies.
+pub const LIAR_SHOWS: &[Shows] = &[
+    ("a refund that never was is found out", |_, state| lied_about(state, |id| !state.mint.spent.contains_key(&id.token))),
+    ("a refund that never was is of a payment that was deposited", |_, state| lied_about(state, |id| state.mint.payments.contains_key(id))),
+];
+
+fn lied_about(state: &State, which: impl Fn(&PaymentId) -> bool) -> bool {
+    let lie = WalletPayment::Refused { code: Code::NotRefunded };
+    state.wallet.payments.iter().any(|(id, record)| record.state == lie && id.change() == 0 && which(id))
+}
 
 /// What must be reachable when payments are given back.
 pub const REFUND_SHOWS: &[Shows] = &[("a payment is refunded and reclaimed", |_, state| {

@@ -1,7 +1,9 @@
 //! From any state, with faults switched off and nobody hostile speaking: everything finishes, and every unit is in a known place.
 
 use crate::rules::Scene;
-use crate::state::{Funding, LedgerPayment, PRICE, PaymentId, PaymentState, Reader, SessionRow, State, TokenState, VOUCHER, WalletPayment};
+use crate::state::{
+    Funding, LedgerPayment, PRICE, PaymentId, PaymentRecord, PaymentState, Reader, SessionRow, State, TokenState, VOUCHER, WalletPayment,
+};
 use crate::{mint, publisher, wallet};
 
 /// More rounds than any state needs: each round finishes what the last one began.
@@ -131,7 +133,7 @@ fn in_place(scene: &Scene, state: &State) -> bool {
         .all(|(token, stands)| *stands == TokenState::Owned && !state.mint.spent.contains_key(token) && issued(state, token.session));
     let held: u8 = wallet.tokens.keys().map(|token| token.value).sum();
     let paid: u8 = state.mint.payments.keys().filter(honest).map(|id| place(state, id)).sum();
-    let whole = state.mint.voucher + held + paid == if scene.honest { VOUCHER } else { 0 };
+    let whole = state.mint.voucher + held + paid + left(state) == if scene.honest { VOUCHER } else { 0 };
     let decided = state.publishers.iter().flat_map(|store| &store.claims).all(|(id, stands)| {
         let booked = state.mint.payments.get(id).map(|(stands, _)| *stands);
         match stands {
@@ -147,6 +149,15 @@ fn in_place(scene: &Scene, state: &State) -> bool {
 
 fn issued(state: &State, session: u8) -> bool {
     matches!(state.mint.rows.get(&session), Some(SessionRow::Booked { .. }))
+}
+
+/// What a publisher has served and never asked the mint for. Without change the reader has nothing to ask for either.
+fn left(state: &State) -> u8 {
+    let served = |record: &PaymentRecord| matches!(record.state, WalletPayment::Delivered { .. });
+    let left = |(id, record): &(&PaymentId, &PaymentRecord)| {
+        served(record) && id.change() == 0 && !state.wallet.tokens.contains_key(&id.token) && !state.mint.payments.contains_key(id)
+    };
+    state.wallet.payments.iter().filter(left).map(|_| PRICE).sum()
 }
 
 /// What of a booked payment is not in the wallet: with the publisher, or given back without the reader knowing, who can ask for it.

@@ -168,8 +168,14 @@ impl Scene {
     fn deliver(&self, state: &mut State, message: Message) {
         let answer = match message {
             Message::Open(funding) => {
-                let opens = state.mint.next_session < self.sessions || state.mint.open.contains_key(&funding);
-                if opens { mint::open(self, state, funding) } else { None }
+                let mut after = state.clone();
+                let answer = mint::open(self, &mut after, funding);
+                // The bound is on what is opened; a refusal is an answer that opens nothing.
+                if after.mint.next_session > self.sessions {
+                    return;
+                }
+                *state = after;
+                answer
             }
             Message::Issue(funding, session, challenge) => mint::issue(self, state, funding, session, challenge),
             Message::Deposit(id) => {

@@ -1,7 +1,7 @@
 //! Who takes part in which exploration, and how far it goes.
 
 use crate::broken::Broken;
-use crate::properties::{self, HONEST_SHOWS, REFUND_SHOWS};
+use crate::properties::{self, HONEST_SHOWS, LIAR_SHOWS, REFUND_SHOWS};
 use crate::rules::{Mode, Scene};
 
 /// An honest reader and two publishers, the second hostile.
@@ -19,6 +19,9 @@ pub const HONEST: Scene = Scene {
     shows: HONEST_SHOWS,
     broken: None,
 };
+
+/// The same with a second payment, of a token without change.
+pub const LIAR: Scene = Scene { sessions: 2, payments: 2, crashes: 0, shows: LIAR_SHOWS, ..HONEST };
 
 /// The same with payments given back.
 pub const REFUNDS: Scene = Scene { sessions: 2, crashes: 0, refunds: true, shows: REFUND_SHOWS, ..HONEST };
@@ -59,6 +62,7 @@ pub const DEFERRED: Scene = Scene {
 pub fn small() -> Vec<(&'static str, Scene)> {
     vec![
         ("honest reader", HONEST),
+        ("a lying publisher", LIAR),
         ("refunds", REFUNDS),
         ("hostile reader", HOSTILE),
         ("two challenges", CHALLENGES),
@@ -69,7 +73,7 @@ pub fn small() -> Vec<(&'static str, Scene)> {
 /// Minutes.
 pub fn large() -> Vec<(&'static str, Scene)> {
     vec![
-        ("honest reader", Scene { payments: 2, crashes: 0, ..HONEST }),
+        ("a lying publisher", Scene { sessions: 3, ..LIAR }),
         ("three crashes", Scene { sessions: 4, crashes: 3, ..HONEST }),
         ("refunds", Scene { sessions: 3, crashes: 1, ..REFUNDS }),
         ("hostile reader", Scene { sessions: 2, crashes: 2, ..HOSTILE }),
@@ -97,6 +101,7 @@ pub fn broken() -> Vec<(Broken, &'static str, Scene)> {
         (Broken::WalletProvesAgain, properties::NOT_ACCUSED, HONEST),
         (Broken::WalletPaysRefusedTokens, properties::NOT_ACCUSED, Scene { payments: 2, ..HONEST }),
         (Broken::WalletSendsBeforeStoring, properties::NOT_ACCUSED, HONEST),
+        (Broken::WalletBelievesRefunds, properties::RECOVERS, LIAR),
         (Broken::WalletForgetsIssue, properties::RECOVERS, HONEST),
         (Broken::ServesPending, properties::SETTLED_FIRST, settle_first_alone),
         (Broken::NoLimits, properties::BOUNDED_LOSS, DEFERRED),

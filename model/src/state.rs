@@ -95,6 +95,8 @@ pub enum TokenState {
 pub enum Code {
     /// `refused-refunded`.
     Refunded,
+    /// `not-refunded`: the wallet's own word for a refund of which the mint knows nothing.
+    NotRefunded,
     /// `double-spend`, with a proof.
     DoubleSpend,
     /// Any other code.
@@ -115,6 +117,7 @@ pub struct PaymentRecord {
     pub state: WalletPayment,
     pub change_taken: bool,
     pub reclaimed: bool,
+    pub spent: bool,
 }
 
 impl PaymentRecord {

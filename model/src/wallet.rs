@@ -7,6 +7,15 @@ use crate::state::{Code, Funding, Message, NotIssued, PaymentId, PaymentRecord, 
 /// Stores an issue and what pays for it, then asks for a session: `begin`.
 pub fn begin(state: &mut State, funding: Funding) {
     mark_funding(state, funding, TokenState::Refreshing, true);
+    ask(state, funding);
+}
+
+/// Opens a session. What was answered to an earlier request came on a connection that is closed: it answers this one no more.
+fn ask(state: &mut State, funding: Funding) {
+    state.network.retain(|message| match message {
+        Message::Opened(of, _) | Message::NotIssued(of, None, _) => *of != funding,
+        _ => true,
+    });
     state.wallet.sessions.insert(funding, None);
     state.send(Message::Open(funding));
 }
@@ -47,7 +56,7 @@ pub fn duties(state: &State) -> Vec<Funding> {
 pub fn prepare(scene: &Scene, state: &mut State, payment: PaymentId) {
     if scene.broken != Some(Broken::WalletSendsBeforeStoring) {
         state.wallet.tokens.insert(payment.token, TokenState::Paying(payment));
-        let record = PaymentRecord { state: WalletPayment::Sent, change_taken: false, reclaimed: false };
+        let record = PaymentRecord { state: WalletPayment::Sent, change_taken: false, reclaimed: false, spent: false };
         state.wallet.payments.insert(payment, record);
     }
     state.send(Message::Pay(payment));
@@ -74,10 +83,9 @@ pub fn receive(scene: &Scene, state: &mut State, message: Message) {
         }
         Message::SessionGone(funding, session) if waits(&funding, Some(session)) => {
             // `renew`
-            state.wallet.sessions.insert(funding, None);
-            state.send(Message::Open(funding));
+            ask(state, funding);
         }
-        Message::NotIssued(funding, session, why) if waits(&funding, session) => not_issued(state, funding, why),
+        Message::NotIssued(funding, session, why) if waits(&funding, session) => not_issued(scene, state, funding, why),
         Message::Delivered(payment, settled) if is_sent(state, &payment) => {
             state.wallet.tokens.remove(&payment.token);
             set(state, payment, |record| record.state = WalletPayment::Delivered { settled });
@@ -128,7 +136,7 @@ fn mark_funding(state: &mut State, funding: Funding, tokens_to: TokenState, used
 }
 
 /// `abandon`, and what `refresh` makes of the refusal.
-fn not_issued(state: &mut State, funding: Funding, why: NotIssued) {
+fn not_issued(scene: &Scene, state: &mut State, funding: Funding, why: NotIssued) {
     abandon(state, funding);
     match (why, funding) {
         (NotIssued::TokenSpent, Funding::Refresh(token)) => {
@@ -138,17 +146,42 @@ fn not_issued(state: &mut State, funding: Funding, why: NotIssued) {
             if let Some(id) = holder {
                 set(state, id, |record| {
                     record.state = WalletPayment::Delivered { settled: true };
-                    record.change_taken = false;
+                    (record.change_taken, record.spent) = (false, true);
                 });
             }
         }
-        (NotIssued::ChangeUnavailable, Funding::Change(id)) if state.late => {
-            // Delivered and never deposited: no change, but all of the tokens.
-            set(state, id, |record| record.change_taken = true);
-            free_tokens(state, id, TokenState::RefreshOnly);
-        }
+        (NotIssued::ChangeUnavailable, Funding::Change(id)) if state.late => no_change(state, id),
+        (NotIssued::ReclaimUnavailable, Funding::Reclaim(id)) => no_refund(scene, state, id),
         _ => {}
     }
+}
+
+/// `no_change`: either the payment was never deposited, and too late for it now, or its change was taken before.
+fn no_change(state: &mut State, id: PaymentId) {
+    set(state, id, |record| record.change_taken = true);
+    if state.wallet.payments.get(&id).is_some_and(|record| !record.spent) {
+        let_go(state, id);
+    }
+}
+
+/// `no_refund`: the publisher has lied. Unless change says that it has deposited, the payment is a refused one like any other.
+fn no_refund(scene: &Scene, state: &mut State, id: PaymentId) {
+    let Some(record) = state.wallet.payments.get(&id).copied().filter(PaymentRecord::was_refunded) else { return };
+    match scene.broken {
+        Some(Broken::WalletBelievesRefunds) => {}
+        _ if state.wallet.sessions.contains_key(&Funding::Change(id)) => {}
+        _ if record.change_taken => set(state, id, |record| record.state = WalletPayment::Delivered { settled: true }),
+        _ => let_go(state, id),
+    }
+}
+
+fn let_go(state: &mut State, id: PaymentId) {
+    set(state, id, |record| {
+        if record.was_refunded() {
+            record.state = WalletPayment::Refused { code: Code::NotRefunded };
+        }
+    });
+    free_tokens(state, id, TokenState::RefreshOnly);
 }
 
 /// Forgets an issue for which nothing was booked.
