@@ -18,7 +18,9 @@ use zeroize::Zeroizing;
 
 use crate::error::WalletError;
 use crate::policy::top_up;
-use crate::records::{Exchange, FundingRecord, HeldToken, PaymentRecord, PaymentState, SessionRecord, TokenRecord, TokenState};
+use crate::records::{
+    Exchange, FundingRecord, HeldToken, NOT_REFUNDED, PaymentRecord, PaymentState, SessionRecord, TokenRecord, TokenState,
+};
 use crate::store::Change;
 use crate::{Wallet, now};
 
@@ -60,7 +62,7 @@ pub struct RefreshReport {
     pub change_waiting: Amount,
     /// Amounts of refunded payments taken back.
     pub reclaimed: Amount,
-    /// Tokens the mint says were spent before; they are gone.
+    /// Tokens the mint says were spent before, and change that was taken before; they are gone.
     pub lost: Amount,
 }
 
@@ -143,6 +145,8 @@ impl Wallet {
         }
         self.give_up_late_payments()?;
         self.take_change(true, &mut report, &mut failed).await?;
+        // Before the tokens: those of a payment that was not refunded after all go with them.
+        self.take_refunds(&mut report, &mut failed).await?;
         let now = now();
         let tokens: Vec<(SpentKey, TokenRecord)> = self.store.tokens()?;
         let stale: Vec<(SpentKey, TokenRecord)> = tokens
@@ -159,15 +163,6 @@ impl Wallet {
             }
         }
         self.take_change(false, &mut report, &mut failed).await?;
-        let refunded = self.store.payments()?.into_iter().filter(|payment| payment.was_refunded() && !payment.reclaimed);
-        for payment in refunded.collect::<Vec<_>>() {
-            let funding = FundingRecord::Reclaim { payment: payment.id };
-            let number = self.begin(funding.clone(), payment.amount).await?;
-            match self.run_into(number, &funding, &mut report).await {
-                Err(error @ (WalletError::MintRefuses { .. } | WalletError::MintBroken(_))) => drop(failed.get_or_insert(error)),
-                other => other?,
-            }
-        }
         failed.map_or(Ok(report), Err)
     }
 
@@ -201,6 +196,20 @@ impl Wallet {
         for payment in self.store.payments()?.into_iter().filter(due) {
             let funding = FundingRecord::Change { payment: payment.id };
             let number = self.begin(funding.clone(), payment.change).await?;
+            match self.run_into(number, &funding, report).await {
+                Err(error @ (WalletError::MintRefuses { .. } | WalletError::MintBroken(_))) => drop(failed.get_or_insert(error)),
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes back what publishers say they have refunded.
+    async fn take_refunds(&mut self, report: &mut RefreshReport, failed: &mut Option<WalletError>) -> Result<(), WalletError> {
+        let refunded = |payment: &PaymentRecord| payment.was_refunded() && !payment.reclaimed;
+        for payment in self.store.payments()?.into_iter().filter(refunded) {
+            let funding = FundingRecord::Reclaim { payment: payment.id };
+            let number = self.begin(funding.clone(), payment.amount).await?;
             match self.run_into(number, &funding, report).await {
                 Err(error @ (WalletError::MintRefuses { .. } | WalletError::MintBroken(_))) => drop(failed.get_or_insert(error)),
                 other => other?,
@@ -249,22 +258,64 @@ impl Wallet {
             (Ok(amount), FundingRecord::Refresh { .. }) => report.refreshed = add(report.refreshed, amount)?,
             (Ok(amount), FundingRecord::Change { .. }) => report.change = add(report.change, amount)?,
             (Ok(amount), FundingRecord::Reclaim { .. }) => report.reclaimed = add(report.reclaimed, amount)?,
-            // It was never refunded, whatever the publisher said, or was taken back before the wallet was copied: no later try helps more.
-            (Err(WalletError::MintRefuses { code }), FundingRecord::Reclaim { .. }) if code == "reclaim-unavailable" => {}
             (Ok(_), FundingRecord::Voucher { .. }) => {}
+            (Err(WalletError::MintRefuses { code }), FundingRecord::Reclaim { payment }) if code == "reclaim-unavailable" => {
+                self.no_refund(payment)?;
+            }
             (Err(WalletError::MintRefuses { code }), FundingRecord::Change { payment }) if code == "change-unavailable" => {
-                let mut payment = self.store.payment(&payment.0)?.ok_or(WalletError::Damaged)?;
-                if payment.deposit_by < now() {
-                    // Delivered and never deposited, and too late for it now: there is no change, but all of the tokens.
-                    payment.change_taken = true;
-                    self.store.change(|change| Self::free_tokens(change, &payment))?;
-                } else {
-                    report.change_waiting = add(report.change_waiting, payment.change)?;
-                }
+                self.no_change(payment, report)?;
             }
             (Err(error), _) => return Err(error),
         }
         Ok(())
+    }
+
+    /// The mint has no change for a payment.
+    ///
+    /// ```text
+    /// its publisher may still deposit it        wait
+    /// the mint has said: its tokens are spent   the change was taken before, by a copy of this wallet
+    /// else                                      it was never deposited and is too late for it: there is no change, but all of the tokens
+    /// ```
+    fn no_change(&self, payment: &Bytes<32>, report: &mut RefreshReport) -> Result<(), WalletError> {
+        let mut payment = self.store.payment(&payment.0)?.ok_or(WalletError::Damaged)?;
+        if payment.deposit_by >= now() {
+            report.change_waiting = add(report.change_waiting, payment.change)?;
+            return Ok(());
+        }
+        payment.change_taken = true;
+        if payment.spent {
+            report.lost = add(report.lost, payment.change)?;
+            return self.store.change(|change| change.put_payment(&payment));
+        }
+        self.let_go(payment)
+    }
+
+    /// The mint has no refund for a payment of which its publisher has said so. A publisher refunds before it says so: it has lied, and the
+    /// payment is a refused one like any other. Its tokens are not spent, or the publisher has deposited it: the next refresh finds out.
+    ///
+    /// Implements R-WALLET-15.
+    fn no_refund(&self, id: &Bytes<32>) -> Result<(), WalletError> {
+        let mut payment = self.store.payment(&id.0)?.ok_or(WalletError::Damaged)?;
+        let takes_change = |session: &SessionRecord| matches!(&session.funding, FundingRecord::Change { payment } if payment == id);
+        // Not refunded by its publisher's word: the reader has asked. While change is being taken, that will tell.
+        if !payment.was_refunded() || self.store.sessions()?.iter().any(|(_, session)| takes_change(session)) {
+            return Ok(());
+        }
+        if payment.change_taken {
+            // Change came of it, so that it was deposited: the payment stands.
+            payment.state = PaymentState::Delivered { settled: true };
+            return self.store.change(|change| change.put_payment(&payment));
+        }
+        self.let_go(payment)
+    }
+
+    /// Lets the tokens of a payment that the mint does not know go to the next refresh.
+    fn let_go(&self, mut payment: PaymentRecord) -> Result<(), WalletError> {
+        if payment.was_refunded() {
+            payment.state = PaymentState::Refused { code: NOT_REFUNDED.into() };
+        }
+        self.store.change(|change| Self::free_tokens(change, &payment))
     }
 
     /// Forgets a token that was spent before. If it had left in a payment, the publisher has deposited that, whatever it had answered, or
@@ -276,7 +327,7 @@ impl Wallet {
             change.remove_token(token)?;
             let Some(mut payment) = payment else { return Ok(false) };
             payment.state = PaymentState::Delivered { settled: true };
-            payment.change_taken = false;
+            (payment.change_taken, payment.spent) = (false, true);
             change.put_payment(&payment)?;
             Ok(true)
         })

@@ -275,6 +275,7 @@ impl Wallet {
             change: payment.change(),
             change_taken: false,
             reclaimed: false,
+            spent: false,
             state: PaymentState::Sent,
             created,
             sequence: self.store.change(|change| change.reserve_indices(1))?,
@@ -318,7 +319,7 @@ impl Wallet {
                 record.state = PaymentState::Refused { code: code.clone() };
                 self.store.change(|change| {
                     if record.was_refunded() {
-                        // Its tokens stay spent; what comes back is the amount, by a reclaim.
+                        // If that is true its tokens stay spent, and what comes back is the amount, by a reclaim: the mint knows.
                         record.tokens.iter().try_for_each(|token| change.remove_token(&token.spent_key()))?;
                         return change.put_payment(&record);
                     }

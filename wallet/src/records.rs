@@ -124,6 +124,9 @@ impl SessionRecord {
 /// The code with which a publisher refuses a payment that was booked once and given back.
 pub(crate) const REFUNDED: &str = "refused-refunded";
 
+/// The wallet's own word for a payment of which its publisher has said so, and the mint knows nothing of a refund.
+pub(crate) const NOT_REFUNDED: &str = "not-refunded";
+
 /// Where a payment stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "state")]
@@ -162,6 +165,9 @@ pub struct PaymentRecord {
     /// Whether the amount was taken back after a refund, or is being taken back.
     #[serde(default)]
     pub reclaimed: bool,
+    /// Whether the mint has said that its tokens are spent.
+    #[serde(default)]
+    pub(crate) spent: bool,
     /// Where it stands.
     #[serde(flatten)]
     pub state: PaymentState,

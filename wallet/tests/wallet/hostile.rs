@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::stage::{Fault, Stage, options, pay};
+use crate::stage::{Fault, Stage, options, pay, problem};
 use axum::response::{IntoResponse, Response};
 use base64ct::{Base64UrlUnpadded, Encoding};
 use farthing_protocol::amount::{Amount, Unit};
@@ -96,8 +96,8 @@ fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// A site that delivers to whoever sends anything, and never deposits.
-async fn generous_site(stage: &Stage, head: [u8; 32], deposit_by: u64) -> url::Url {
+/// A site that never deposits: it delivers to whoever sends anything, or refuses with this code.
+async fn idle_site(stage: &Stage, head: [u8; 32], deposit_by: u64, refuses: Option<&'static str>) -> url::Url {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let name = listener.local_addr().unwrap().to_string();
     let page = format!("http://{name}/page");
@@ -125,10 +125,11 @@ async fn generous_site(stage: &Stage, head: [u8; 32], deposit_by: u64) -> url::U
         mpp::PaymentChallenge::with_secret_key_full("secret", &name, METHOD, INTENT, request, Some(&expires), None, None, None, None);
     let challenge = mpp::format_www_authenticate(&challenge).unwrap();
     let serve = move |headers: http::HeaderMap| async move {
-        if headers.contains_key("authorization") {
-            return "the page".into_response();
+        match refuses {
+            None if headers.contains_key("authorization") => "the page".into_response(),
+            Some(code) if headers.contains_key("authorization") => problem(402, code),
+            _ => (http::StatusCode::PAYMENT_REQUIRED, [("www-authenticate", challenge)], "pay").into_response() as Response,
         }
-        (http::StatusCode::PAYMENT_REQUIRED, [("www-authenticate", challenge)], "pay").into_response() as Response
     };
     let app = axum::Router::new().route("/page", axum::routing::get(serve));
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -140,7 +141,7 @@ async fn a_publisher_that_delivers_and_never_deposits_does_not_burn_the_change()
     let stage = Stage::set().await;
     let mut wallet = stage.new_wallet().await;
     only_twos(&stage, &mut wallet).await;
-    let page = generous_site(&stage, wallet.keysets().head(), unix_now() + 2).await;
+    let page = idle_site(&stage, wallet.keysets().head(), unix_now() + 2, None).await;
     let paid = pay(&mut wallet, &page).await.unwrap();
     assert_eq!((paid.kind, paid.change), (DeliveryKind::Paid, units(1)));
     assert_eq!(wallet.refresh(false).await.unwrap().change_waiting, units(1));
@@ -149,6 +150,88 @@ async fn a_publisher_that_delivers_and_never_deposits_does_not_burn_the_change()
     assert_eq!(wallet.balance().unwrap().spendable, units(4));
     stage.assert_conserved(&wallet).await;
     assert_eq!(wallet.history().unwrap()[1].state, PaymentState::Delivered { settled: false });
+}
+
+#[tokio::test]
+async fn a_publisher_that_says_refunded_and_never_deposits_burns_nothing() {
+    let stage = Stage::set().await;
+    let mut wallet = stage.new_wallet().await;
+    // 1 + 2 + 2: one payment without change, one with.
+    wallet.topup(&stage.voucher(5).await).await.unwrap();
+    for (change, left) in [(0, 5), (1, 4)] {
+        let page = idle_site(&stage, wallet.keysets().head(), unix_now() + 3_600, Some("refused-refunded")).await;
+        let refused = pay(&mut wallet, &page).await;
+        assert!(matches!(&refused, Err(WalletError::PaymentRefused { code, .. }) if code == "refused-refunded"), "{refused:?}");
+        assert_eq!(wallet.history().unwrap().last().unwrap().change, units(change));
+        // The mint has nothing to give back, so that the tokens are as good as before: long before the publisher's time is over.
+        let report = wallet.refresh(false).await.unwrap();
+        assert_eq!((report.refreshed, report.lost), (units(1 + change), Amount::ZERO));
+        assert_eq!(wallet.balance().unwrap().spendable, units(left));
+        stage.assert_conserved(&wallet).await;
+        assert_eq!(wallet.history().unwrap().last().unwrap().state, PaymentState::Refused { code: "not-refunded".into() });
+        assert_nothing_left(&mut wallet).await;
+        // The only token of one unit goes.
+        pay(&mut wallet, &stage.url("/articles/1")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_publisher_that_says_refunded_and_has_deposited_costs_its_price_and_no_more() {
+    let stage = Stage::set().await;
+    let mut wallet = stage.new_wallet().await;
+    // Of 1 + 2 + 2.
+    wallet.topup(&stage.voucher(5).await).await.unwrap();
+    for (page, change) in [("/articles/1", 0), ("/articles/1?b", 1)] {
+        let mut confirm = |_: &farthing_wallet::Offer, _: Amount| {
+            stage.publisher_switch.arm("/articles", Fault::Answered(402, "refused-refunded"));
+            true
+        };
+        let refused = wallet.pay(&stage.url(page), farthing_wallet::PayOptions::default(), &mut confirm).await;
+        assert!(matches!(refused, Err(WalletError::PaymentRefused { .. })), "{refused:?}");
+        let report = wallet.refresh(false).await.unwrap();
+        assert_eq!((report.refreshed, report.change, report.lost), (Amount::ZERO, units(change), Amount::ZERO));
+        stage.assert_conserved(&wallet).await;
+        assert_eq!(wallet.history().unwrap().last().unwrap().state, PaymentState::Delivered { settled: true });
+        assert_nothing_left(&mut wallet).await;
+    }
+    assert_eq!(wallet.balance().unwrap().spendable, units(3));
+    assert_eq!(stage.mint.publisher_balance(&stage.publisher).await.unwrap(), Some(units(2)));
+}
+
+/// Another refresh has nothing to ask the mint for.
+async fn assert_nothing_left(wallet: &mut Wallet) {
+    let before = wallet.balance().unwrap();
+    let report = wallet.refresh(false).await.unwrap();
+    let sums = [report.refreshed, report.change, report.change_waiting, report.reclaimed, report.lost];
+    assert_eq!(Amount::checked_sum(sums), Some(Amount::ZERO), "{report:?}");
+    assert_eq!(wallet.balance().unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_copied_wallet_whose_change_and_tokens_are_gone_comes_to_an_end() {
+    let stage = Stage::set().await;
+    let mut wallet = stage.new_wallet().await;
+    only_twos(&stage, &mut wallet).await;
+    let page = idle_site(&stage, wallet.keysets().head(), unix_now() + 2, None).await;
+    pay(&mut wallet, &page).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(3_100)).await;
+    drop(wallet);
+    let copy = stage.directory.path().join("copy");
+    std::fs::create_dir(&copy).unwrap();
+    for file in std::fs::read_dir(stage.wallet_directory()).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), copy.join(file.file_name())).unwrap();
+    }
+    let mut wallet = Wallet::open(&stage.wallet_directory(), options()).unwrap();
+    assert_eq!(wallet.refresh(false).await.unwrap().refreshed, units(2));
+    stage.assert_conserved(&wallet).await;
+    // The copy is refused the change and the tokens both.
+    let mut wallet = Wallet::open(&copy, options()).unwrap();
+    let report = wallet.refresh(false).await.unwrap();
+    assert_eq!((report.refreshed, report.change, report.lost), (Amount::ZERO, Amount::ZERO, units(1)));
+    assert_nothing_left(&mut wallet).await;
+    let balance = wallet.balance().unwrap();
+    assert_eq!((balance.to_refresh, balance.change_due), (Amount::ZERO, Amount::ZERO));
 }
 
 /// A mint that serves nothing but the keyset list it is told to.

@@ -77,7 +77,8 @@ fn broken() -> Response {
     Response::new(Body::new(Cut))
 }
 
-fn problem(status: u16, code: &str) -> Response {
+/// A refusal with this problem code.
+pub fn problem(status: u16, code: &str) -> Response {
     Response::builder().status(status).body(Body::from(format!("{{\"code\":\"{code}\"}}"))).unwrap()
 }
 
