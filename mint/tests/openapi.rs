@@ -55,6 +55,8 @@ fn the_documents_are_whole() {
         }
         for (path, method, operation) in operations(&document) {
             assert!(operation["summary"].is_string() && operation["responses"]["503"].is_object(), "{name}: {method} {path}");
+            let limited = name == "public" && path.starts_with("/v1/");
+            assert_eq!(operation["responses"]["429"].is_object(), limited, "{name}: {method} {path}");
             for (status, response) in operation["responses"].as_object().unwrap() {
                 let problem = status.starts_with(['4', '5']);
                 assert_eq!(response["content"]["application/problem+json"].is_object(), problem, "{name}: {method} {path} {status}");

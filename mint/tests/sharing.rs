@@ -12,7 +12,6 @@ use farthing_mint::{LedgerPlace, MintOptions};
 use farthing_protocol::issue::FundingKeys;
 use farthing_protocol::payment::Deposit;
 use farthing_protocol::settle::Outcome;
-use farthing_protocol::token::OwnedTokens;
 use farthing_protocol::wire::{DepositRequestFrame, DepositResponseFrame, Frame, IssueResponseFrame};
 use http::{Method, StatusCode};
 use rand::seq::SliceRandom;
@@ -152,9 +151,9 @@ async fn the_same_tokens_at_all_processes_at_once() {
         let won: Vec<(bool, bool)> = racing.join_all().await.into_iter().filter(|(won, _)| *won).collect();
         assert_eq!(won.len(), 1, "round {round}: one winner");
         if won[0].1 {
-            refreshed += 1
+            refreshed += 1;
         } else {
-            paid += 1
+            paid += 1;
         }
         // Again, at a process that did not take part in it before: the same answers.
         for payment in &payments {
@@ -194,7 +193,7 @@ async fn a_session_opened_at_one_process_is_answered_at_any() {
     let (_, request) = shared.world.session(&[100], &funding).await.unwrap();
     let (_, other) = shared.world.session(&[50], &FundingKeys::Voucher(&shared.world.voucher(50).await)).await.unwrap();
     let mut mixed = request.clone();
-    mixed.proof = other.proof.clone();
+    mixed.proof = other.proof;
     let here = shared.at(0).post("/v1/issue", &mixed).await.code();
     assert_eq!(shared.at(1).post("/v1/issue", &mixed).await.code(), here);
     // JSON in, JSON out, also through another process.
