@@ -29,8 +29,8 @@ struct Arguments {
 #[derive(clap::Args)]
 struct Data {
     /// The data directory
-    #[arg(long, env = "FARTHING_MINT_DATA", value_name = "DIR")]
-    data: PathBuf,
+    #[arg(id = "data", long, env = "FARTHING_MINT_DATA", value_name = "DIR")]
+    dir: PathBuf,
     /// The ledger's PostgreSQL database, as postgres://user@host/database; a password is better kept in the variable or a .pgpass file.
     /// Without it the ledger is a file in the data directory
     #[arg(long, env = "FARTHING_MINT_LEDGER", hide_env_values = true, value_name = "URL")]
@@ -228,7 +228,7 @@ async fn run(command: Command) -> Result<(), Failure> {
             let unit = Unit::new(&currency, decimals).map_err(|error| Failure::Mint(error.into()))?;
             let protection = secret.seals(insecure_plain_keys)?;
             let options = InitOptions { unit: unit.clone(), protection, ledger: data.place()?, ..InitOptions::default() };
-            let root = Mint::init(&data.data, options).await?;
+            let root = Mint::init(&data.dir, options).await?;
             let key = key_text(&root);
             if json { print(&json!({ "root": key, "unit": unit.name() }).to_string()) } else { print(&key) }
         }
@@ -276,7 +276,7 @@ async fn run(command: Command) -> Result<(), Failure> {
 
 /// Without the keys: nothing that only reads or sells needs them.
 async fn open(data: Data) -> Result<Mint, Failure> {
-    Ok(Mint::open(&data.data, MintOptions { keys: None, ledger: data.place()?, ..MintOptions::default() }).await?)
+    Ok(Mint::open(&data.dir, MintOptions { keys: None, ledger: data.place()?, ..MintOptions::default() }).await?)
 }
 
 /// The balance sheet for people.

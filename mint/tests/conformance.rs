@@ -18,7 +18,7 @@ use farthing_mint::store::{
 use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
 use farthing_protocol::settle::Refusal;
-use orders::{listing, ordering};
+use orders::{listing, ordering, ordering_together};
 use sqlx::{Connection, PgConnection};
 
 const KEYSET: KeysetId = KeysetId([1; 32]);
@@ -519,6 +519,8 @@ async fn two_writers(first: Arc<dyn Ledger>, second: Arc<dyn Ledger>) {
     }
     assert!(tasks.join_all().await.into_iter().all(|made| made));
     assert_eq!(first.sheet().await.unwrap().sold.units(), 300);
+    balanced(&*second).await;
+    ordering_together(&first, &second).await;
     balanced(&*second).await;
     // Rivals at both: the first wins for both.
     second.add_publisher("news.example".into()).await.unwrap();

@@ -319,6 +319,8 @@ async fn the_doors_beside_the_public_one_open_with_secrets_and_log_none() {
                 "127.0.0.1:0",
                 "--shop-listen",
                 "127.0.0.1:0",
+                "--metrics-listen",
+                "127.0.0.1:0",
                 "--admin-token-file",
             ])
             .arg(tokens)
@@ -342,11 +344,15 @@ async fn the_doors_beside_the_public_one_open_with_secrets_and_log_none() {
 
     let mut child = doors(&tokens, &secrets).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let mut door = |prefix: &str| Http::new(lines.by_ref().find_map(|line| line.strip_prefix(prefix)?.parse().ok()).unwrap());
+    let mut door = |prefix: &str| {
+        Http::new(lines.by_ref().find_map(|line| line.strip_prefix(prefix)?.trim_end_matches("/metrics").parse().ok()).unwrap())
+    };
     let (http, admin, shop) = (door("serving on http://"), door("admin API on http://"), door("voucher shop on http://"));
+    let monitor = door("metrics on http://");
     let serving = Serving { child, http };
     assert_eq!(serving.http.get("/admin/v1/status", &[]).await.code(), "not-found");
     assert_eq!(shop.get("/admin/v1/status", &[]).await.code(), "not-found");
+    assert_eq!(admin.get("/admin/v1/nothing", &[]).await.code(), "unauthorized");
     let headers =
         [("authorization", &*format!("Bearer {TOKEN}")), ("content-type", "application/json"), ("idempotency-key", "order-from-2026")];
     let body = br#"{"amount":500000}"#.to_vec();
@@ -380,7 +386,15 @@ async fn the_doors_beside_the_public_one_open_with_secrets_and_log_none() {
     assert_eq!(text(&["publisher", "add", "news.example"], &data), "");
     assert!(text(&["publisher", "list"], &data).starts_with("news.example"));
     assert_eq!(text(&["payout", "list", "--json"], &data), "[]");
-    let log = serving.stop();
+    let metrics = monitor.get("/metrics", &[]).await;
+    let metrics = String::from_utf8(metrics.body.to_vec()).unwrap();
+    for (route, outcome, times) in
+        [("/admin/v1/vouchers", "ok", 1), ("/shop/v1/stripe", "ok", 2), ("other", "unauthorized", 1), ("other", "not-found", 2)]
+    {
+        let line = format!("farthing_mint_requests_total{{route=\"{route}\",outcome=\"{outcome}\"}} {times}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
+    let log = serving.stop() + &metrics;
     assert!(log.contains("a signed event was refused"), "{log}");
     for secret in [TOKEN, SECRET, code, &ordered, &sign(event)[20..], "order-from-2026", "cs_live_77", "pi_77"] {
         assert!(!log.contains(secret), "{secret}");

@@ -165,6 +165,17 @@ fn a_configuration_is_checked_before_it_is_served() {
     assert!(!several.status.success());
     assert!(text(&several).contains("the same address") && text(&several).contains("holds no mint"), "{}", text(&several));
 
+    // The doors beside the public one open with tokens of enough length, which are not repeated.
+    let tokens = made.etc.path().join("tokens");
+    let door = [("FARTHING_MINT_ADMIN_LISTEN", "127.0.0.1:0"), ("FARTHING_MINT_ADMIN_TOKEN_FILE", tokens.to_str().unwrap())];
+    assert!(text(&made.check(&door[..1])).contains("admin_listen: there is no admin_token_file"));
+    secret_file(&tokens, "sesame");
+    let short = text(&made.check(&door));
+    assert!(short.contains("admin_token_file: ") && !short.contains("sesame"), "{short}");
+    secret_file(&tokens, "the-only-token-4567890123456789012345678901234");
+    let long = made.check(&door);
+    assert!(long.status.success() && text(&long).contains("admin_listen = \"127.0.0.1:0\"") && !text(&long).contains("the-only"));
+
     // A secret that others can read opens nothing, and neither does a wrong one.
     let secret = made.etc.path().join("passphrase");
     secret_file(&secret, "wrong horse battery staple");

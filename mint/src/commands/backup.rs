@@ -28,7 +28,7 @@ pub struct RestoreArguments {
 }
 
 pub async fn backup(arguments: BackupArguments) -> Result<(), Failure> {
-    let sealed = keys_are_sealed(&arguments.data.data);
+    let sealed = keys_are_sealed(&arguments.data.dir);
     let mint = open(arguments.data).await?;
     let manifest = mint.back_up(&arguments.to, arguments.with_root_key).await?;
     if !sealed {
@@ -38,7 +38,7 @@ pub async fn backup(arguments: BackupArguments) -> Result<(), Failure> {
 }
 
 pub async fn restore(arguments: RestoreArguments) -> Result<(), Failure> {
-    let restored = Mint::restore(&arguments.from, &arguments.data.data).await?;
+    let restored = Mint::restore(&arguments.from, &arguments.data.dir).await?;
     let (manifest, bookings) = (restored.manifest, restored.bookings);
     print(&format!("ledger {} at sequence {}; {bookings} bookings recomputed, 0 differences", manifest.ledger, manifest.sequence))?;
     eprintln!(

@@ -17,12 +17,15 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Reads them.
-    pub fn read(settings: &Settings) -> Result<Self, Failure> {
+    /// Reads them; a failure comes with the setting whose file it is.
+    pub fn read(settings: &Settings) -> Result<Self, (&'static str, Failure)> {
         let text = |door: &Door, what| read(&door.secrets, what);
-        let admin = settings.admin.as_ref().map(|door| Ok::<_, Failure>(Tokens::parse(&text(door, "the file of admin tokens")?)?));
-        let shop = settings.shop.as_ref().map(|door| Ok::<_, Failure>(ShopSecrets::parse(&text(door, "the file of the shop's secrets")?)?));
-        Ok(Self { admin: admin.transpose()?, shop: shop.transpose()? })
+        let tokens = |door| Ok(Tokens::parse(&text(door, "the file of admin tokens")?)?);
+        let secrets = |door| Ok(ShopSecrets::parse(&text(door, "the file of the shop's secrets")?)?);
+        Ok(Self {
+            admin: settings.admin.as_ref().map(tokens).transpose().map_err(|failure| ("admin_token_file", failure))?,
+            shop: settings.shop.as_ref().map(secrets).transpose().map_err(|failure| ("shop_secret_file", failure))?,
+        })
     }
 }
 

@@ -90,7 +90,7 @@ pub enum KeysCommand {
 
 pub async fn keys(command: KeysCommand) -> Result<(), Failure> {
     let KeysCommand::Seal { data, secret, new } = command;
-    let mint = Mint::open(&data.data, secret.options(&data)?).await?;
+    let mint = Mint::open(&data.dir, secret.options(&data)?).await?;
     Ok(mint.seal_keys(new.seals()?).await?)
 }
 
@@ -108,7 +108,7 @@ pub async fn keyset(command: KeysetCommand) -> Result<(), Failure> {
             print(&lines.join("\n"))
         }
         KeysetCommand::Rotate { data, secret, json } => {
-            let mint = Mint::open(&data.data, secret.options(&data)?).await?;
+            let mint = Mint::open(&data.dir, secret.options(&data)?).await?;
             shown(&mint.rotate().await?, json)
         }
         KeysetCommand::Retire { data, number } => {
@@ -123,13 +123,13 @@ pub async fn keyset(command: KeysetCommand) -> Result<(), Failure> {
             Ok(())
         }
         KeysetCommand::Prepare { data, secret, hours } => {
-            let mint = Mint::open(&data.data, secret.options(&data)?).await?;
+            let mint = Mint::open(&data.dir, secret.options(&data)?).await?;
             print(&mint.prepare_keyset(hours.saturating_mul(HOUR)).await?.to_json()?)
         }
         KeysetCommand::Sign { root, replace, proposal } => sign(&root, &proposal, replace),
         KeysetCommand::Publish { data, secret, announcement, json } => {
             let signed = std::fs::read(announcement).map_err(|error| MintError::File("the announcement", error.kind()))?;
-            let mint = Mint::open(&data.data, secret.options(&data)?).await?;
+            let mint = Mint::open(&data.dir, secret.options(&data)?).await?;
             shown(&mint.publish_keyset(&signed).await?, json)
         }
     }

@@ -64,7 +64,7 @@ impl SecretArguments {
 
     /// Options to open a mint with its keys.
     pub fn options(&self, data: &Data) -> Result<MintOptions, Failure> {
-        Ok(MintOptions { ledger: data.place()?, keys: Some(self.opens(&data.data)?), ..MintOptions::default() })
+        Ok(MintOptions { ledger: data.place()?, keys: Some(self.opens(&data.dir)?), ..MintOptions::default() })
     }
 
     /// What a new mint's keys are sealed with.

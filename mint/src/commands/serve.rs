@@ -124,8 +124,8 @@ impl ServeArguments {
 
 /// Where the ledger is, as the settings or else the command line and its variable say.
 fn data(settings: &Settings, ledger: Option<&String>) -> Data {
-    let (data, ledger_file) = (settings.data.clone(), settings.ledger_file.clone());
-    Data { data, ledger: ledger.filter(|_| ledger_file.is_none()).cloned(), ledger_file }
+    let (dir, ledger_file) = (settings.data.clone(), settings.ledger_file.clone());
+    Data { dir, ledger: ledger.filter(|_| ledger_file.is_none()).cloned(), ledger_file }
 }
 
 fn secret(settings: &Settings) -> SecretArguments {
@@ -155,8 +155,8 @@ pub async fn check(arguments: ServeArguments) -> Result<(), Failure> {
         Ok(_) if !sealed => (Some(farthing_mint::KeyProtection::Plain), "not needed, the keys are not sealed"),
         Ok(_) => (None, "missing: it will be asked for on the terminal"),
     };
-    if files_are_sound && let Err(failure) = Secrets::read(&settings) {
-        say(failure, "admin_token_file or shop_secret_file");
+    if files_are_sound && let Err((key, failure)) = Secrets::read(&settings) {
+        say(failure, key);
     }
     match data(&settings, arguments.ledger.as_ref()).place() {
         Err(failure) => say(failure, "ledger_file"),
@@ -183,6 +183,7 @@ pub async fn serve(arguments: ServeArguments) -> Result<(), Failure> {
     let options = secret(&settings).options(&data(&settings, arguments.ledger.as_ref()))?;
     let options =
         MintOptions { rotation: settings.rotation, limits: settings.limits.clone(), forwarding: settings.forwarding.clone(), ..options };
+    let secrets = Secrets::read(&settings).map_err(|(_, failure)| failure)?;
     let mint = Mint::open(&settings.data, options).await?;
     if !keys_are_sealed(&settings.data) {
         tracing::warn!("the keys are not sealed: whoever reads the data directory can make money");
@@ -190,7 +191,7 @@ pub async fn serve(arguments: ServeArguments) -> Result<(), Failure> {
     if !mint.clock().await?.believed {
         tracing::error!("the clock disagrees with the ledger, or the mint was away for more than a week: see `farthing-mint clock`");
     }
-    let (desk, doors) = Desk::open(&settings, Secrets::read(&settings)?, &mint).await?;
+    let (desk, doors) = Desk::open(&settings, secrets, &mint).await?;
     let (listener, local) = bind(settings.listen).await?;
     let mut said = vec![format!("serving on http://{local}"), format!("root public key {}", key_text(&mint.root()))];
     said.extend(doors);

@@ -47,7 +47,7 @@ pub async fn voucher(command: VoucherCommand) -> Result<(), Failure> {
     match command {
         VoucherCommand::Create { data, amount, count, idempotency_key, secret, json } => {
             let mint = match &idempotency_key {
-                Some(_) => Mint::open(&data.data, secret.options(&data)?).await?,
+                Some(_) => Mint::open(&data.dir, secret.options(&data)?).await?,
                 None => open(data).await?,
             };
             let amount = mint.unit().parse(&amount).filter(|amount| !amount.is_zero());
@@ -64,7 +64,7 @@ pub async fn voucher(command: VoucherCommand) -> Result<(), Failure> {
             codes.iter().try_for_each(|code| print(&code.expose_secret()))
         }
         VoucherCommand::Order { data, secret, checkout, json } => {
-            let mint = Mint::open(&data.data, secret.options(&data)?).await?;
+            let mint = Mint::open(&data.dir, secret.options(&data)?).await?;
             let order = mint.order(&checkout).await?.ok_or(Failure::Usage("no checkout of that name was told to be paid"))?;
             if json {
                 let codes: Vec<_> = order.codes.iter().map(|code| code.expose_secret().to_string()).collect();

@@ -80,3 +80,27 @@ pub async fn listing(ledger: Arc<dyn Ledger>) {
     ledger.payout_written("one".into()).await.unwrap();
     assert_eq!(ledger.payouts().await.unwrap(), [PayoutSummary { written: true, ..summary }]);
 }
+
+/// Two processes are asked for the same orders at once, and told at once that their payments were reversed.
+pub async fn ordering_together(first: &Arc<dyn Ledger>, second: &Arc<dyn Ledger>) {
+    let before = first.sheet().await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..80_u64 {
+        let ledger = if number % 2 == 0 { first.clone() } else { second.clone() };
+        let place = 9_000 + number / 4;
+        let one = order(place, Some(place), &[place], 10);
+        tasks.spawn(async move {
+            if number % 4 < 2 {
+                let booked = ledger.sell(one).await.unwrap();
+                assert!(matches!(booked, OrderBooked::Booked | OrderBooked::Earlier(_)), "{booked:?}");
+                return (u64::from(booked == OrderBooked::Booked), 0);
+            }
+            (0, ledger.reverse(bytes(place), units(4), 2_000).await.unwrap().units())
+        });
+    }
+    let sums = tasks.join_all().await.into_iter().fold((0, 0), |sums, one| (sums.0 + one.0, sums.1 + one.1));
+    assert_eq!(sums.0, 20, "each order was booked once");
+    assert!(sums.1 <= 80, "each payment was reversed once, here or when its order came");
+    let after = second.sheet().await.unwrap();
+    assert_eq!((after.sold.units() - before.sold.units(), after.vouchers.units() - before.vouchers.units()), (120, 120));
+}
