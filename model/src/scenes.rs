@@ -70,13 +70,16 @@ pub fn small() -> Vec<(&'static str, Scene)> {
     ]
 }
 
-/// Minutes.
+/// Minutes; those with more than one crash, or with both readers, hours and more memory than most machines have.
 pub fn large() -> Vec<(&'static str, Scene)> {
     vec![
         ("a lying publisher", Scene { sessions: 3, ..LIAR }),
-        ("three crashes", Scene { sessions: 4, crashes: 3, ..HONEST }),
-        ("refunds", Scene { sessions: 3, crashes: 1, ..REFUNDS }),
+        ("two crashes", Scene { crashes: 2, ..HONEST }),
+        ("four sessions, three crashes", Scene { sessions: 4, crashes: 3, ..HONEST }),
+        ("refunds, a crash", Scene { crashes: 1, ..REFUNDS }),
+        ("refunds, three sessions, a crash", Scene { sessions: 3, crashes: 1, ..REFUNDS }),
         ("hostile reader", Scene { sessions: 2, crashes: 2, ..HOSTILE }),
+        ("both readers, one session", Scene { honest: true, hostile: &[1], payments: 1, crashes: 0, ..HOSTILE }),
         ("both readers", Scene { honest: true, hostile: &[1], sessions: 2, payments: 1, ..HOSTILE }),
         ("two challenges", Scene { publishers: 2, sessions: 1, crashes: 1, ..CHALLENGES }),
         ("deferred", Scene { publishers: 2, ..DEFERRED }),

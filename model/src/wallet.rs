@@ -146,7 +146,9 @@ fn not_issued(scene: &Scene, state: &mut State, funding: Funding, why: NotIssued
             if let Some(id) = holder {
                 set(state, id, |record| {
                     record.state = WalletPayment::Delivered { settled: true };
-                    (record.change_taken, record.spent) = (false, true);
+                    if !record.spent {
+                        (record.change_taken, record.spent) = (false, true);
+                    }
                 });
             }
         }

@@ -42,14 +42,6 @@ fn every_property_holds_to_a_small_bound() {
 }
 
 #[test]
-#[ignore = "minutes and gigabytes: spec/model.md says how to run it"]
-fn every_property_holds_to_a_large_bound() {
-    for (name, scene) in scenes::large() {
-        explore(name, scene);
-    }
-}
-
-#[test]
 fn every_property_fails_when_its_defence_is_left_out() {
     for (broken, property, scene) in scenes::broken() {
         assert_broken(broken, property, &scene);

@@ -17,6 +17,7 @@ mod receipt;
 mod records;
 mod restoring;
 mod seed_text;
+mod standing;
 mod store;
 
 pub use client::ClientOptions;
