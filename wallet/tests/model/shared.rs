@@ -5,14 +5,18 @@ use std::sync::Arc;
 use farthing_protocol::proof::PaymentId;
 use farthing_protocol::wire::{DoubleSpendFrame, LedgerMark};
 use farthing_verifier::store::{
-    Claim, ClaimOutcome, Decision, Document, MemoryStore, OutboxEntry, PaymentRecord, PaymentState, Store, StoreError, Totals,
-    UsedChallenge,
+    Claim, ClaimOutcome, Decision, Document, KeptDeposit, MemoryStore, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, Store,
+    StoreError, Totals, UsedChallenge,
 };
 
 #[derive(Clone, Default)]
 pub struct Shared(Arc<MemoryStore>);
 
 impl Store for Shared {
+    fn is_shared(&self) -> bool {
+        self.0.is_shared()
+    }
+
     async fn claim(&self, claim: Claim) -> Result<ClaimOutcome, StoreError> {
         self.0.claim(claim).await
     }
@@ -33,6 +37,10 @@ impl Store for Shared {
         self.0.outbox(after, limit).await
     }
 
+    async fn kept(&self, after: Option<PaymentId>, since: Option<LedgerMark>, limit: usize) -> Result<Vec<KeptDeposit>, StoreError> {
+        self.0.kept(after, since, limit).await
+    }
+
     async fn mark(&self) -> Result<Option<LedgerMark>, StoreError> {
         self.0.mark().await
     }
@@ -49,6 +57,10 @@ impl Store for Shared {
         self.0.save(document, bytes).await
     }
 
+    async fn save_first(&self, document: Document, bytes: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        self.0.save_first(document, bytes).await
+    }
+
     async fn keep_proof(&self, proof: DoubleSpendFrame) -> Result<(), StoreError> {
         self.0.keep_proof(proof).await
     }
@@ -59,5 +71,9 @@ impl Store for Shared {
 
     async fn prune_challenges(&self, now: u64) -> Result<(), StoreError> {
         self.0.prune_challenges(now).await
+    }
+
+    async fn prune(&self, prune: Prune) -> Result<Pruned, StoreError> {
+        self.0.prune(prune).await
     }
 }
