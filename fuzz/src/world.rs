@@ -32,17 +32,24 @@ pub struct World {
 
 impl Default for World {
     fn default() -> Self {
+        Self::beginning_at(0)
+    }
+}
+
+impl World {
+    /// A world whose first keyset issues from here, Unix seconds, and whose second one a day later.
+    pub fn beginning_at(begin: u64) -> Self {
         let mut rng = StdRng::seed_from_u64(1);
         let root = LoneKey::generate(&mut rng);
         let mut list = KeysetList::new(*root.public());
         let mut secret = Vec::new();
-        for issue_from in [0, PUBLISHED_AHEAD] {
+        for issue_from in [begin, begin + PUBLISHED_AHEAD] {
             let until = issue_from + SHORTEST_ISSUE;
             let windows = Windows { issue_from, issue_until: until, spend_until: until, refresh_until: until, deposit_until: until };
             let keys: Vec<SigningKey> = DENOMINATIONS.map(|_| SigningKey::generate(&mut rng)).into();
             let public = DENOMINATIONS.iter().zip(&keys).map(|(value, key)| (Amount::from_units(*value), *key.public())).collect();
             let receipt_key = *LoneKey::generate(&mut rng).public();
-            let proposal = Proposal { published: 0, unit: Unit::default_eur(), windows, receipt_key, keys: public };
+            let proposal = Proposal { published: begin, unit: Unit::default_eur(), windows, receipt_key, keys: public };
             list.announce(proposal, &root, &mut rng).unwrap();
             secret.extend(keys);
         }
@@ -53,9 +60,7 @@ impl Default for World {
         world.tokens.sort_by_key(|token| *token.token().spent_key());
         world
     }
-}
 
-impl World {
     /// A fresh token of the key with this place in `public`.
     pub fn token(&self, place: usize, rng: &mut StdRng) -> OwnedToken {
         let ((keyset, denomination, _), key) = (self.public[place], &self.secret[place]);
