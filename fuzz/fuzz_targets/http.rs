@@ -202,8 +202,8 @@ fn original(proxy: u8, method: &str, target: &[u8], more: &[(u8, Vec<u8>)]) {
         line(names[usize::from(*name) % names.len()], value);
     }
     if proxy == Proxy::Envoy {
-        let Ok(uri) = [b"/v1/envoy", target].concat().try_into().map(|uri: http::Uri| *request.uri_mut() = uri) else { return };
-        let () = uri;
+        let Ok(uri) = http::Uri::try_from([&b"/v1/envoy"[..], target].concat()) else { return };
+        *request.uri_mut() = uri;
     }
     let forwarded: HeaderMap = request.headers().clone();
     let Ok((method, uri, path)) = described(request.into_parts().0, proxy, "https", "news.example") else { return };

@@ -25,7 +25,7 @@ use farthing_protocol::seed::WalletSeed;
 use farthing_protocol::settle::{Outcome, Refusal, verify_answer};
 use farthing_protocol::token::{MAX_TOKENS, OwnedToken, OwnedTokens, UsedTokens};
 use farthing_protocol::wire::{
-    DepositRequestFrame, DepositResponseFrame, Frame, IssueResponseFrame, LedgerMark, OpenResponseFrame, RefundResponseFrame,
+    DepositRequestFrame, DepositResponseFrame, Frame, IssueResponseFrame, KeysetListFrame, LedgerMark, OpenResponseFrame, RefundResponseFrame,
 };
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -135,7 +135,10 @@ static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
     });
     drop(runtime);
     // The last connection folds the log into the ledger when it closes, on a thread of its own.
-    while dir.path().join("ledger.sqlite-wal").exists() {
+    for _ in 0..2_000 {
+        if !dir.path().join("ledger.sqlite-wal").exists() {
+            break;
+        }
         std::thread::sleep(Duration::from_millis(1));
     }
     Template { dir, keys }
@@ -282,9 +285,9 @@ async fn send(router: Router, path: &'static str, body: Vec<u8>) -> (StatusCode,
     (status, response.into_body().collect().await.unwrap().to_bytes().to_vec())
 }
 
-impl Machine {
+impl Default for Machine {
     /// A mint that has sold nothing.
-    pub fn new() -> Self {
+    fn default() -> Self {
         let dir = tempfile::tempdir_in(memory()).unwrap();
         for file in std::fs::read_dir(TEMPLATE.dir.path()).unwrap() {
             let file = file.unwrap();
@@ -314,9 +317,17 @@ impl Machine {
         machine.follow();
         machine
     }
+}
 
+impl Machine {
     /// Does a step, and compares the books with the model.
     pub fn step(&mut self, step: Step) {
+        self.act(step);
+        self.compare();
+    }
+
+    /// Does a step.
+    pub fn act(&mut self, step: Step) {
         match step {
             Step::Sell { units } => self.sell(u64::from(units) * STEP),
             Step::Issue { reader, voucher, units, keyset, fault } => self.buy(reader, voucher, u64::from(units) * STEP, keyset, fault),
@@ -353,11 +364,12 @@ impl Machine {
                 let options = PayoutOptions { id, debtor: account(), minimum: Amount::ZERO, fee_share: 30 };
                 let _ = self.process().runtime.block_on(mint.pay_out(options, &out)).unwrap();
             }
-            Step::Forward { hours } => drop(self.hands.0.fetch_add(u64::from(hours % 100) * HOUR, Ordering::SeqCst)),
+            Step::Forward { hours } => {
+                self.hands.0.fetch_add(u64::from(hours % 100) * HOUR, Ordering::SeqCst);
+            }
             Step::Crash => self.crash(),
             Step::Retry { request } => self.retry(request),
         }
-        self.compare();
     }
 
     fn process(&self) -> &Process {
@@ -406,11 +418,10 @@ impl Machine {
             let response = router.oneshot(request).await.unwrap();
             response.into_body().collect().await.unwrap().to_bytes()
         });
-        let frame = Frame::from_bytes(&body).unwrap();
-        self.list = match self.list.keysets().is_empty() {
-            true => KeysetList::verify(&frame, self.list.root()).unwrap(),
-            false => self.list.follow(&frame).unwrap(),
-        };
+        let frame = KeysetListFrame::from_bytes(&body).unwrap();
+        let first = self.list.keysets().is_empty();
+        let list = if first { KeysetList::verify(&frame, self.list.root()) } else { self.list.follow(&frame) };
+        self.list = list.unwrap();
     }
 
     /// Sends a request and suffers the fault; `true` if an earlier try may have been worked on already.
