@@ -59,6 +59,12 @@ use crate::redeposit::Redeposited;
 use crate::site::{self, Original, SettingsError, Site, Undescribed};
 use original::{Peer, original};
 
+/// Method, URL and readable path of a request as a proxy describes it: the module's inside, for fuzzing alone.
+#[cfg(fuzzing)]
+pub fn described(request: Parts, proxy: Proxy, scheme: &str, publisher: &str) -> Result<(http::Method, http::Uri, String), Undescribed> {
+    original(request, proxy, scheme, publisher).map(|Original { head, path }| (head.method, head.uri, path))
+}
+
 /// Why a command failed, in words for the operator.
 #[derive(Debug, Error)]
 #[non_exhaustive]

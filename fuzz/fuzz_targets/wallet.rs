@@ -1,0 +1,294 @@
+//! A wallet and a mint that lies: over real HTTP, its answers lost, changed, replayed and invented. The wallet never panics, never holds
+//! more than the mint has issued, and never uses an index twice, not after being opened again and not after being restored from its seed.
+#![no_main]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use arbitrary::Arbitrary;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::{Response, StatusCode, Uri};
+use farthing_fuzz::machine::memory;
+use farthing_fuzz::plain::{self, PublicKey};
+use farthing_fuzz::world::World;
+use farthing_protocol::amount::Amount;
+use farthing_protocol::voucher::VoucherCode;
+use farthing_protocol::wire::{
+    CommitmentBody, Frame, IssueRequestFrame, IssueResponseFrame, OpenRequestFrame, OpenResponseFrame, RecordedOutputBody,
+    RecordedSessionBody, RestoreBucketFrame,
+};
+use farthing_wallet::{ClientOptions, Wallet};
+use libfuzzer_sys::fuzz_target;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tokio::runtime::Runtime;
+use url::Url;
+
+/// What becomes of an answer.
+#[derive(Arbitrary, Debug, Clone)]
+enum Lie {
+    /// The truth.
+    None,
+    /// A status and a code.
+    Refused(u8, u8),
+    /// Some bits are changed.
+    Changed(Vec<(u16, u8)>),
+    /// The answer to an earlier request for the same path.
+    Replayed,
+    /// Something else.
+    Invented(Vec<u8>),
+    /// A bucket in which every session stands under every name.
+    Renamed,
+}
+
+#[derive(Arbitrary, Debug, Clone, Copy)]
+enum Move {
+    /// A voucher of so many units is turned into tokens.
+    TopUp(u8),
+    /// Everything is refreshed.
+    Refresh,
+    /// The process ends and the wallet is opened again.
+    Reopen,
+    /// The wallet is lost, and restored from its seed.
+    Restore,
+}
+
+#[derive(Arbitrary, Debug)]
+struct Input {
+    moves: Vec<Move>,
+    lies: Vec<Lie>,
+}
+
+struct Session {
+    frame: OpenRequestFrame,
+    nonces: Vec<[u64; 3]>,
+    commitments: Vec<CommitmentBody>,
+    answer: Option<(Vec<u8>, IssueResponseFrame)>,
+}
+
+/// The mint, honest but for its lies, and what it has seen.
+#[derive(Default)]
+struct Mint {
+    lies: std::collections::VecDeque<Lie>,
+    sessions: Vec<Session>,
+    voucher: u64,
+    /// Issued, less what was given for it in a refresh.
+    outstanding: u64,
+    spent: BTreeSet<[u8; 32]>,
+    answers: BTreeMap<String, Vec<u8>>,
+    /// The session in which each recovery hash was asked for responses.
+    used: BTreeMap<[u8; 32], [u8; 16]>,
+    requests: usize,
+}
+
+struct Stage {
+    runtime: Runtime,
+    url: Url,
+    mint: Arc<Mutex<Mint>>,
+}
+
+static WORLD: LazyLock<World> = LazyLock::new(|| {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    World::beginning_at(now - 2 * 86_400)
+});
+
+static STAGE: LazyLock<Stage> = LazyLock::new(|| {
+    let runtime = farthing_fuzz::machine::runtime();
+    let mint = Arc::new(Mutex::new(Mint::default()));
+    let url = runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let mint = mint.clone();
+        let app = Router::new().fallback(move |uri: Uri, body: Bytes| {
+            let answer = mint.lock().unwrap().answer(uri.path(), &body);
+            async move { answer }
+        });
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        url
+    });
+    Stage { runtime, url, mint }
+});
+
+fn problem(status: u16, code: &str) -> (StatusCode, Vec<u8>) {
+    (StatusCode::from_u16(status).unwrap(), format!("{{\"code\":\"{code}\"}}").into_bytes())
+}
+
+fn key(frame: &OpenRequestFrame, denomination: u64) -> Option<(PublicKey, usize)> {
+    let place = WORLD.public.iter().position(|(keyset, value, _)| *keyset == frame.keyset.0 && *value == denomination)?;
+    Some((WORLD.public[place], place))
+}
+
+impl Mint {
+    fn answer(&mut self, path: &str, body: &[u8]) -> Response<Body> {
+        self.requests += 1;
+        // A mint that keeps a wallet busy for ever has not taken anything from it.
+        if self.requests > 60 {
+            return reply(problem(503, "unavailable"));
+        }
+        let kind = path.split('/').nth(2).unwrap_or_default().to_owned();
+        let honest = match kind.as_str() {
+            "keysets" => (StatusCode::OK, WORLD.list.to_frame().to_bytes()),
+            "vouchers" => (StatusCode::OK, format!("{{\"balance\":\"{}\",\"currency\":\"eur/100000\"}}", self.voucher).into_bytes()),
+            "commitments" => self.open(body),
+            "issue" => self.issue(body),
+            "restore" => self.bucket(path),
+            _ => problem(404, "not-found"),
+        };
+        let earlier = self.answers.insert(kind.clone(), honest.1.clone());
+        let (status, mut bytes) = match self.lies.pop_front().unwrap_or(Lie::None) {
+            Lie::Refused(status, code) => {
+                let codes = ["session-gone", "session-busy", "token-spent", "voucher-insufficient", "keyset-not-issuing", "unavailable"];
+                problem([400, 404, 409, 410, 429, 500, 503][usize::from(status) % 7], codes[usize::from(code) % codes.len()])
+            }
+            Lie::Changed(flips) => {
+                let (status, mut bytes) = honest;
+                for (place, bits) in flips.iter().take(4) {
+                    let place = usize::from(*place) % bytes.len().max(1);
+                    if let Some(byte) = bytes.get_mut(place) {
+                        *byte ^= bits;
+                    }
+                }
+                (status, bytes)
+            }
+            Lie::Replayed => (StatusCode::OK, earlier.unwrap_or_default()),
+            Lie::Invented(bytes) => (StatusCode::OK, bytes),
+            Lie::Renamed if kind == "restore" => self.renamed(honest),
+            Lie::None | Lie::Renamed => honest,
+        };
+        bytes.truncate(1 << 20);
+        reply((status, bytes))
+    }
+
+    fn open(&mut self, body: &[u8]) -> (StatusCode, Vec<u8>) {
+        let frame = OpenRequestFrame::from_bytes(body).expect("the wallet speaks the protocol");
+        let number = self.sessions.len();
+        let nonces: Vec<[u64; 3]> = (0..frame.denominations.len()).map(|output| [0, 1, 2].map(|part| ((number * 1_000 + output) * 3 + part) as u64)).collect();
+        let commit = |nonces: &[u64; 3]| {
+            let [a, b, y] = nonces.map(plain::scalar_of);
+            plain::commitment(a, b, y)
+        };
+        let commitments: Vec<CommitmentBody> = nonces.iter().map(commit).collect();
+        let mut session = [0; 16];
+        session[..8].copy_from_slice(&(number as u64).to_le_bytes());
+        let opened = OpenResponseFrame { session: session.into(), expires: u64::MAX, commitments: commitments.clone() };
+        self.sessions.push(Session { frame, nonces, commitments, answer: None });
+        (StatusCode::OK, opened.to_bytes())
+    }
+
+    fn issue(&mut self, body: &[u8]) -> (StatusCode, Vec<u8>) {
+        use farthing_protocol::wire::FundingBody;
+        let request = IssueRequestFrame::from_bytes(body).expect("the wallet speaks the protocol");
+        let number = u64::from_le_bytes(request.session.0[..8].try_into().unwrap());
+        let Some(session) = usize::try_from(number).ok().and_then(|number| self.sessions.get_mut(number)) else { return problem(410, "session-gone") };
+        // What a lie has called by another session's name is still one use of the index.
+        let known = self.used.entry(session.frame.recovery.0).or_insert(request.session.0);
+        assert!(*known == request.session.0, "an index was used for two sessions");
+        if let Some((answered, answer)) = &session.answer {
+            return if answered == body { (StatusCode::OK, answer.to_bytes()) } else { problem(409, "session-answered") };
+        }
+        let amount: u64 = session.frame.denominations.iter().sum();
+        if request.challenges.len() != session.nonces.len() {
+            return problem(400, "issue-count-mismatch");
+        }
+        match &session.frame.funding {
+            FundingBody::Voucher(_) if self.voucher >= amount => (self.voucher, self.outstanding) = (self.voucher - amount, self.outstanding + amount),
+            FundingBody::Refresh(tokens) if tokens.tokens.iter().all(|token| !self.spent.contains(&token.key.0)) => {
+                self.spent.extend(tokens.tokens.iter().map(|token| token.key.0));
+            }
+            FundingBody::Voucher(_) => return problem(409, "voucher-insufficient"),
+            _ => return problem(409, "token-spent"),
+        }
+        let outputs = session.frame.denominations.iter().zip(&session.nonces).zip(&request.challenges);
+        let respond = |((denomination, nonces), c): ((&u64, &[u64; 3]), &farthing_protocol::wire::Bytes<32>)| {
+            let (_, place) = key(&session.frame, *denomination)?;
+            let x = plain::scalar(&WORLD.secret[place].expose_secret())?;
+            Some(plain::response(x, nonces.map(plain::scalar_of), plain::scalar(&c.0)?))
+        };
+        let responses: Option<Vec<_>> = outputs.map(respond).collect();
+        let Some(responses) = responses else { return problem(400, "issue-invalid-encoding") };
+        let answer = IssueResponseFrame { responses };
+        let bytes = answer.to_bytes();
+        session.answer = Some((body.to_vec(), answer));
+        (StatusCode::OK, bytes)
+    }
+
+    fn recorded(&self, keyset: &[u8; 32]) -> Vec<RecordedSessionBody> {
+        let of = |session: &Session| {
+            let (_, answer) = session.answer.as_ref().filter(|_| session.frame.keyset.0 == *keyset)?;
+            let outputs = session.frame.denominations.iter().zip(&session.commitments).zip(&answer.responses);
+            let output = |((denomination, commitment), response): ((&u64, &CommitmentBody), &farthing_protocol::wire::ResponseBody)| {
+                RecordedOutputBody { denomination: *denomination, commitment: commitment.clone(), response: response.clone() }
+            };
+            Some(RecordedSessionBody { recovery: session.frame.recovery, outputs: outputs.map(output).collect() })
+        };
+        self.sessions.iter().filter_map(of).collect()
+    }
+
+    fn bucket(&self, path: &str) -> (StatusCode, Vec<u8>) {
+        let mut numbers = path.split('/').skip(3).filter_map(|number| number.parse::<u64>().ok());
+        let (Some(keyset), Some(bucket)) = (numbers.next(), numbers.next()) else { return problem(404, "not-found") };
+        let Some(keyset) = WORLD.list.keysets().get(usize::try_from(keyset).unwrap_or(usize::MAX)) else { return problem(404, "not-found") };
+        let sessions = self.recorded(&keyset.id().0);
+        frame_of(keyset.id().0, bucket, sessions)
+    }
+
+    /// Every recorded session under every recovery hash, whichever keyset it is of.
+    fn renamed(&self, honest: (StatusCode, Vec<u8>)) -> (StatusCode, Vec<u8>) {
+        let Ok(frame) = RestoreBucketFrame::from_bytes(&honest.1) else { return honest };
+        let all: Vec<RecordedSessionBody> = WORLD.list.keysets().iter().flat_map(|keyset| self.recorded(&keyset.id().0)).collect();
+        let sessions = all.iter().flat_map(|one| all.iter().map(|other| RecordedSessionBody { recovery: other.recovery, ..one.clone() }));
+        frame_of(frame.keyset.0, frame.bucket, sessions.take(63).collect())
+    }
+}
+
+fn frame_of(keyset: [u8; 32], bucket: u64, mut sessions: Vec<RecordedSessionBody>) -> (StatusCode, Vec<u8>) {
+    sessions.sort_by_key(|session| (session.recovery.0, session.outputs[0].commitment.a.0));
+    sessions.dedup_by_key(|session| (session.recovery.0, session.outputs[0].commitment.a.0));
+    (StatusCode::OK, RestoreBucketFrame { keyset: keyset.into(), bucket, sessions }.to_bytes())
+}
+
+fn reply((status, bytes): (StatusCode, Vec<u8>)) -> Response<Body> {
+    Response::builder().status(status).header("content-type", "application/vnd.farthing").body(Body::from(bytes)).unwrap()
+}
+
+fuzz_target!(|input: Input| {
+    let Stage { runtime, url, mint } = &*STAGE;
+    *mint.lock().unwrap() = Mint::default();
+    let options = || ClientOptions { proxy: None, timeout: Duration::from_secs(20) };
+    let dir = tempfile::tempdir_in(memory()).unwrap();
+    runtime.block_on(async {
+        let mut home = dir.path().join("0");
+        let mut wallet = Wallet::init(&home, url.clone(), *WORLD.list.root(), options()).await.expect("nobody has lied yet");
+        let honest = input.lies.is_empty();
+        mint.lock().unwrap().lies = input.lies.into();
+        for (number, step) in input.moves.into_iter().take(8).enumerate() {
+            let mut whole = false;
+            match step {
+                Move::TopUp(units) => {
+                    let code = VoucherCode::generate(&mut StdRng::seed_from_u64(number as u64));
+                    mint.lock().unwrap().voucher += u64::from(units);
+                    let _ = wallet.topup(&code).await;
+                }
+                Move::Refresh => whole = wallet.refresh(true).await.is_ok() && honest,
+                Move::Reopen => {
+                    drop(wallet);
+                    wallet = Wallet::open(&home, options()).expect("what was written reads back");
+                }
+                Move::Restore => {
+                    let (text, elsewhere) = (wallet.seed_text(), dir.path().join((number + 1).to_string()));
+                    // A mint that lies keeps the wallet from coming back; the next try has nothing of the last one in its way.
+                    if let Ok((restored, _)) = Wallet::restore(&elsewhere, url.clone(), *WORLD.list.root(), &text, options()).await {
+                        (wallet, home) = (restored, elsewhere);
+                    }
+                }
+            }
+            let (balance, mint) = (wallet.balance().expect("it reads back"), mint.lock().unwrap());
+            let held = Amount::checked_sum([balance.spendable, balance.to_refresh]).expect("a sum that fits");
+            let issued: u64 = mint.sessions.iter().filter(|one| one.answer.is_some()).flat_map(|one| &one.frame.denominations).sum();
+            assert!(held.units() <= issued, "{held} held, {issued} ever issued");
+            assert!(!whole || held.units() <= mint.outstanding, "{held} held, {} outstanding", mint.outstanding);
+        }
+    });
+});
