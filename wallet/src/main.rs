@@ -132,7 +132,7 @@ enum ReceiptCommand {
     Verify {
         /// The receipt, as `receipt show` printed it.
         file: PathBuf,
-        /// The publisher's key, as its mint tells at /v1/publishers/ and its name.
+        /// The publisher's key, as its mint tells at /v1/publishers/NAME.
         #[arg(long)]
         key: String,
     },
