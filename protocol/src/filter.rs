@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! spent tokens of a keyset    0 .. 4096 .. 8192 .. 9216 .. 9300
-//! segments                    [  4096  ][  4096  ][1024 ][ 84 ]      each a binary fuse filter of 8 bits, 9 to 10 bits a token
+//! segments                    [  4096  ][  4096  ][1024 ][ 84 ]      each a binary fuse filter of 8 bits: 9 to 13 bits a token
 //! ```
 //!
 //! A segment of full length never changes, four neighbours are merged into one of the next length, and the short one at the end is made

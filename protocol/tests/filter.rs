@@ -41,10 +41,12 @@ fn full_segments_never_change_and_cover_everything() {
 
 #[test]
 fn what_is_in_it_hits_and_little_else_does() {
+    for (count, bits) in [(1_024, 13), (4_096, 12), (65_536, 10)] {
+        let segment = SpentSegment::build(KEYSET, 0, (0..count).map(mark).collect()).unwrap();
+        assert!(segment.to_bytes().len() as u64 * 8 < count * bits, "{count}: {}", segment.size());
+    }
     let marks: Vec<SpentMark> = (0..4_096).map(mark).collect();
-    let segment = SpentSegment::build(KEYSET, 8_192, marks.clone()).unwrap();
-    let bytes = segment.to_bytes();
-    assert!(bytes.len() * 8 < 4_096 * 11, "{}", bytes.len());
+    let bytes = SpentSegment::build(KEYSET, 8_192, marks.clone()).unwrap().to_bytes();
     let read = SpentSegment::from_bytes(&bytes).unwrap();
     assert_eq!((read.keyset(), read.range(), read.to_bytes()), (KEYSET, (8_192, 4_096), bytes));
     assert!(marks.iter().all(|mark| read.may_hold(*mark)));

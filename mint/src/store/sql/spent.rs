@@ -51,7 +51,8 @@ pub(super) async fn log(connection: &mut Connection, spent: &[(SpentKey, [u8; 44
 
 /// How many tokens there are up to the last row whose time is before `time`.
 async fn next(connection: &mut Connection, keyset: u32, time: i64) -> Outcome<u64> {
-    let last = "SELECT number, CAST(length(marks) AS BIGINT) AS size FROM spent_log WHERE keyset = $1 AND time < $2 ORDER BY number DESC LIMIT 1";
+    let last =
+        "SELECT number, CAST(length(marks) AS BIGINT) AS size FROM spent_log WHERE keyset = $1 AND time < $2 ORDER BY number DESC LIMIT 1";
     let row = sqlx::query(last).bind(i64::from(keyset)).bind(time).fetch_optional(connection).await?;
     row.map_or(Ok(0), |row| Ok(unsigned(&row, "number")? + unsigned(&row, "size")? / MARK))
 }
@@ -76,7 +77,8 @@ async fn marks(connection: &mut Connection, keyset: u32, first: u64, end: u64) -
 
 /// Drops at most `rows` rows of a closed keyset. None holds fewer tokens than one, so it is done before the tokens are.
 pub(super) async fn prune(connection: &mut Connection, keyset: u32, rows: u32) -> Outcome<()> {
-    let drop = "DELETE FROM spent_log WHERE keyset = $1 AND number IN (SELECT number FROM spent_log WHERE keyset = $1 ORDER BY number LIMIT $2)";
+    let drop =
+        "DELETE FROM spent_log WHERE keyset = $1 AND number IN (SELECT number FROM spent_log WHERE keyset = $1 ORDER BY number LIMIT $2)";
     sqlx::query(drop).bind(i64::from(keyset)).bind(i64::from(rows)).execute(connection).await?;
     Ok(())
 }
