@@ -125,7 +125,7 @@ async fn beyond_the_limits_and_when_the_mint_is_overdue_it_does_as_configured() 
         let (mint, url) = StandIn::start(World::new(number)).await;
         let mut rng = StdRng::seed_from_u64(number);
         let site = deferred(&mint, &url, when).await;
-        let mut token = || mint.books().world.tokens(&[500]);
+        let token = || mint.books().world.tokens(&[500]);
         // Down: accepted up to the limit, then either refused unclaimed or claimed and undecided.
         mint.fail_always(Some(Fault::Unavailable));
         assert_eq!(buy(&site, token(), &mut rng).await.0, "accepted");
