@@ -36,7 +36,7 @@ const MOST_VOUCHERS: u32 = 10_000;
 /// Connections of the metrics listener.
 const MONITORS: usize = 16;
 
-/// How often dead nonces are wiped.
+/// How often dead nonces are wiped, and looked whether filters are due.
 const SWEEP: Duration = Duration::from_secs(5);
 
 /// Fills bytes from the operating system's generator.
@@ -213,6 +213,18 @@ impl Mint {
                 operations.sweep();
             }
         });
+        let operations = Arc::downgrade(&self.0.operations);
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(SWEEP);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                let Some(operations) = operations.upgrade() else { break };
+                if operations.publish_filters().await.is_err() {
+                    tracing::warn!("the filters of spent tokens stay as they were");
+                }
+            }
+        });
         keysets::watch(&self.0);
         http::router(self.0.operations.clone(), &self.0.limits)
     }
@@ -309,6 +321,14 @@ impl Mint {
     pub async fn publisher_balance(&self, name: &str) -> Result<Option<Amount>, MintError> {
         let name = publisher_name(name).ok_or(MintError::PublisherName)?;
         Ok(self.0.ledger.publisher_balance(name).await?)
+    }
+
+    /// Publishes the filters of spent tokens if they are due, as a serving mint does by itself.
+    ///
+    /// # Errors
+    /// [`MintError::Ledger`]; what was published before stays.
+    pub async fn publish_filters(&self) -> Result<(), MintError> {
+        self.0.operations.publish_filters().await.map_err(|_| MintError::Ledger(LedgerError::Unavailable))
     }
 
     /// What the mint counts in.

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use farthing_protocol::filter::SpentMark;
 use farthing_protocol::issue::{FundingKeys, PendingTokens, SessionPlan};
 use farthing_protocol::payment::{Deposit, PaymentTerms};
 use farthing_protocol::proof::PaymentId;
@@ -15,6 +16,7 @@ use crate::operations::OperationError;
 use crate::store::books::{Audit, BankAccount, Books, PayoutBooked, PayoutOrder, PayoutRun, StatementDay};
 use crate::store::keysets::{KeysetLedger, LedgerSize, Lifecycle};
 use crate::store::orders::{Order, OrderBooked, OrderBooking, Orders, PayoutSummary, PublisherRow};
+use crate::store::spent::SpentLog;
 use crate::store::{
     Answer, Debit, DepositBooked, FundingState, IssueBooked, IssueBooking, PaymentBooking, Position, RecordedRow, RefundBooked, SessionId,
     SessionRow, Sheet,
@@ -96,6 +98,15 @@ impl Ledger for Faulty {
     }
     fn position(&self) -> Answer<'_, Position> {
         self.sound.position()
+    }
+}
+
+impl SpentLog for Faulty {
+    fn spent_before(&self, keyset: u32, time: u64) -> Answer<'_, u64> {
+        self.sound.spent_before(keyset, time)
+    }
+    fn spent_marks(&self, keyset: u32, first: u64, end: u64) -> Answer<'_, Vec<SpentMark>> {
+        self.sound.spent_marks(keyset, first, end)
     }
 }
 

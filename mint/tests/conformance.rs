@@ -4,6 +4,8 @@
 mod orders;
 #[path = "common/postgres.rs"]
 mod server;
+#[path = "conformance/spent.rs"]
+mod spent;
 
 use std::sync::Arc;
 
@@ -19,6 +21,7 @@ use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
 use farthing_protocol::settle::Refusal;
 use orders::{listing, ordering, ordering_together};
+use spent::numbering;
 use sqlx::{Connection, PgConnection};
 
 const KEYSET: KeysetId = KeysetId([1; 32]);
@@ -507,7 +510,7 @@ macro_rules! on_both {
     };
 }
 
-on_both! { issuing refreshing depositing giving_back paying_out recording selling ordering listing closing retiring racing }
+on_both! { issuing refreshing depositing giving_back paying_out recording selling ordering listing numbering closing retiring racing }
 
 /// Two processes on one ledger.
 async fn two_writers(first: Arc<dyn Ledger>, second: Arc<dyn Ledger>) {

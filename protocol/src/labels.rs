@@ -79,6 +79,8 @@ domains! {
     VOUCHER = "farthing/1 voucher";
     /// The checksum of a voucher's code.
     VOUCHER_CHECK = "farthing/1 voucher check";
+    /// What stands for a spent token in a filter.
+    SPENT_MARK = "farthing/1 spent mark";
 }
 
 macro_rules! fields {

@@ -24,6 +24,7 @@ pub mod amount;
 mod batch;
 pub mod error;
 pub mod evidence;
+pub mod filter;
 pub mod group;
 pub mod http;
 pub mod issue;

@@ -25,10 +25,11 @@ WALLET_RECOVERY = "farthing/1 wallet recovery"
 RECOVERY_HASH = "farthing/1 recovery hash"
 VOUCHER = "farthing/1 voucher"
 VOUCHER_CHECK = "farthing/1 voucher check"
+SPENT_MARK = "farthing/1 spent mark"
 
 ALL = [GENERATOR_H, SIGNATURE, STATEMENT, PROOF, PROOF_NONCE, PAYMENT_ID, BATCH, HTTP_CHALLENGE, SESSION_OPEN, SESSION_ISSUE,
        DEPOSIT_ANSWER, REFUND, REFUND_ANSWER, PUBLISHER_RECEIPT, KEYSET_ID, KEYSET_HEAD, COMMITMENT_ROW, WALLET_TOKEN, WALLET_RECOVERY, RECOVERY_HASH,
-       VOUCHER, VOUCHER_CHECK]
+       VOUCHER, VOUCHER_CHECK, SPENT_MARK]
 
 
 # Set by vectors.py to write example transcripts down; None otherwise.

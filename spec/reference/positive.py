@@ -13,6 +13,7 @@ import restore
 import ristretto
 import seed
 import settle
+import spent
 import snowblind
 import wire
 import world
@@ -347,6 +348,18 @@ def receipt_cases(mint):
     return file("payment.md", "What a publisher signs for the reader who paid.", cases)
 
 
+def spent_cases():
+    keyset = rand("spent keyset", 32)
+    tokens = [{"denomination": [1, 100, 100_000][n % 3], "key": rand(f"spent key {n}", 32)} for n in range(10)]
+    marks = [spent.mark(keyset, token["denomination"], token["key"]) for token in tokens]
+    segment = spent.build(keyset, 4_096, marks[:6])
+    assert all(spent.may_hold(segment, value) for value in marks[:6])
+    given = {"keyset": keyset, "tokens": tokens, "segment": segment}
+    hits = [spent.may_hold(segment, value) for value in marks]
+    cases = [case("six-tokens", "spent", given, {"first": 4_096, "count": 6, "marks": [value.to_bytes(8, "little") for value in marks], "hits": hits})]
+    return file("wire.md", "What stands for a spent token, and a filter of some, built in another way than the mint's.", cases)
+
+
 def recorded(session):
     return restore.recorded(session["recovery"], session["denominations"], session["opened"]["commitments"], session["answer"]["responses"])
 
@@ -484,7 +497,7 @@ def all_files(mint):
             "generators.json": generators(), "snowblind.json": snowblind_cases(mint), "wallet.json": wallet(mint),
             "voucher.json": voucher(), "keysets.json": keyset_cases(world.mint()), "issue.json": issue_cases(mint, made),
             "payment.json": payment_cases(mint), "deposit.json": deposit_cases(mint, double), "evidence.json": evidence_cases(mint),
-            "http.json": http_cases(mint), "refund.json": refund_cases(mint), "receipt.json": receipt_cases(mint), "restore.json": restore_cases(mint, made)}
+            "http.json": http_cases(mint), "refund.json": refund_cases(mint), "receipt.json": receipt_cases(mint), "restore.json": restore_cases(mint, made), "spent.json": spent_cases()}
     finally:
         labels.OBSERVER = None
     for domain, trace in open_trace:

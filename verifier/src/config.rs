@@ -53,6 +53,16 @@ pub struct DeferredLimits {
     pub window: Duration,
 }
 
+/// What becomes of a payment in deferred mode that the limits leave no room for, or while the mint's answers are overdue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenLimited {
+    /// It is settled first: served as soon as the mint has booked it.
+    #[default]
+    SettleFirst,
+    /// It is refused for now (503, `limit-reached`) and not claimed: the reader keeps the tokens and asks again later.
+    Refuse,
+}
+
 /// The secret that makes a challenge recognisable as one's own: 32 bytes.
 ///
 /// # Security
@@ -155,6 +165,9 @@ pub struct VerifierConfig {
     pub(crate) previous_secret: Option<ChallengeSecret>,
     pub(crate) publisher_key: Option<PublisherKey>,
     pub(crate) pass: Option<Pass>,
+    pub(crate) when_limited: WhenLimited,
+    pub(crate) overdue: Duration,
+    pub(crate) filter_interval: Duration,
     pub(crate) challenge_lifetime: Duration,
     pub(crate) mint_timeout: Duration,
     pub(crate) keyset_interval: Duration,
@@ -183,6 +196,9 @@ impl VerifierConfig {
             previous_secret: None,
             publisher_key: None,
             pass: None,
+            when_limited: WhenLimited::SettleFirst,
+            overdue: Duration::from_mins(5),
+            filter_interval: Duration::from_secs(30),
             challenge_lifetime: Duration::from_mins(5),
             mint_timeout: Duration::from_secs(10),
             keyset_interval: Duration::from_mins(1),
@@ -204,6 +220,28 @@ impl VerifierConfig {
     #[must_use]
     pub const fn mode(mut self, mode: Mode) -> Self {
         self.mode = mode;
+        self
+    }
+
+    /// What becomes of a payment that the limits of the deferred mode leave no room for; it is settled first if not set.
+    #[must_use]
+    pub const fn when_limited(mut self, what: WhenLimited) -> Self {
+        self.when_limited = what;
+        self
+    }
+
+    /// How long the mint may owe its answer about an accepted payment before no more are accepted; five minutes if not set. Counted from
+    /// what this process has accepted.
+    #[must_use]
+    pub const fn overdue(mut self, after: Duration) -> Self {
+        self.overdue = after;
+        self
+    }
+
+    /// How often the deferred mode asks for the mint's filters of spent tokens; every thirty seconds if not set.
+    #[must_use]
+    pub const fn filter_interval(mut self, interval: Duration) -> Self {
+        self.filter_interval = interval;
         self
     }
 
@@ -308,6 +346,11 @@ impl VerifierConfig {
             && limits.window.as_secs() == 0
         {
             return Err(VerifierError::Config("the window of the deferred mode is shorter than a second"));
+        }
+        if self.overdue.as_secs() == 0 || self.filter_interval.as_secs() == 0 {
+            return Err(VerifierError::Config(
+                "the time after which the mint is overdue, or between two looks at its filters, is below a second",
+            ));
         }
         if self.first_retry.is_zero() || self.first_retry > self.last_retry || self.keyset_interval.is_zero() || self.mint_timeout.is_zero()
         {

@@ -183,6 +183,11 @@ impl Refused {
         Self { retry_after: Some(5), ..Self::new(Problem::Internal, "mint-unavailable") }
     }
 
+    /// The deferred mode has no room, and the publisher wants nothing settled first. The payment was not claimed.
+    pub(crate) fn limit_reached() -> Self {
+        Self { retry_after: Some(30), ..Self::new(Problem::Internal, "limit-reached") }
+    }
+
     pub(crate) fn pending() -> Self {
         Self { retry_after: Some(2), ..Self::new(Problem::Internal, "pending") }
     }

@@ -56,10 +56,14 @@ counters! {
     double_spent;
     /// Payments given back.
     refunded;
-    /// Payments settled first because the limits of the deferred mode were reached.
+    /// Payments settled first, or refused if so configured, because the limits of the deferred mode were reached or the mint was overdue.
     limit_reached;
     /// Requests to the mint for a decision that it did not answer.
     mint_error;
+    /// Payments settled first because a token was probably spent elsewhere.
+    filter_hit;
+    /// Of those for which there was no room, the ones met while the mint's answer was overdue.
+    mint_overdue;
     /// Answers of the mint that must not be believed. Anything but 0 wants a person's attention.
     mint_alarm;
     /// Failures of the store.

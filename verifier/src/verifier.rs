@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
+use farthing_protocol::amount::Amount;
 use farthing_protocol::evidence::DoubleSpend;
 use farthing_protocol::http::{ChargeRequest, MethodDetails};
 use farthing_protocol::payment::Deposit;
@@ -15,14 +16,16 @@ use tokio::task::JoinHandle;
 use crate::check::{Addressed, Answer, CheckedPayment, FreshReread, Stated};
 use crate::checker::Checker;
 use crate::clock::{Clock, SteadyClock};
-use crate::config::{Mode, VerifierConfig};
+use crate::config::{Mode, VerifierConfig, WhenLimited};
 use crate::decision::{Found, Paid};
 use crate::error::{Refused, VerifierError};
+use crate::filters::Filters;
 use crate::keysets::{Keysets, fork_frames};
 use crate::metrics::Observed;
 use crate::mint_client::MintClient;
 use crate::offer::{Offer, Pass, Price, Resource};
 use crate::outbox::{Outbox, Undecided};
+use crate::overdue::Overdue;
 use crate::payment_scheme::{Challenge, Received};
 use crate::prune;
 use crate::statistics::{Counters, Statistics};
@@ -36,6 +39,8 @@ pub(crate) struct Inner<S> {
     pub(crate) keysets: Arc<Keysets<S>>,
     pub(crate) outbox: Arc<Outbox<S>>,
     checker: Arc<Checker>,
+    filters: Arc<Filters>,
+    overdue: Overdue,
     pub(crate) counters: Arc<Counters>,
     pub(crate) observed: Observed,
 }
@@ -115,19 +120,25 @@ impl<S: Store> Verifier<S> {
             config,
             clock,
             store,
-            mint,
+            mint: Arc::clone(&mint),
             keysets: shared.0,
             outbox: shared.1,
             checker,
+            filters: Arc::new(Filters::new(mint)),
+            overdue: Overdue::default(),
             counters,
             observed: Observed::default(),
         });
-        let tasks = vec![
+        let mut tasks = vec![
             tokio::spawn(Arc::clone(&outbox).dispatch(queue)),
             tokio::spawn(outbox.work(first, last)),
             tokio::spawn(async move { keysets.follow(interval, first).await }),
             tokio::spawn(prune::work(Arc::clone(&inner))),
         ];
+        if matches!(inner.config.mode, Mode::Deferred(_)) {
+            let filters = Arc::clone(&inner.filters);
+            tasks.push(tokio::spawn(filters.follow(inner.config.clone(), Arc::clone(&inner.keysets))));
+        }
         Ok(Self { inner, tasks: Arc::new(Tasks(Mutex::new(tasks))) })
     }
 
@@ -300,6 +311,16 @@ impl<S: Store> Verifier<S> {
         self.inner.keysets.refresh().await
     }
 
+    /// Fetches the mint's filters of spent tokens now, as the deferred mode does by itself. What cannot be fetched changes nothing.
+    ///
+    /// # Errors
+    /// [`VerifierError::MintUnavailable`] without a keyset list to go by.
+    pub async fn refresh_filters(&self) -> Result<(), VerifierError> {
+        let trusted = self.inner.keysets.trusted().map_err(|_| VerifierError::MintUnavailable)?;
+        self.inner.filters.refresh(&self.inner.config, &trusted).await;
+        Ok(())
+    }
+
     /// The double-spend proofs kept, one a token.
     ///
     /// # Errors
@@ -366,13 +387,7 @@ impl<S: Store> Inner<S> {
     /// Implements R-VERIF-06.
     async fn claim(&self, checked: CheckedPayment) -> Result<Paid, Refused> {
         let now = checked.checked_at();
-        let accept = match &self.config.mode {
-            Mode::Deferred(limits) if checked.depositable() => {
-                let window = now - now % limits.window.as_secs().max(1);
-                Some((RiskLimits { outstanding: limits.outstanding, per_window: limits.per_window }, window))
-            }
-            _ => None,
-        };
+        let accept = self.on_trust(&checked, now).await?;
         let mut claim = checked.claim(accept);
         let mut record = claim.record.clone();
         let start = Instant::now();
@@ -380,6 +395,9 @@ impl<S: Store> Inner<S> {
         self.observed.claimed.since(start);
         if outcome == ClaimOutcome::LimitReached {
             self.counters.limit_reached();
+            if self.config.when_limited == WhenLimited::Refuse {
+                return Err(Refused::limit_reached());
+            }
             claim = checked.claim(None);
             record = claim.record.clone();
             outcome = self.stored(self.store.claim(claim).await)?;
@@ -389,6 +407,7 @@ impl<S: Store> Inner<S> {
                 self.counters.claim();
                 self.clock.claimed_at(now);
                 if record.state == PaymentState::Accepted {
+                    self.overdue.accepted(checked.id(), now);
                     // Nobody waits for it: the answer goes to the store.
                     drop(self.outbox.submit(checked.id(), checked.deposit()));
                 }
@@ -409,6 +428,27 @@ impl<S: Store> Inner<S> {
             ClaimOutcome::ChallengeUsed => Err(Refused::invalid_challenge("challenge-unknown")),
             ClaimOutcome::LimitReached => Err(Refused::store_unavailable()),
         }
+    }
+
+    /// Within which limits a payment may be accepted before the mint is asked; `None` if the mint is to be asked first.
+    ///
+    /// Implements R-VERIF-40.
+    async fn on_trust(&self, checked: &CheckedPayment, now: u64) -> Result<Option<(RiskLimits, u64)>, Refused> {
+        let Mode::Deferred(limits) = &self.config.mode else { return Ok(None) };
+        if !checked.depositable() {
+            return Ok(None);
+        }
+        if self.filters.hit(checked.spending().list()) {
+            self.counters.filter_hit();
+            return Ok(None);
+        }
+        let window = now - now % limits.window.as_secs().max(1);
+        if self.stored(self.overdue.is_overdue(&*self.store, self.config.overdue.as_secs(), now).await)? {
+            self.counters.mint_overdue();
+            // No room for anything: whatever the store knows of the payment still comes first.
+            return Ok(Some((RiskLimits { outstanding: Amount::ZERO, per_window: Amount::ZERO }, window)));
+        }
+        Ok(Some((RiskLimits { outstanding: limits.outstanding, per_window: limits.per_window }, window)))
     }
 
     /// Answers by a payment's state; a pending one asks the mint, together with whoever asks already.

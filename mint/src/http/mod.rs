@@ -8,6 +8,7 @@ mod monitor;
 mod patience;
 mod problem;
 mod server;
+mod spent;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,7 @@ use serde_json::json;
 use utoipa::OpenApi;
 
 use crate::config::{Limits, base64url, from_base64url};
-use crate::operations::{OperationError, Operations};
+use crate::operations::{ListedSegment, OperationError, Operations, SpentIndex};
 use clients::Clients;
 use encoding::{BodyRoom, Encoding, Framed, encoded};
 use forward::Forwarder;
@@ -42,8 +43,8 @@ type Shared = State<Arc<Operations>>;
         title = "Farthing mint",
         description = "For wallets and verifiers. Every frame is JSON or, as application/vnd.farthing, the bytes of spec/wire.md."
     ),
-    paths(keysets, voucher, publisher, commitments, issue, deposits, refunds, restore, livez, readyz),
-    components(schemas(ProblemBody))
+    paths(keysets, voucher, publisher, commitments, issue, deposits, refunds, restore, spent::index, spent::segment, livez, readyz),
+    components(schemas(ProblemBody, SpentIndex, ListedSegment))
 )]
 struct Document;
 
@@ -69,6 +70,8 @@ pub(crate) fn router(operations: Arc<Operations>, limits: &Limits) -> Router {
         .route("/v1/deposits", post(deposits).layer(Extension(publishers.clone())))
         .route("/v1/refunds", post(refunds).layer(Extension(publishers)))
         .route("/v1/restore/{keyset}/{bucket}", get(restore))
+        .route("/v1/spent/{keyset}", get(spent::index))
+        .route("/v1/spent/{keyset}/{digest}", get(spent::segment))
         .route("/v1/publishers/{name}", get(publisher))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))

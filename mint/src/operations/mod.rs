@@ -3,6 +3,7 @@
 mod books;
 mod deposits;
 mod error;
+mod filters;
 mod givebacks;
 mod issuing;
 mod keysets;
@@ -25,6 +26,8 @@ use crate::signer::{Signer, system_rng};
 use crate::store::{Ledger, LedgerError};
 pub use books::{DenominationStatus, KeysetStatus, Status};
 pub use error::OperationError;
+use filters::Filters;
+pub use filters::{ListedSegment, SpentIndex};
 use keysets::Live;
 pub use keysets::{KeysetSummary, Size};
 use sessions::Sessions;
@@ -47,6 +50,7 @@ pub struct Operations {
     marks_guessed: AtomicU64,
     clock: ServiceClock,
     sessions: Sessions,
+    filters: Filters,
     /// This process's id among those that serve on the ledger.
     instance: AtomicU32,
     readers: Places,
@@ -107,6 +111,7 @@ impl Operations {
             marks_guessed: AtomicU64::new(0),
             clock,
             sessions: Sessions::new(limits.sessions, limits.session_outputs),
+            filters: Filters::default(),
             instance: AtomicU32::new(system_rng().next_u32()),
             readers: Places::new(limits),
             publishers: Places::new(limits),

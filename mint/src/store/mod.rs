@@ -14,6 +14,7 @@ pub mod orders;
 #[expect(clippy::duplicate_mod, reason = "the statements of `sql/` belong to both engines")]
 pub mod postgres;
 pub mod resolve;
+pub mod spent;
 pub mod sqlite;
 
 use std::future::Future;
@@ -27,6 +28,7 @@ use thiserror::Error;
 use books::Books;
 use keysets::KeysetLedger;
 use orders::Orders;
+use spent::SpentLog;
 
 /// Why a ledger gave no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -291,7 +293,7 @@ pub struct Sheet {
 }
 
 /// A ledger.
-pub trait Ledger: KeysetLedger + Books + Orders {
+pub trait Ledger: KeysetLedger + Books + Orders + SpentLog {
     /// Books an issue: session row, commitments, debit, counts and response in one transaction.
     fn issue(&self, booking: IssueBooking) -> Answer<'_, IssueBooked>;
 

@@ -29,6 +29,8 @@ mod keysets;
 mod orders;
 #[path = "sql/rows.rs"]
 mod rows;
+#[path = "sql/spent.rs"]
+mod spent;
 
 type Connection = PgConnection;
 type Database = Postgres;

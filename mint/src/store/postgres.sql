@@ -77,6 +77,16 @@ CREATE TABLE spent (
     spent_by    BYTEA   NOT NULL
 );
 
+-- Tokens in the order in which they came back, for the filters that verifiers follow: 8 bytes each, those of one transaction together, but
+-- never across a multiple of 1,024. number: how many came back before. time: of the transaction.
+CREATE TABLE spent_log (
+    keyset      BIGINT  NOT NULL REFERENCES keyset (number),
+    number      BIGINT  NOT NULL CHECK (number >= 0),
+    time        BIGINT  NOT NULL,
+    marks       BYTEA   NOT NULL CHECK (length(marks) > 0 AND length(marks) % 8 = 0),
+    PRIMARY KEY (keyset, number)
+);
+
 -- state: 1 settled, 2 refunded, 3 reclaimed, never back. change is what is left to be taken, in any state; taken says whether it was.
 CREATE TABLE payment (
     id          BYTEA   NOT NULL PRIMARY KEY,

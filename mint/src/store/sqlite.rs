@@ -30,6 +30,8 @@ mod keysets;
 mod orders;
 #[path = "sql/rows.rs"]
 mod rows;
+#[path = "sql/spent.rs"]
+mod spent;
 
 type Connection = SqliteConnection;
 type Database = Sqlite;
@@ -60,6 +62,7 @@ const PAGES: u32 = 256;
 /// Tables that ledgers of earlier versions lack.
 const BOOKS: &str = "booking";
 const ORDERS: &str = "voucher_order";
+const SPENT_LOG: &str = "spent_log";
 
 /// Where the ledger is.
 struct Place(PathBuf);
@@ -161,6 +164,7 @@ impl SqliteLedger {
                 .await?;
             ensure_books(&mut transaction).await?;
             ensure_orders(&mut transaction).await?;
+            ensure_spent_log(&mut transaction).await?;
             transaction.commit().await?;
             connection.close().await?;
             Ok::<(), Failure>(())
@@ -175,10 +179,11 @@ impl SqliteLedger {
     pub async fn open(path: &Path) -> Result<Self, LedgerError> {
         let work = async {
             let mut writer = Connection::connect_with(&options(path)).await?;
-            if !has(&mut writer, BOOKS).await? || !has(&mut writer, ORDERS).await? {
+            if !has(&mut writer, BOOKS).await? || !has(&mut writer, ORDERS).await? || !has(&mut writer, SPENT_LOG).await? {
                 let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
                 ensure_books(&mut transaction).await?;
                 ensure_orders(&mut transaction).await?;
+                ensure_spent_log(&mut transaction).await?;
                 transaction.commit().await?;
             }
             let readers = SqlitePoolOptions::new()
@@ -204,6 +209,14 @@ async fn has(connection: &mut Connection, table: &'static str) -> Outcome<bool> 
 async fn ensure_orders(connection: &mut Connection) -> Outcome<()> {
     if !has(connection, ORDERS).await? {
         sqlx::raw_sql(include_str!("sqlite_orders.sql")).execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// Adds the order of spent tokens to a ledger that has none. Filters hold what comes back from then on.
+async fn ensure_spent_log(connection: &mut Connection) -> Outcome<()> {
+    if !has(connection, SPENT_LOG).await? {
+        sqlx::raw_sql(include_str!("sqlite_spent_log.sql")).execute(connection).await?;
     }
     Ok(())
 }

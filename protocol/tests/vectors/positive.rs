@@ -7,13 +7,14 @@ use curve25519_dalek::scalar::Scalar;
 use farthing_protocol::amount::{Amount, Unit};
 use farthing_protocol::error::GroupError;
 use farthing_protocol::evidence::{DoubleSpend, SpendingSide};
+use farthing_protocol::filter::{SpentMark, SpentSegment};
 use farthing_protocol::group::Point;
 use farthing_protocol::http::{ChargeRequest, Credential, EchoedChallenge};
 use farthing_protocol::issue::{FundingKeys, Issue, Open, SessionPlan, issued_frame, opened_frame};
 use farthing_protocol::keyset::{KeysetList, Proposal, Windows};
 use farthing_protocol::labels::ALL_DOMAINS;
 use farthing_protocol::payment::{Deposit, Payment, PaymentTerms};
-use farthing_protocol::proof::{KeyList, KeyProof, KeysetId, LoneKey, PaymentId, Purpose, Statement};
+use farthing_protocol::proof::{KeyList, KeyProof, KeysetId, LoneKey, PaymentId, Purpose, SpentKey, Statement};
 use farthing_protocol::receipt::PublisherReceipt;
 use farthing_protocol::refund::{self, Refund, RefundRefusal};
 use farthing_protocol::restore::{self, Bucket};
@@ -58,6 +59,7 @@ pub fn run(operation: &str, input: &Value, output: &Value, name: &str) {
         "http-payment" => http_payment(input, &check),
         "http-reread" => http_reread(input, &check),
         "receipt" => receipt(input, &check),
+        "spent" => spent(input, &check),
         "refund-request" => refund_request(input, &check),
         "refund-answer" => refund_answer(input, &check),
         "refund-refusals" => refund_refusals(&check),
@@ -439,6 +441,22 @@ fn receipt(input: &Value, check: &Check<'_>) {
     check.hex("t", proof.to_body().t.0);
     check.hex("u", proof.to_body().u.0);
     check.holds("receipt", said.verify(key.public().as_bytes(), &proof).is_ok());
+}
+
+fn spent(input: &Value, check: &Check<'_>) {
+    let keyset = KeysetId(input.bytes("keyset"));
+    let mark = |token: &Value| SpentMark::of(&SpentKey { keyset, denomination: token.amount("denomination"), key: token.bytes("key") });
+    let marks: Vec<SpentMark> = input.items("tokens").iter().map(mark).collect();
+    let bytes = input.hex("segment");
+    let segment = SpentSegment::from_bytes(&bytes).unwrap();
+    assert_eq!((segment.keyset(), segment.to_bytes()), (keyset, bytes));
+    check.number("first", segment.range().0);
+    check.number("count", segment.range().1);
+    let expected = check.output.hexes("marks").into_iter().zip(check.output.items("hits"));
+    for (mark, (bytes, hit)) in marks.iter().zip(expected) {
+        check.holds("mark", mark.to_bytes()[..] == bytes && Value::Bool(segment.may_hold(*mark)) == *hit);
+    }
+    check.holds("a mark a token", check.output.items("hits").len() == marks.len());
 }
 
 fn refund_request(input: &Value, check: &Check<'_>) {

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::SettingsError;
 use super::rules::{RuleSettings, Rules};
-use crate::config::{ChallengeSecret, DeferredLimits, Mode, VerifierConfig};
+use crate::config::{ChallengeSecret, DeferredLimits, Mode, VerifierConfig, WhenLimited};
 use crate::cors::AllowedOrigins;
 use crate::error::VerifierError;
 use crate::offer::Pass;
@@ -73,6 +73,18 @@ struct Deferred {
     outstanding: String,
     per_window: String,
     window: u64,
+    #[serde(default)]
+    when_limited: WrittenWhenLimited,
+    overdue: Option<u64>,
+    filter_interval: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum WrittenWhenLimited {
+    #[default]
+    SettleFirst,
+    Refuse,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -121,6 +133,7 @@ pub struct Settings {
     pub(super) store: StorePlace,
     instances: u32,
     mode: Mode,
+    deferred: Option<Deferred>,
     pass: Option<Pass>,
     challenge_lifetime: Option<Duration>,
 }
@@ -197,6 +210,7 @@ impl Settings {
             store,
             instances: written.instances,
             mode,
+            deferred: written.deferred,
             pass,
             challenge_lifetime: written.challenge_lifetime.map(Duration::from_secs),
         })
@@ -213,6 +227,17 @@ impl Settings {
         let config = VerifierConfig::new(self.publisher.clone(), self.mint.clone(), self.root, secret);
         let config = config.unit(self.unit.clone()).mode(self.mode).instances(self.instances);
         let config = self.pass.iter().fold(config, |config, pass| config.pass(pass.clone()));
+        let config = match &self.deferred {
+            None => config,
+            Some(deferred) => {
+                let config = config.when_limited(match deferred.when_limited {
+                    WrittenWhenLimited::SettleFirst => WhenLimited::SettleFirst,
+                    WrittenWhenLimited::Refuse => WhenLimited::Refuse,
+                });
+                let config = deferred.overdue.iter().fold(config, |config, after| config.overdue(Duration::from_secs(*after)));
+                deferred.filter_interval.iter().fold(config, |config, pause| config.filter_interval(Duration::from_secs(*pause)))
+            }
+        };
         match self.challenge_lifetime {
             Some(lifetime) => config.challenge_lifetime(lifetime),
             None => config,

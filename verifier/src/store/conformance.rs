@@ -187,6 +187,16 @@ fn made_up(number: u64) -> Claim {
     claim
 }
 
+/// A made-up payment of one token that asks to be accepted within limits: to try these with, on whatever store.
+pub fn accepted_payment(number: u64, token: SpentKey, amount: Amount, now: u64, window: u64, limits: RiskLimits) -> Claim {
+    let mut claim = made_up(number);
+    let spent = SpentKeyBody { keyset: Bytes(token.keyset.0), denomination: token.denomination.units(), key: Bytes(token.key) };
+    (claim.list, claim.record.side.list) = (vec![token], vec![spent]);
+    (claim.record.state, claim.record.amount, claim.limits) = (PaymentState::Accepted, amount, Some(limits));
+    (claim.record.claimed_at, claim.record.window) = (now, window);
+    claim
+}
+
 async fn a_payment_is_claimed_once<S: Store>(store: &S) {
     let first = claim(1, &[1, 2], 1);
     assert_eq!(store.payment(first.payment).await, Ok(None), "an unknown payment has no record");

@@ -7,6 +7,7 @@ mod blocking;
 mod browsers;
 mod deferred;
 mod faulty;
+mod filters;
 mod headers;
 mod keysets;
 mod outages;

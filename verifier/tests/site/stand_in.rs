@@ -6,18 +6,21 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use base64ct::{Base64UrlUnpadded, Encoding};
 use farthing_protocol::amount::Amount;
 use farthing_protocol::evidence::{DoubleSpend, SpendingSide};
+use farthing_protocol::filter::SpentSegment;
 use farthing_protocol::keyset::KeysetList;
 use farthing_protocol::payment::Deposit;
 use farthing_protocol::proof::{PaymentId, SpentKey};
 use farthing_protocol::settle::{Outcome, Refusal, sign_answer};
 use farthing_protocol::spending::Spending;
 use farthing_protocol::wire::{DepositRequestFrame, Frame, LedgerMark};
+use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 
 use crate::world::World;
@@ -65,6 +68,10 @@ pub struct Books {
     pub seen: Vec<Option<LedgerMark>>,
     /// A proof between two payments of somebody else.
     pub foreign: Option<DoubleSpend>,
+    /// The filter's segments, whatever they are.
+    pub segments: Vec<Vec<u8>>,
+    /// How often the filter's index was asked for, was given, and segments were fetched.
+    pub filter_asked: [usize; 3],
 }
 
 #[derive(Clone)]
@@ -92,12 +99,16 @@ impl StandIn {
             requests: Vec::new(),
             seen: Vec::new(),
             foreign: None,
+            segments: Vec::new(),
+            filter_asked: [0; 3],
         };
         let stand_in = Self(Arc::new(Mutex::new(books)));
         let app = axum::Router::new()
             .route("/v1/keysets", get(keysets))
             .route("/v1/deposits", post(deposits))
             .route("/v1/refunds", post(refunds))
+            .route("/v1/spent/{keyset}", get(spent))
+            .route("/v1/spent/{keyset}/{digest}", get(segment))
             .with_state(stand_in.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
         stand_in
@@ -151,6 +162,33 @@ impl Books {
         self.booked.insert(id, change);
         Outcome::Credited { change }
     }
+}
+
+fn digest(bytes: &[u8]) -> String {
+    Base64UrlUnpadded::encode_string(&Sha256::digest(bytes))
+}
+
+async fn spent(State(mint): State<StandIn>, headers: HeaderMap) -> Response {
+    let mut books = mint.books();
+    books.filter_asked[0] += 1;
+    let listed = books.segments.iter().map(|bytes| {
+        let (first, count) = SpentSegment::from_bytes(bytes).map_or((0, 1), |segment| segment.range());
+        serde_json::json!({ "first": first, "count": count, "digest": digest(bytes) })
+    });
+    let body = serde_json::json!({ "count": 0, "segments": listed.collect::<Vec<_>>() }).to_string();
+    let tag = format!("\"{}\"", digest(body.as_bytes()));
+    if headers.get("if-none-match").is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
+        return StatusCode::NOT_MODIFIED.into_response();
+    }
+    books.filter_asked[1] += 1;
+    ([("etag", tag)], body).into_response()
+}
+
+async fn segment(State(mint): State<StandIn>, Path((_, name)): Path<(u64, String)>) -> Response {
+    let mut books = mint.books();
+    books.filter_asked[2] += 1;
+    let found = books.segments.iter().find(|bytes| digest(bytes) == name);
+    found.map_or_else(|| StatusCode::NOT_FOUND.into_response(), |bytes| bytes.clone().into_response())
 }
 
 async fn keysets(State(mint): State<StandIn>) -> Response {

@@ -5,7 +5,7 @@ use sqlx::{Connection as _, Row as _};
 
 use super::engine::{Done, Engine, Work, read};
 use super::rows::{self, Outcome, integer, unsigned};
-use super::{Connection, MOMENT, SIZE, give_room_back};
+use super::{Connection, MOMENT, SIZE, give_room_back, spent};
 use crate::store::keysets::{CLOSING, KeysetLedger, KeysetRow, KeysetState, LedgerSize, Lifecycle};
 use crate::store::{Answer, Debit, IssueBooked, IssueBooking, LedgerError};
 
@@ -98,6 +98,7 @@ async fn prune(connection: &mut Connection, number: u32, rows: u32) -> Outcome<C
     // Tokens begin with their keyset's number, so that one keyset is one range of the key.
     let (first, end) = (number.to_be_bytes(), u64::from(number) + 1);
     let end = u32::try_from(end).map_err(|_| LedgerError::Corrupt("a keyset number"))?.to_be_bytes();
+    spent::prune(connection, number, rows).await?;
     let dropped =
         sqlx::query("DELETE FROM spent WHERE token IN (SELECT token FROM spent WHERE token >= $1 AND token < $2 ORDER BY token LIMIT $3)")
             .bind(first.as_slice())

@@ -6,7 +6,7 @@ use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{Connection, Row, SIZES, givebacks, keysets, places, tuples};
+use super::{Connection, Row, SIZES, givebacks, keysets, places, spent as order, tuples};
 use crate::store::books::{Account, Entries, worth};
 use crate::store::resolve::{Count, Known, SpentBy, resolve};
 use crate::store::{
@@ -291,6 +291,7 @@ async fn debit(connection: &mut Connection, booking: &IssueBooking, entries: &mu
             if !insert_spent(connection, &rows.iter().map(|row| (*row, BY_SESSION, booking.session.to_vec())).collect::<Vec<_>>()).await? {
                 return Ok(Some(IssueBooked::TokenSpent));
             }
+            order::log(connection, &tokens, booking.now).await?;
             for (kind, count) in counted(kinds(&rows)) {
                 if !redeem(connection, kind.0, kind.1, count).await? {
                     return Ok(Some(IssueBooked::Frozen));
@@ -411,13 +412,15 @@ pub(super) async fn deposit(
     let known = known(connection, batch, &tokens).await?;
     let plan = resolve(batch, known)?;
 
-    let mut rows = tokens.iter().map(|(_, row)| *row);
-    let mut spent = Vec::with_capacity(tokens.len());
+    let mut rows = tokens.iter().copied();
+    let (mut spent, mut logged) = (Vec::with_capacity(tokens.len()), Vec::with_capacity(tokens.len()));
     let mut inserted = plan.insert.iter().copied().peekable();
     for (index, payment) in batch.iter().enumerate() {
         let own = rows.by_ref().take(payment.tokens.len());
         if inserted.next_if_eq(&index).is_some() {
-            spent.extend(own.map(|row| (row, BY_PAYMENT, payment.id.0.to_vec())));
+            let own: Vec<(SpentKey, [u8; 44])> = own.collect();
+            spent.extend(own.iter().map(|(_, row)| (*row, BY_PAYMENT, payment.id.0.to_vec())));
+            logged.extend(own);
         } else {
             own.for_each(drop);
         }
@@ -425,6 +428,7 @@ pub(super) async fn deposit(
     if !insert_spent(connection, &spent).await? {
         return Err(LedgerError::Corrupt("a token spent between looking and writing").into());
     }
+    order::log(connection, &logged, now).await?;
     for piece in pieces(&plan.insert) {
         let sql =
             format!("INSERT INTO payment (id, publisher, amount, change, taken, state, side, time) VALUES {}", tuples(piece.len(), 8));
