@@ -1,6 +1,7 @@
 //! What the mint does, between the HTTP above and the ledger and the signer below: no SQL here, and no HTTP.
 
 mod books;
+mod checker;
 mod deposits;
 mod error;
 mod givebacks;
@@ -24,6 +25,7 @@ use crate::config::Limits;
 use crate::signer::{Signer, system_rng};
 use crate::store::{Ledger, LedgerError};
 pub use books::{DenominationStatus, KeysetStatus, Status};
+use checker::Checker;
 pub use error::OperationError;
 use keysets::Live;
 pub use keysets::{KeysetSummary, Size};
@@ -51,6 +53,7 @@ pub struct Operations {
     instance: AtomicU32,
     readers: Places,
     publishers: Places,
+    checker: Arc<Checker>,
     /// When the balance sheet was last looked at.
     observed: tokio::sync::Mutex<Option<std::time::Instant>>,
 }
@@ -110,6 +113,7 @@ impl Operations {
             instance: AtomicU32::new(system_rng().next_u32()),
             readers: Places::new(limits),
             publishers: Places::new(limits),
+            checker: Checker::new(limits.workers),
             observed: tokio::sync::Mutex::new(None),
         })
     }
