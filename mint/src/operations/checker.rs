@@ -7,7 +7,7 @@
 //!
 //! There is no timer. The most a deposit waits before its own group starts is the groups before it: with n tokens waiting and w workers,
 //! n / (256 w) groups, rounded up, plus the one that is running; 256 tokens take some 6 ms. A bad payment costs its group the splitting
-//! of the batch, twice the work at most but for the sixteen payments around it, and changes nobody else's answer.
+//! of the batch, twice the work at most but for the sixteen payments around each bad one, and changes nobody else's answer.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
