@@ -11,7 +11,7 @@ use farthing_protocol::settle::{Outcome, Refusal};
 use farthing_protocol::snowblind::{Nonces, commit};
 use farthing_protocol::token::{OwnedToken, OwnedTokens};
 use farthing_protocol::voucher::VoucherCode;
-use farthing_protocol::wire::{DepositRequestFrame, DepositResponseFrame};
+use farthing_protocol::wire::{DepositRequestFrame, DepositResponseFrame, OutcomeBody};
 
 fn proven(world: &World, outcome: &Outcome) -> [[u8; 32]; 2] {
     let Outcome::DoubleSpent(proof) = outcome else { panic!("no double-spend") };
@@ -159,7 +159,7 @@ async fn each_reason_to_refuse_spends_nothing() {
         .outcomes
         .iter()
         .map(|outcome| match outcome {
-            farthing_protocol::wire::OutcomeBody::Refused(number) => *number,
+            OutcomeBody::Refused(number) => *number,
             _ => 0,
         })
         .collect();
@@ -304,4 +304,40 @@ async fn few_marks_can_be_guessed() {
     }
     // At most two minutes were touched.
     assert!((10..=20).contains(&looked_at), "{looked_at}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_many_deposits_at_once_each_gets_its_own_answer() {
+    let mut world = world().await;
+    let tokens = world.tokens(&[100; 48]).await;
+    let payments: Vec<Deposit> = tokens.into_iter().map(|token| world.pay(vec![token], "news.example", 90).0).collect();
+    let (one, two) = payments.split_at(24);
+    let sent = one.iter().zip(two).enumerate().map(|(index, (one, two))| {
+        let (world, mut bodies) = (&world, vec![one.to_body(), two.to_body()]);
+        match index % 4 {
+            0 => bodies[0].payment.tokens.tokens[0].signature.s.0[0] ^= 1,
+            1 => bodies[1].payment.proof.u.0[0] ^= 1,
+            2 => bodies[0].payment.amount = 101,
+            _ => {}
+        }
+        async move {
+            let answer = world.http.post("/v1/deposits", &DepositRequestFrame { seen: None, payments: bodies }).await;
+            let number = |outcome: &OutcomeBody| match outcome {
+                OutcomeBody::Refused(number) => *number,
+                _ => 0,
+            };
+            answer.frame::<DepositResponseFrame>().outcomes.iter().map(number).collect::<Vec<u16>>()
+        }
+    });
+    let [signature, proof, malformed] = [Refusal::InvalidSignature, Refusal::InvalidProof, Refusal::Malformed].map(Refusal::number);
+    for (index, numbers) in futures_join(sent).await.into_iter().enumerate() {
+        let expected = [[signature, 0], [0, proof], [malformed, 0], [0, 0]][index % 4];
+        assert_eq!(numbers, expected, "deposit {index}");
+    }
+    assert_eq!(world.earned("news.example").await, 90 * 30);
+    // What was refused was not spent.
+    let refused = (0..24).filter(|index| index % 4 < 3).map(|index| if index % 4 == 1 { &two[index] } else { &one[index] });
+    let outcomes = world.deposit(&refused.collect::<Vec<_>>()).await;
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Credited { .. })));
+    world.balanced().await;
 }

@@ -1,36 +1,24 @@
 //! Deposits: payments in, credits, refusals and proofs out, one outcome each.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use farthing_protocol::error::ProofError;
 use farthing_protocol::evidence::{DoubleSpend, SpendingSide};
 use farthing_protocol::payment::Deposit;
-use farthing_protocol::proof::PaymentId;
 use farthing_protocol::settle::{MAX_DEPOSITS, Outcome, Refusal};
-use farthing_protocol::spending::{Checked, Spending, verify_batch};
+use farthing_protocol::spending::Spending;
 use farthing_protocol::wire::{DepositRequestFrame, DepositResponseFrame, LedgerMark};
 use metrics::{counter, histogram};
 
+use super::checker::Step;
 use super::{Asking, OperationError, Operations};
 use crate::metrics as names;
 use crate::side;
-use crate::signer::system_rng;
 use crate::store::{LedgerError, PaymentBooked, PaymentBooking};
 
 /// How many invented marks ahead of the ledger are looked at in one minute: guessing the 24 bits of a seal takes years.
 const GUESSES_A_MINUTE: u64 = 10;
-
-/// One payment on its way.
-enum Step {
-    /// Not well formed: it has not even an id.
-    Malformed,
-    /// Looked at; the answer stands without the ledger.
-    Refused(PaymentId, Refusal),
-    /// Verified; the ledger decides.
-    Verified(Box<Deposit>, Box<Spending>),
-}
 
 impl Operations {
     /// Books payments and signs what became of each.
@@ -48,13 +36,7 @@ impl Operations {
         }
         histogram!(names::DEPOSIT_PAYMENTS).record(u32::try_from(request.payments.len()).unwrap_or(u32::MAX));
         self.check_mark(request.seen, now).await?;
-        let table = self.table();
-        let steps = self
-            .work(Asking::Publisher, move || {
-                let deposits = request.payments.iter().map(|body| Deposit::from_body(body).ok()).collect();
-                verify(deposits, &table)
-            })
-            .await?;
+        let steps = self.checker.verify(request.payments, self.table()).await?;
 
         let bookings: Vec<PaymentBooking> = steps.iter().filter_map(|step| self.booking(step, now)).collect();
         // The ledger's answer may be that a payment is booked already, so the clock is no reason to leave one out.
@@ -192,23 +174,6 @@ impl Operations {
     }
 }
 
-/// Verifies what is well formed, all at once.
-fn verify(deposits: Vec<Option<Deposit>>, table: &Arc<farthing_protocol::spending::KeyTable>) -> Vec<Step> {
-    let spendings: Vec<Spending> = deposits.iter().flatten().map(Deposit::spending).collect();
-    let ids: Vec<PaymentId> = spendings.iter().map(Spending::payment_id).collect();
-    // The only error of a batch as a whole is that it is empty.
-    let mut checked = verify_batch(spendings, table, &mut system_rng()).unwrap_or_default().into_iter().zip(ids);
-    let step = |deposit: Option<Deposit>| {
-        let Some(deposit) = deposit else { return Step::Malformed };
-        match checked.next() {
-            Some((Ok(spending), _)) => Step::Verified(Box::new(deposit), Box::new(Checked::into_inner(spending))),
-            Some((Err(error), id)) => Step::Refused(id, refusal(error)),
-            None => Step::Malformed,
-        }
-    };
-    deposits.into_iter().map(step).collect()
-}
-
 const fn outcome_name(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Credited { .. } => "credited",
@@ -216,14 +181,5 @@ const fn outcome_name(outcome: &Outcome) -> &'static str {
         Outcome::Refunded => "refunded",
         Outcome::DoubleSpent(_) => "double-spent",
         Outcome::Refused(_) => "refused",
-    }
-}
-
-const fn refusal(error: ProofError) -> Refusal {
-    match error {
-        ProofError::UnknownKeyset | ProofError::UnknownDenomination => Refusal::UnknownKeyset,
-        ProofError::InvalidSignature => Refusal::InvalidSignature,
-        ProofError::InvalidProof => Refusal::InvalidProof,
-        _ => Refusal::Malformed,
     }
 }

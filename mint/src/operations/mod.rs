@@ -1,6 +1,7 @@
 //! What the mint does, between the HTTP above and the ledger and the signer below: no SQL here, and no HTTP.
 
 mod books;
+mod checker;
 mod deposits;
 mod error;
 mod filters;
@@ -25,6 +26,7 @@ use crate::config::Limits;
 use crate::signer::{Signer, system_rng};
 use crate::store::{Ledger, LedgerError};
 pub use books::{DenominationStatus, KeysetStatus, Status};
+use checker::Checker;
 pub use error::OperationError;
 use filters::Filters;
 pub use filters::{ListedSegment, SpentIndex};
@@ -55,6 +57,7 @@ pub struct Operations {
     instance: AtomicU32,
     readers: Places,
     publishers: Places,
+    checker: Arc<Checker>,
     /// When the balance sheet was last looked at.
     observed: tokio::sync::Mutex<Option<std::time::Instant>>,
 }
@@ -115,6 +118,7 @@ impl Operations {
             instance: AtomicU32::new(system_rng().next_u32()),
             readers: Places::new(limits),
             publishers: Places::new(limits),
+            checker: Checker::new(limits.workers),
             observed: tokio::sync::Mutex::new(None),
         })
     }

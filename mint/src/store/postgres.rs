@@ -17,6 +17,8 @@ use rows::{Failure, Outcome};
 
 #[path = "sql/books.rs"]
 mod books;
+#[path = "sql/deposits.rs"]
+mod deposits;
 #[path = "sql/engine.rs"]
 mod engine;
 #[path = "sql/givebacks.rs"]
@@ -36,8 +38,8 @@ type Connection = PgConnection;
 type Database = Postgres;
 type Row = PgRow;
 
-/// Statements for many rows come in these sizes only. A message has room for 65,535 values, eight a row at most.
-const SIZES: [usize; 5] = [1_024, 128, 32, 8, 1];
+/// The most rows of one statement. A message has room for 65,535 values, eight a row at most.
+const MOST_ROWS: usize = 1_024;
 
 /// One snapshot for all statements of a read.
 const MOMENT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";

@@ -1,4 +1,5 @@
--- Amounts and counts are smallest units and tokens; times are Unix seconds. Every row is reached by its primary key.
+-- Amounts and counts are smallest units and tokens; times are Unix seconds. Every row is reached by its primary key. Wide rows with random
+-- keys keep their rowid, so that they are appended and only their keys are spread (decision 43).
 
 CREATE TABLE mint (
     id          INTEGER PRIMARY KEY CHECK (id = 1),
@@ -56,7 +57,7 @@ CREATE TABLE session (
     time        INTEGER NOT NULL,
     CHECK ((state = 1) = (digest IS NOT NULL)),
     CHECK ((state = 1) = (response IS NOT NULL))
-) WITHOUT ROWID;
+);
 
 -- What a wallet with only its seed needs of a booked session, beside the response. number counts the booked sessions of a keyset from 0;
 -- 64 of them are a bucket. outputs: denomination (8 bytes, big-endian), A, B of each.
@@ -91,7 +92,7 @@ CREATE TABLE payment (
     state       INTEGER NOT NULL CHECK (state IN (1, 2, 3)),
     side        BLOB    NOT NULL,
     time        INTEGER NOT NULL
-) WITHOUT ROWID;
+);
 
 CREATE INDEX payment_change_due ON payment (change) WHERE change > 0 AND taken = 0;
 CREATE INDEX payment_refund_due ON payment (amount) WHERE state = 2;

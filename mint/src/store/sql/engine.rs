@@ -13,7 +13,9 @@ use sqlx::{Connection as _, Row as _};
 use tokio::sync::{mpsc, oneshot};
 
 use super::rows::{self, Failure};
-use super::{Connection, Database, MOMENT, PATIENCE, Place, again, begin, books, discard, givebacks, journal, keysets, lost, orders};
+use super::{
+    Connection, Database, MOMENT, PATIENCE, Place, again, begin, books, deposits, discard, givebacks, journal, keysets, lost, orders,
+};
 use crate::store::books::{Account, Entries};
 use crate::store::{
     Announcement, Answer, Debit, DepositBooked, FundingState, Instances, IssueBooked, IssueBooking, Ledger, LedgerError, PaymentBooking,
@@ -306,7 +308,7 @@ impl Writer {
         if !deposits.is_empty() {
             // All deposits of a group are one batch, whose outcomes are dealt out again.
             let batch: Vec<&PaymentBooking> = deposits.iter().flat_map(|(_, payments)| *payments).collect();
-            let (sequence, outcomes) = rows::deposit(connection, &batch, time, &mut entries).await?;
+            let (sequence, outcomes) = deposits::deposit(connection, &batch, time, &mut entries).await?;
             let mut outcomes = outcomes.into_iter();
             for (place, payments) in deposits {
                 let own = outcomes.by_ref().take(payments.len()).collect();

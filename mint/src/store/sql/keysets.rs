@@ -9,7 +9,7 @@ use super::{Connection, MOMENT, SIZE, give_room_back, spent};
 use crate::store::keysets::{CLOSING, KeysetLedger, KeysetRow, KeysetState, LedgerSize, Lifecycle};
 use crate::store::{Answer, Debit, IssueBooked, IssueBooking, LedgerError};
 
-const OPEN: i64 = 1;
+pub(super) const OPEN: i64 = 1;
 const CLOSING_STATE: i64 = 2;
 const CLOSED: i64 = 3;
 

@@ -1,27 +1,22 @@
 //! The statements of the ledger, one function a request, each inside the caller's transaction.
 
-use std::collections::HashSet;
-
 use farthing_protocol::amount::Amount;
-use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
+use farthing_protocol::proof::{KeysetId, SpentKey};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{Connection, Row, SIZES, givebacks, keysets, places, spent as order, tuples};
+use super::{Connection, MOST_ROWS, Row, givebacks, keysets, places, spent as order, tuples};
 use crate::store::books::{Account, Entries, worth};
-use crate::store::resolve::{Count, Known, SpentBy, resolve};
-use crate::store::{
-    Announcement, Debit, FundingState, IssueBooked, IssueBooking, LedgerError, PaymentBooked, PaymentBooking, Position, SessionId,
-    SessionRow,
-};
+use crate::store::resolve::Count;
+use crate::store::{Announcement, Debit, FundingState, IssueBooked, IssueBooking, LedgerError, Position, SessionId, SessionRow};
 
 /// The most a mint may ever sell, so that every sum of the ledger fits in a signed 64-bit integer: 2^62 units.
 const MOST_SOLD: i64 = 1 << 62;
 
 const BOOKED: i64 = 1;
 const CANCELLED: i64 = 2;
-const BY_PAYMENT: i64 = 1;
-const BY_SESSION: i64 = 2;
-const SETTLED: i64 = 1;
+pub(super) const BY_PAYMENT: i64 = 1;
+pub(super) const BY_SESSION: i64 = 2;
+pub(super) const SETTLED: i64 = 1;
 
 pub(super) type Outcome<T> = Result<T, Failure>;
 
@@ -84,17 +79,23 @@ pub(super) fn array<const N: usize>(row: &Row, column: &'static str) -> Outcome<
     bytes.try_into().map_err(|_| Failure::Ledger(LedgerError::Corrupt("bytes of a wrong length")))
 }
 
-/// Cuts items into statements of the permitted sizes, so that the statement cache holds them all.
+/// Cuts items into powers of two, so that statements are few and the statement cache holds them all.
 pub(super) fn pieces<T>(mut items: &[T]) -> Vec<&[T]> {
-    let mut out = Vec::new();
-    for size in SIZES {
-        while items.len() >= size {
-            let (piece, rest) = items.split_at(size);
-            out.push(piece);
-            items = rest;
+    let (mut out, mut size) = (Vec::new(), MOST_ROWS);
+    while !items.is_empty() {
+        while items.len() < size {
+            size /= 2;
         }
+        let (piece, rest) = items.split_at(size);
+        out.push(piece);
+        items = rest;
     }
     out
+}
+
+/// How many places a list of so many items gets: the last item stands in those that are left.
+pub(super) const fn rounded(items: usize) -> usize {
+    items.next_power_of_two()
 }
 
 // ---- keysets -------------------------------------------------------------------------------------------------------------------
@@ -117,13 +118,18 @@ async fn numbered(connection: &mut Connection, tokens: impl Iterator<Item = &Spe
             known.push((token.keyset, number));
             number
         };
-        let mut bytes = [0; 44];
-        bytes[..4].copy_from_slice(&number.to_be_bytes());
-        bytes[4..12].copy_from_slice(&token.denomination.units().to_be_bytes());
-        bytes[12..].copy_from_slice(&token.key);
-        out.push((*token, bytes));
+        out.push((*token, spent_row(number, token)));
     }
     Ok(out)
+}
+
+/// A token as the key of `spent`.
+pub(super) fn spent_row(keyset: u32, token: &SpentKey) -> [u8; 44] {
+    let mut bytes = [0; 44];
+    bytes[..4].copy_from_slice(&keyset.to_be_bytes());
+    bytes[4..12].copy_from_slice(&token.denomination.units().to_be_bytes());
+    bytes[12..].copy_from_slice(&token.key);
+    bytes
 }
 
 pub(super) async fn announce(connection: &mut Connection, announcement: &Announcement) -> Outcome<bool> {
@@ -155,11 +161,16 @@ async fn count(connection: &mut Connection, keyset: u32, denomination: Amount) -
         .fetch_optional(connection)
         .await?
         .ok_or(LedgerError::Corrupt("a denomination that was not announced"))?;
-    Ok(Count { issued: unsigned(&row, "issued")?, redeemed: unsigned(&row, "redeemed")?, frozen: row.try_get::<i64, _>("frozen")? != 0 })
+    counts(&row)
+}
+
+/// The counts of a row.
+pub(super) fn counts(row: &Row) -> Outcome<Count> {
+    Ok(Count { issued: unsigned(row, "issued")?, redeemed: unsigned(row, "redeemed")?, frozen: row.try_get::<i64, _>("frozen")? != 0 })
 }
 
 /// Implements R-MINT-09.
-async fn freeze(connection: &mut Connection, keyset: u32, denomination: Amount) -> Outcome<()> {
+pub(super) async fn freeze(connection: &mut Connection, keyset: u32, denomination: Amount) -> Outcome<()> {
     tracing::error!(keyset, denomination = denomination.units(), "more tokens came back than were issued: the denomination is frozen");
     sqlx::query("UPDATE counter SET frozen = 1 WHERE keyset = $1 AND denomination = $2")
         .bind(i64::from(keyset))
@@ -172,7 +183,7 @@ async fn freeze(connection: &mut Connection, keyset: u32, denomination: Amount) 
 /// Counts tokens that came back; `false` if that would be more than were issued, or the kind is frozen.
 ///
 /// Implements R-MINT-09.
-async fn redeem(connection: &mut Connection, keyset: u32, denomination: Amount, tokens: u64) -> Outcome<bool> {
+pub(super) async fn redeem(connection: &mut Connection, keyset: u32, denomination: Amount, tokens: u64) -> Outcome<bool> {
     let done = sqlx::query(
         "UPDATE counter SET redeemed = redeemed + $3 WHERE keyset = $1 AND denomination = $2 AND frozen = 0 AND redeemed + $3 <= issued",
     )
@@ -345,7 +356,7 @@ pub(super) async fn freeze_overdrawn(connection: &mut Connection, booking: &Issu
 }
 
 /// Marks tokens as spent; `false` if one was before.
-async fn insert_spent(connection: &mut Connection, rows: &[([u8; 44], i64, Vec<u8>)]) -> Outcome<bool> {
+pub(super) async fn insert_spent(connection: &mut Connection, rows: &[([u8; 44], i64, Vec<u8>)]) -> Outcome<bool> {
     for piece in pieces(rows) {
         let sql = format!("INSERT INTO spent (token, kind, spent_by) VALUES {} ON CONFLICT DO NOTHING", tuples(piece.len(), 3));
         let mut query = sqlx::query(AssertSqlSafe(sql));
@@ -387,139 +398,19 @@ pub(super) async fn funding(connection: &mut Connection, debit: &Debit, worth: A
 }
 
 /// Rows whose key is among `keys`; `sql` ends in `IN`.
-async fn find<'k>(connection: &mut Connection, sql: &'static str, keys: impl Iterator<Item = &'k [u8]>) -> Outcome<Vec<Row>> {
+pub(super) async fn find<'k>(connection: &mut Connection, sql: &'static str, keys: impl Iterator<Item = &'k [u8]>) -> Outcome<Vec<Row>> {
     let keys: Vec<&[u8]> = keys.collect();
     let mut found = Vec::new();
-    for piece in pieces(&keys) {
-        let mut query = sqlx::query(AssertSqlSafe(format!("{sql} ({})", places(1, piece.len()))));
-        for key in piece {
+    for piece in keys.chunks(MOST_ROWS) {
+        let Some(last) = piece.last() else { continue };
+        let size = rounded(piece.len());
+        let mut query = sqlx::query(AssertSqlSafe(format!("{sql} ({})", places(1, size))));
+        for key in piece.iter().chain(std::iter::repeat(last)).take(size) {
             query = query.bind(*key);
         }
         found.extend(query.fetch_all(&mut *connection).await?);
     }
     Ok(found)
-}
-
-// ---- deposits ------------------------------------------------------------------------------------------------------------------
-
-pub(super) async fn deposit(
-    connection: &mut Connection,
-    batch: &[&PaymentBooking],
-    now: u64,
-    entries: &mut Entries,
-) -> Outcome<(u64, Vec<PaymentBooked>)> {
-    let tokens = numbered(connection, batch.iter().flat_map(|payment| &payment.tokens)).await?;
-    let known = known(connection, batch, &tokens).await?;
-    let plan = resolve(batch, known)?;
-
-    let mut rows = tokens.iter().copied();
-    let (mut spent, mut logged) = (Vec::with_capacity(tokens.len()), Vec::with_capacity(tokens.len()));
-    let mut inserted = plan.insert.iter().copied().peekable();
-    for (index, payment) in batch.iter().enumerate() {
-        let own = rows.by_ref().take(payment.tokens.len());
-        if inserted.next_if_eq(&index).is_some() {
-            let own: Vec<(SpentKey, [u8; 44])> = own.collect();
-            spent.extend(own.iter().map(|(_, row)| (*row, BY_PAYMENT, payment.id.0.to_vec())));
-            logged.extend(own);
-        } else {
-            own.for_each(drop);
-        }
-    }
-    if !insert_spent(connection, &spent).await? {
-        return Err(LedgerError::Corrupt("a token spent between looking and writing").into());
-    }
-    order::log(connection, &logged, now).await?;
-    for piece in pieces(&plan.insert) {
-        let sql =
-            format!("INSERT INTO payment (id, publisher, amount, change, taken, state, side, time) VALUES {}", tuples(piece.len(), 8));
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for payment in piece.iter().filter_map(|index| batch.get(*index)) {
-            query = query
-                .bind(payment.id.0.as_slice())
-                .bind(payment.publisher.as_str())
-                .bind(integer(payment.amount.units())?)
-                .bind(integer(payment.change.units())?)
-                .bind(0_i64)
-                .bind(SETTLED)
-                .bind(payment.side.as_slice())
-                .bind(integer(now)?);
-        }
-        query.execute(&mut *connection).await?;
-    }
-    for ((keyset, denomination), tokens) in &plan.redeemed {
-        let keyset = keyset_number(connection, keyset).await?;
-        if !redeem(connection, keyset, *denomination, *tokens).await? {
-            return Err(LedgerError::Corrupt("a cap broken between looking and writing").into());
-        }
-        entries.debit(Account::Tokens(keyset), worth(*denomination, *tokens)?)?;
-    }
-    for (keyset, denomination) in &plan.freeze {
-        let keyset = keyset_number(connection, keyset).await?;
-        freeze(connection, keyset, *denomination).await?;
-    }
-    for (publisher, credit) in &plan.credits {
-        let done = sqlx::query("UPDATE publisher SET balance = balance + $2 WHERE name = $1")
-            .bind(publisher.as_str())
-            .bind(integer(credit.units())?)
-            .execute(&mut *connection)
-            .await?;
-        if done.rows_affected() != 1 {
-            return Err(LedgerError::Corrupt("a publisher gone between looking and writing").into());
-        }
-        entries.credit(Account::Publisher(publisher.clone()), *credit)?;
-    }
-    for payment in plan.insert.iter().filter_map(|index| batch.get(*index)) {
-        entries.credit(Account::ChangeDue, payment.change)?;
-    }
-    if !plan.insert.is_empty() {
-        sqlx::query("UPDATE mint SET sequence = sequence + 1 WHERE id = 1").execute(&mut *connection).await?;
-    }
-    let sequence = position(connection).await?.sequence;
-    Ok((sequence, plan.outcomes))
-}
-
-async fn known(connection: &mut Connection, batch: &[&PaymentBooking], tokens: &[(SpentKey, [u8; 44])]) -> Outcome<Known> {
-    let mut known = Known::default();
-    let ids = batch.iter().map(|payment| payment.id.0.as_slice());
-    for row in find(connection, "SELECT id, state FROM payment WHERE id IN", ids).await? {
-        let settled = row.try_get::<i64, _>("state")? == SETTLED;
-        if settled { &mut known.payments } else { &mut known.refunded }.insert(PaymentId(array(&row, "id")?));
-    }
-    let publishers: HashSet<&str> = batch.iter().map(|payment| payment.publisher.as_str()).collect();
-    for name in publishers {
-        let found = sqlx::query("SELECT name FROM publisher WHERE name = $1").bind(name).fetch_optional(&mut *connection).await?;
-        if found.is_some() {
-            known.publishers.insert(name.to_owned());
-        }
-    }
-    let by_row: std::collections::HashMap<[u8; 44], SpentKey> = tokens.iter().map(|(token, row)| (*row, *token)).collect();
-    let sql = "SELECT token, kind, spent_by FROM spent WHERE token IN";
-    let mut earlier = HashSet::new();
-    for row in find(connection, sql, tokens.iter().map(|(_, row)| row.as_slice())).await? {
-        let token = by_row.get(&array(&row, "token")?).ok_or(LedgerError::Corrupt("a row that was not asked for"))?;
-        let by = match row.try_get::<i64, _>("kind")? {
-            BY_PAYMENT => {
-                let id = array(&row, "spent_by")?;
-                earlier.insert(id);
-                SpentBy::Payment(PaymentId(id))
-            }
-            BY_SESSION => SpentBy::Session(array(&row, "spent_by")?),
-            _ => return Err(LedgerError::Corrupt("what a token was spent by").into()),
-        };
-        known.spent.insert(*token, by);
-    }
-    for row in find(connection, "SELECT id, side FROM payment WHERE id IN", earlier.iter().map(<[u8; 32]>::as_slice)).await? {
-        known.sides.insert(PaymentId(array(&row, "id")?), row.try_get("side")?);
-    }
-    let kinds: HashSet<(KeysetId, Amount)> = tokens.iter().map(|(token, _)| (token.keyset, token.denomination)).collect();
-    for (keyset, denomination) in kinds {
-        let number = keyset_number(connection, &keyset).await?;
-        known.counts.insert((keyset, denomination), count(connection, number, denomination).await?);
-        if !keysets::is_open(connection, &keyset).await? {
-            known.closed.insert(keyset);
-        }
-    }
-    Ok(known)
 }
 
 // ---- vouchers and sums ---------------------------------------------------------------------------------------------------------
