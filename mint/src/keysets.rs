@@ -67,12 +67,16 @@ async fn blocking<T: Send + 'static>(job: impl FnOnce() -> Result<T, MintError> 
 pub(super) fn watch(mint: &Arc<Inner>) {
     let mint: Weak<Inner> = Arc::downgrade(mint);
     tokio::spawn(async move {
-        let mut alarmed = 0;
+        let (mut alarmed, mut closed) = (0, 0);
         for rounds in 1.. {
             tokio::time::sleep(LOOK).await;
             let Some(inner) = mint.upgrade() else { break };
-            if let Err(error) = Mint(inner).look_after(&mut alarmed, rounds).await {
+            let mint = Mint(inner);
+            if let Err(error) = mint.look_after(&mut alarmed, rounds).await {
                 tracing::warn!(%error, "the keysets could not be looked after");
+            }
+            if let Err(error) = mint.close_in_time(&mut closed).await {
+                tracing::warn!(%error, "the books could not be closed");
             }
         }
     });

@@ -50,3 +50,4 @@ pub use mint::{
 pub use operations::{DenominationStatus, KeysetStatus, KeysetSummary, Size, Status};
 pub use signer::KeyProtection;
 pub use store::books::{Address, Audit, Balance, BankAccount, Difference, Payout, PayoutRun};
+pub use store::closes::{Close, CloseTotal};

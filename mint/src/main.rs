@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use commands::backup::{BackupArguments, RestoreArguments};
+use commands::books::BooksCommand;
 use commands::payout::{PayeeArguments, PayoutCommand, StatementArguments};
 use commands::serve::{ConfigCommand, ServeArguments};
 use commands::{clock::ClockCommand, keyset::KeysCommand, keyset::KeysetCommand, secret::SecretArguments};
@@ -118,6 +119,11 @@ enum Command {
     Backup(BackupArguments),
     /// Makes a data directory from a backup, checks it, and says what that means
     Restore(RestoreArguments),
+    /// Closes the books, and shows closes
+    Books {
+        #[command(subcommand)]
+        command: BooksCommand,
+    },
     /// Recomputes everything from journal and tables, and fails if anything differs
     Audit {
         #[command(flatten)]
@@ -280,6 +286,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Payout { command } => commands::payout::payout(command).await,
         Command::Backup(arguments) => commands::backup::backup(arguments).await,
         Command::Restore(arguments) => commands::backup::restore(arguments).await,
+        Command::Books { command } => commands::books::books(command).await,
         Command::Audit { data, json } => commands::books::audit(data, json).await,
         Command::Status { data, json } => {
             let mint = open(data).await?;

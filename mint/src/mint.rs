@@ -306,6 +306,9 @@ impl Mint {
 mod backup;
 pub use backup::{Manifest, Restored};
 
+#[path = "closes.rs"]
+mod closes;
+
 #[path = "keysets.rs"]
 mod keysets;
 pub use keysets::{Announced, ClockView, keys_are_sealed};

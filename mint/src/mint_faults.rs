@@ -13,6 +13,7 @@ use farthing_protocol::wire::{DepositRequestFrame, IssueRequestFrame};
 use super::*;
 use crate::operations::OperationError;
 use crate::store::books::{Audit, BankAccount, Books, PayoutBooked, PayoutOrder, PayoutRun, StatementDay};
+use crate::store::closes::{Close, CloseMade, Closes};
 use crate::store::keysets::{KeysetLedger, LedgerSize, Lifecycle};
 use crate::store::{
     Answer, Debit, DepositBooked, FundingState, IssueBooked, IssueBooking, PaymentBooking, Position, RecordedRow, RefundBooked, SessionId,
@@ -119,6 +120,18 @@ impl Books for Faulty {
     }
     fn statement(&self, publisher: String) -> Answer<'_, Option<Vec<StatementDay>>> {
         self.sound.statement(publisher)
+    }
+}
+
+impl Closes for Faulty {
+    fn close_books(&self, now: u64, ended: bool) -> Answer<'_, CloseMade> {
+        self.change(move || self.sound.close_books(now, ended))
+    }
+    fn closes(&self) -> Answer<'_, Vec<Close>> {
+        self.sound.closes()
+    }
+    fn close(&self, number: u64) -> Answer<'_, Option<Close>> {
+        self.sound.close(number)
     }
 }
 
@@ -297,6 +310,19 @@ async fn payouts_that_failed_are_booked_once_on_repeat(world: World) {
     let status = world.mint.status().await.unwrap();
     assert_eq!((status.paid_out, status.credits), (Amount::from_units(2_000), Amount::ZERO));
     assert_eq!(world.mint.audit().await.unwrap().differences, []);
+}
+
+async fn closes_that_failed_are_made_once_on_repeat(world: World) {
+    for (number, how) in [(1, NOT_STORED), (2, STORED)] {
+        world.mint.create_vouchers(Amount::from_units(5), 1).await.unwrap();
+        world.fail_next(how);
+        assert!(world.mint.close_books().await.is_err());
+        let stored = how == STORED;
+        assert_eq!(world.mint.book_close(number).await.unwrap().is_some(), stored);
+        assert_eq!(world.mint.close_books().await.unwrap().is_some(), !stored);
+        assert_eq!(world.mint.book_closes().await.unwrap().len() as u64, number);
+        assert_eq!(world.mint.audit().await.unwrap().differences, []);
+    }
 }
 
 async fn marks_grow_and_cannot_be_invented(world: World) {

@@ -20,7 +20,8 @@ use crate::config::{ClientLimits, Forwarding, Limits, Rotation};
 const PREFIX: &str = "FARTHING_MINT";
 
 /// Variables of the same prefix that are read elsewhere.
-const ELSEWHERE: [&str; 8] = ["config", "ledger", "passphrase", "insecure_plain_keys", "payout_minimum", "fee_share", "debtor_name", "debtor_iban"];
+const ELSEWHERE: [&str; 8] =
+    ["config", "ledger", "passphrase", "insecure_plain_keys", "payout_minimum", "fee_share", "debtor_name", "debtor_iban"];
 
 const DAY: u64 = 86_400;
 

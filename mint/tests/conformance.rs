@@ -1,5 +1,7 @@
 //! What every ledger must do, whichever engine keeps it. Each check gets an empty ledger.
 
+#[path = "conformance/closes.rs"]
+mod closes;
 #[path = "common/postgres.rs"]
 mod server;
 
@@ -504,7 +506,9 @@ macro_rules! on_both {
     };
 }
 
-on_both! { issuing refreshing depositing giving_back paying_out recording selling closing retiring racing }
+use closes::closing_books;
+
+on_both! { closing_books issuing refreshing depositing giving_back paying_out recording selling closing retiring racing }
 
 /// Two processes on one ledger.
 async fn two_writers(first: Arc<dyn Ledger>, second: Arc<dyn Ledger>) {

@@ -149,12 +149,8 @@ pub async fn serve(arguments: ServeArguments) -> Result<(), Failure> {
         return Err(Failure::Settings(Mistakes(obstacles)));
     }
     let options = secret(&settings).options(&data(&settings, arguments.ledger.as_ref()))?;
-    let options = MintOptions {
-        rotation: settings.rotation,
-        limits: settings.limits.clone(),
-        forwarding: settings.forwarding.clone(),
-        ..options
-    };
+    let options =
+        MintOptions { rotation: settings.rotation, limits: settings.limits.clone(), forwarding: settings.forwarding.clone(), ..options };
     let mint = Mint::open(&settings.data, options).await?;
     if !keys_are_sealed(&settings.data) {
         tracing::warn!("the keys are not sealed: whoever reads the data directory can make money");

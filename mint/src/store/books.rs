@@ -118,6 +118,12 @@ impl Entries {
     }
 }
 
+/// What an account's debits and credits come to: what it owes more; for `sold`, what it was given more.
+pub(super) fn balance(account: &str, debit: u64, credit: u64) -> Result<i64, LedgerError> {
+    let (plus, minus) = if account == Account::Sold.to_string() { (debit, credit) } else { (credit, debit) };
+    i64::try_from(i128::from(plus) - i128::from(minus)).map_err(|_| TOO_MUCH)
+}
+
 /// `tokens` of one denomination.
 pub(super) fn worth(denomination: Amount, tokens: u64) -> Result<Amount, LedgerError> {
     denomination.units().checked_mul(tokens).map(Amount::from_units).ok_or(TOO_MUCH)

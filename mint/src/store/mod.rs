@@ -7,6 +7,7 @@
 //! Engines share [`resolve`], the rules by which a batch of payments is booked, and must pass the conformance suite in `tests/conformance.rs`.
 
 pub mod books;
+pub mod closes;
 pub mod keysets;
 // The statements are the same for both engines and are compiled once for each, on its own types of connections and rows: sqlx cannot
 // abstract over engines without the loss of either speed or readable code.
@@ -24,6 +25,7 @@ use farthing_protocol::settle::Refusal;
 use thiserror::Error;
 
 use books::Books;
+use closes::Closes;
 use keysets::KeysetLedger;
 
 /// Why a ledger gave no answer.
@@ -289,7 +291,7 @@ pub struct Sheet {
 }
 
 /// A ledger.
-pub trait Ledger: KeysetLedger + Books {
+pub trait Ledger: KeysetLedger + Books + Closes {
     /// Books an issue: session row, commitments, debit, counts and response in one transaction.
     fn issue(&self, booking: IssueBooking) -> Answer<'_, IssueBooked>;
 

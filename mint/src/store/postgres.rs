@@ -17,6 +17,8 @@ use rows::{Failure, Outcome};
 
 #[path = "sql/books.rs"]
 mod books;
+#[path = "sql/closes.rs"]
+mod closes;
 #[path = "sql/engine.rs"]
 mod engine;
 #[path = "sql/givebacks.rs"]
@@ -175,6 +177,7 @@ impl PostgresLedger {
             }
             let mut transaction = connection.begin().await?;
             sqlx::raw_sql(include_str!("postgres.sql")).execute(&mut *transaction).await?;
+            sqlx::raw_sql(closes::SCHEMA).execute(&mut *transaction).await?;
             sqlx::query("INSERT INTO mint (id, ledger, sequence, time, sold, keysets) VALUES (1, $1, 0, $2, 0, $3)")
                 .bind(ledger.as_slice())
                 .bind(rows::integer(now)?)

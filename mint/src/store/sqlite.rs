@@ -18,6 +18,8 @@ use rows::{Failure, Outcome};
 
 #[path = "sql/books.rs"]
 mod books;
+#[path = "sql/closes.rs"]
+mod closes;
 #[path = "sql/engine.rs"]
 mod engine;
 #[path = "sql/givebacks.rs"]
@@ -153,7 +155,7 @@ impl SqliteLedger {
                 .bind(rows::integer(now)?)
                 .execute(&mut *transaction)
                 .await?;
-            ensure_books(&mut transaction).await?;
+            ensure(&mut transaction).await?;
             transaction.commit().await?;
             connection.close().await?;
             Ok::<(), Failure>(())
@@ -168,9 +170,9 @@ impl SqliteLedger {
     pub async fn open(path: &Path) -> Result<Self, LedgerError> {
         let work = async {
             let mut writer = Connection::connect_with(&options(path)).await?;
-            if !has_books(&mut writer).await? {
+            if !has(&mut writer, "close_run").await? {
                 let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-                ensure_books(&mut transaction).await?;
+                ensure(&mut transaction).await?;
                 transaction.commit().await?;
             }
             let readers = SqlitePoolOptions::new()
@@ -186,17 +188,26 @@ impl SqliteLedger {
     }
 }
 
-/// Whether a ledger has books.
-async fn has_books(connection: &mut Connection) -> Outcome<bool> {
-    let found = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'booking'";
-    Ok(sqlx::query(found).fetch_optional(connection).await?.is_some())
+/// Whether a ledger has a table.
+async fn has(connection: &mut Connection, table: &'static str) -> Outcome<bool> {
+    let found = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = $1";
+    Ok(sqlx::query(found).bind(table).fetch_optional(connection).await?.is_some())
 }
 
-/// Adds the books to a ledger that has none, with its balances as the first booking.
-async fn ensure_books(connection: &mut Connection) -> Outcome<()> {
-    if has_books(connection).await? {
-        return Ok(());
+/// Adds what a ledger of an earlier version lacks.
+async fn ensure(connection: &mut Connection) -> Outcome<()> {
+    if !has(connection, "booking").await? {
+        add_books(connection).await?;
     }
+    if !has(connection, "close_run").await? {
+        sqlx::raw_sql(closes::SCHEMA).execute(&mut *connection).await?;
+        sqlx::raw_sql(include_str!("sqlite_closes.sql")).execute(connection).await?;
+    }
+    Ok(())
+}
+
+/// Adds the books, with the ledger's balances as the first booking.
+async fn add_books(connection: &mut Connection) -> Outcome<()> {
     sqlx::raw_sql(include_str!("sqlite_books.sql")).execute(&mut *connection).await?;
     let mut opening = Entries::default();
     for (account, balance) in journal::stated(connection).await? {

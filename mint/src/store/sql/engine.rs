@@ -13,8 +13,9 @@ use sqlx::{Connection as _, Row as _};
 use tokio::sync::{mpsc, oneshot};
 
 use super::rows::{self, Failure};
-use super::{Connection, Database, MOMENT, PATIENCE, Place, again, begin, books, discard, givebacks, journal, keysets, lost};
+use super::{Connection, Database, MOMENT, PATIENCE, Place, again, begin, books, closes, discard, givebacks, journal, keysets, lost};
 use crate::store::books::{Account, Entries};
+use crate::store::closes::Close;
 use crate::store::{
     Announcement, Answer, Debit, DepositBooked, FundingState, Instances, IssueBooked, IssueBooking, Ledger, LedgerError, PaymentBooking,
     Position, RecordedRow, RefundBooked, RefundDone, SessionId, SessionRow, Sheet,
@@ -44,6 +45,7 @@ pub(super) enum Work {
     Announce(Box<Announcement>),
     Keyset(keysets::Change),
     Books(books::Change, u64),
+    Close(Box<Close>, u64),
 }
 
 /// What became of it.
@@ -96,7 +98,7 @@ impl Engine {
         answer.await.unwrap_or(Err(LedgerError::Unavailable))
     }
 
-    async fn made(&self, work: Work) -> Result<bool, LedgerError> {
+    pub(super) async fn made(&self, work: Work) -> Result<bool, LedgerError> {
         match self.ask(work).await? {
             Done::Made(made) => Ok(made),
             _ => Err(LedgerError::Unavailable),
@@ -396,6 +398,12 @@ async fn run(connection: &mut Connection, work: &Work, time: &mut u64, entries: 
                 entries.absorb(own)?;
             }
             settle(connection, done.map(Done::Books), true).await
+        }
+        Work::Close(close, now) => {
+            *time = (*now).max(*time);
+            let done = closes::store(connection, close).await;
+            let keep = matches!(done, Ok(true));
+            settle(connection, done.map(Done::Made), keep).await
         }
         // Deposits are booked together.
         Work::Deposit(..) => settle(connection, Err(LedgerError::Unavailable.into()), false).await,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::rows::{self, Outcome, amount, integer, pieces, unsigned};
-use super::{Connection, Row, tuples};
-use crate::store::books::{Account, Audit, Balance, Difference, Entries};
+use super::{Connection, Row, closes, tuples};
+use crate::store::books::{Account, Audit, Balance, Difference, Entries, balance};
 use crate::store::{Counter, LedgerError, Sheet};
 
 /// Books what a transaction moved. The time is the highest recorded.
@@ -94,10 +94,10 @@ pub(super) async fn audit(connection: &mut Connection) -> Outcome<Audit> {
         }
     };
     let mut journal: BTreeMap<String, i64> = BTreeMap::new();
-    let sums = "SELECT account, CAST(sum(debit) - sum(credit) AS BIGINT) AS balance FROM entry GROUP BY account";
+    let sums = "SELECT account, CAST(sum(debit) AS BIGINT) AS debits, CAST(sum(credit) AS BIGINT) AS credits FROM entry GROUP BY account";
     for row in sqlx::query(sums).fetch_all(&mut *connection).await? {
-        let (account, balance): (String, i64) = (row.try_get("account")?, row.try_get("balance")?);
-        let balance = if account == Account::Sold.to_string() { balance } else { -balance };
+        let account: String = row.try_get("account")?;
+        let balance = balance(&account, unsigned(&row, "debits")?, unsigned(&row, "credits")?)?;
         journal.insert(account, balance);
     }
     let balances = journal.iter().filter(|(_, balance)| **balance != 0);
@@ -145,6 +145,7 @@ pub(super) async fn audit(connection: &mut Connection) -> Outcome<Audit> {
             .await?;
         differ(format!("spent tokens of keyset {number}"), spent.try_get("spent")?, row.try_get("redeemed")?);
     }
+    differences.extend(closes::audit(connection).await?);
     Ok(Audit { bookings, balances, differences })
 }
 
