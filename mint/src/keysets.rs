@@ -258,7 +258,7 @@ impl Mint {
     }
 
     /// Takes in what the ledger says now.
-    async fn refresh(&self) -> Result<Lifecycle, MintError> {
+    pub(super) async fn refresh(&self) -> Result<Lifecycle, MintError> {
         let lifecycle = self.0.ledger.lifecycle().await?;
         self.take_in(lifecycle.clone()).await?;
         Ok(lifecycle)
@@ -269,6 +269,7 @@ impl Mint {
     /// Implements R-LIFE-06.
     pub(super) async fn take_in(&self, lifecycle: Lifecycle) -> Result<(), MintError> {
         let mut known = self.0.known.lock().await;
+        self.0.operations.stand(&lifecycle);
         if known.as_ref().is_some_and(|known| known.clock != lifecycle.clock) {
             tracing::warn!("the operator has told the mint the time");
             self.0.operations.accept_time(lifecycle.position.time);

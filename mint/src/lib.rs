@@ -45,9 +45,11 @@ pub use clock::{Clock, SystemClock};
 pub use config::{ClientLimits, Forwarding, InitOptions, LedgerPlace, Limits, MintOptions, Rotation, key_text, parse_key, publisher_name};
 pub use error::MintError;
 pub use mint::{
-    Announced, ClockView, Manifest, Mint, PayoutOptions, PayoutReport, PublisherStatement, Restored, StatementLine, keys_are_sealed,
+    Announced, ClockView, Manifest, Mint, PayoutOptions, PayoutReport, PublisherStatement, Restored, ResyncView, StatementLine,
+    keys_are_sealed,
 };
 pub use operations::{DenominationStatus, KeysetStatus, KeysetSummary, Size, Status};
 pub use signer::KeyProtection;
 pub use store::books::{Address, Audit, Balance, BankAccount, Difference, Payout, PayoutRun};
 pub use store::closes::{Close, CloseTotal};
+pub use store::resync::Resynced;

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use commands::backup::{BackupArguments, RestoreArguments};
 use commands::books::BooksCommand;
 use commands::payout::{PayeeArguments, PayoutCommand, StatementArguments};
+use commands::resync::ResyncCommand;
 use commands::serve::{ConfigCommand, ServeArguments};
 use commands::{clock::ClockCommand, keyset::KeysCommand, keyset::KeysetCommand, secret::SecretArguments};
 use farthing_mint::settings::{LogFormat, Mistakes};
@@ -119,6 +120,11 @@ enum Command {
     Backup(BackupArguments),
     /// Makes a data directory from a backup, checks it, and says what that means
     Restore(RestoreArguments),
+    /// Rebuilds a restored ledger from what verifiers kept
+    Resync {
+        #[command(subcommand)]
+        command: ResyncCommand,
+    },
     /// Closes the books, and shows closes
     Books {
         #[command(subcommand)]
@@ -286,6 +292,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Payout { command } => commands::payout::payout(command).await,
         Command::Backup(arguments) => commands::backup::backup(arguments).await,
         Command::Restore(arguments) => commands::backup::restore(arguments).await,
+        Command::Resync { command } => commands::resync::resync(command).await,
         Command::Books { command } => commands::books::books(command).await,
         Command::Audit { data, json } => commands::books::audit(data, json).await,
         Command::Status { data, json } => {
@@ -318,6 +325,7 @@ fn sheet(status: &Status, unit: &Unit) -> String {
     }
     for (name, amount) in [
         ("sold", status.sold),
+        ("recovered", status.recovered),
         ("left on vouchers", status.vouchers),
         ("in wallets", status.outstanding),
         ("change due", status.change_due),

@@ -313,6 +313,10 @@ mod closes;
 mod keysets;
 pub use keysets::{Announced, ClockView, keys_are_sealed};
 
+#[path = "resync.rs"]
+mod resync;
+pub use resync::ResyncView;
+
 #[path = "sharing.rs"]
 mod sharing;
 

@@ -15,6 +15,7 @@ use crate::operations::OperationError;
 use crate::store::books::{Audit, BankAccount, Books, PayoutBooked, PayoutOrder, PayoutRun, StatementDay};
 use crate::store::closes::{Close, CloseMade, Closes};
 use crate::store::keysets::{KeysetLedger, LedgerSize, Lifecycle};
+use crate::store::resync::{Resync, ResyncBegun, Resynced};
 use crate::store::{
     Answer, Debit, DepositBooked, FundingState, IssueBooked, IssueBooking, PaymentBooking, Position, RecordedRow, RefundBooked, SessionId,
     SessionRow, Sheet,
@@ -132,6 +133,21 @@ impl Closes for Faulty {
     }
     fn close(&self, number: u64) -> Answer<'_, Option<Close>> {
         self.sound.close(number)
+    }
+}
+
+impl Resync for Faulty {
+    fn note_shown(&self, sequence: u64) -> Answer<'_, ()> {
+        self.change(move || self.sound.note_shown(sequence))
+    }
+    fn begin_resync(&self, restored: bool, now: u64) -> Answer<'_, ResyncBegun> {
+        self.change(move || self.sound.begin_resync(restored, now))
+    }
+    fn finish_resync(&self, allowance: Amount, now: u64) -> Answer<'_, bool> {
+        self.change(move || self.sound.finish_resync(allowance, now))
+    }
+    fn resynced(&self, since: u64) -> Answer<'_, Vec<Resynced>> {
+        self.sound.resynced(since)
     }
 }
 
@@ -370,6 +386,7 @@ on_both! {
     an_issue_that_failed_unstored_is_gone_and_cost_nothing
     an_issue_that_failed_but_was_stored_is_answered_on_repeat
     a_cancellation_that_failed_but_was_stored_stands
+    closes_that_failed_are_made_once_on_repeat
     deposits_that_failed_are_told_apart_on_repeat
     payouts_that_failed_are_booked_once_on_repeat
     marks_grow_and_cannot_be_invented

@@ -6,5 +6,6 @@ pub mod clock;
 pub mod keyset;
 pub mod logs;
 pub mod payout;
+pub mod resync;
 pub mod secret;
 pub mod serve;

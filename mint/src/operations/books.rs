@@ -40,7 +40,7 @@ pub struct KeysetStatus {
 /// The mint's balance sheet at one moment, in smallest units.
 ///
 /// ```text
-/// sold = vouchers + outstanding + change due + refunds due + credits + fees + paid out
+/// sold + recovered = vouchers + outstanding + change due + refunds due + credits + fees + paid out
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Status {
@@ -48,6 +48,8 @@ pub struct Status {
     pub unit: String,
     /// Vouchers ever created.
     pub sold: Amount,
+    /// Tokens that came back and were issued after a backup that was restored since.
+    pub recovered: Amount,
     /// Left on vouchers.
     pub vouchers: Amount,
     /// In readers' wallets.
@@ -125,6 +127,7 @@ impl Operations {
         Ok(Status {
             unit: self.unit.name(),
             sold: sheet.sold,
+            recovered: sheet.recovered,
             vouchers: sheet.vouchers,
             outstanding,
             change_due: sheet.change_due,
@@ -132,7 +135,7 @@ impl Operations {
             credits: sheet.credits,
             fees: sheet.fees,
             paid_out: sheet.paid_out,
-            balanced: parts == Some(sheet.sold),
+            balanced: parts.is_some() && parts == sheet.sold.checked_add(sheet.recovered),
             keysets,
         })
     }

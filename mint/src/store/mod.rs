@@ -14,6 +14,7 @@ pub mod keysets;
 #[expect(clippy::duplicate_mod, reason = "the statements of `sql/` belong to both engines")]
 pub mod postgres;
 pub mod resolve;
+pub mod resync;
 pub mod sqlite;
 
 use std::future::Future;
@@ -27,6 +28,7 @@ use thiserror::Error;
 use books::Books;
 use closes::Closes;
 use keysets::KeysetLedger;
+use resync::Resync;
 
 /// Why a ledger gave no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -272,6 +274,8 @@ pub struct Counter {
 pub struct Sheet {
     /// Vouchers ever created.
     pub sold: Amount,
+    /// Tokens that came back and were issued after a backup that was restored since.
+    pub recovered: Amount,
     /// Left on vouchers.
     pub vouchers: Amount,
     /// Change of settled payments not yet taken.
@@ -291,7 +295,7 @@ pub struct Sheet {
 }
 
 /// A ledger.
-pub trait Ledger: KeysetLedger + Books + Closes {
+pub trait Ledger: KeysetLedger + Books + Closes + Resync {
     /// Books an issue: session row, commitments, debit, counts and response in one transaction.
     fn issue(&self, booking: IssueBooking) -> Answer<'_, IssueBooked>;
 

@@ -27,6 +27,8 @@ mod givebacks;
 mod journal;
 #[path = "sql/keysets.rs"]
 mod keysets;
+#[path = "sql/resync.rs"]
+mod resync;
 #[path = "sql/rows.rs"]
 mod rows;
 
@@ -177,6 +179,7 @@ impl PostgresLedger {
             }
             let mut transaction = connection.begin().await?;
             sqlx::raw_sql(include_str!("postgres.sql")).execute(&mut *transaction).await?;
+            sqlx::raw_sql(resync::SCHEMA).execute(&mut *transaction).await?;
             sqlx::raw_sql(closes::SCHEMA).execute(&mut *transaction).await?;
             sqlx::query("INSERT INTO mint (id, ledger, sequence, time, sold, keysets) VALUES (1, $1, 0, $2, 0, $3)")
                 .bind(ledger.as_slice())

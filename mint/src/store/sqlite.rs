@@ -28,6 +28,8 @@ mod givebacks;
 mod journal;
 #[path = "sql/keysets.rs"]
 mod keysets;
+#[path = "sql/resync.rs"]
+mod resync;
 #[path = "sql/rows.rs"]
 mod rows;
 
@@ -170,7 +172,7 @@ impl SqliteLedger {
     pub async fn open(path: &Path) -> Result<Self, LedgerError> {
         let work = async {
             let mut writer = Connection::connect_with(&options(path)).await?;
-            if !has(&mut writer, "close_run").await? {
+            if !has(&mut writer, "close_run").await? || !has(&mut writer, "resync").await? {
                 let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
                 ensure(&mut transaction).await?;
                 transaction.commit().await?;
@@ -196,6 +198,9 @@ async fn has(connection: &mut Connection, table: &'static str) -> Outcome<bool> 
 
 /// Adds what a ledger of an earlier version lacks.
 async fn ensure(connection: &mut Connection) -> Outcome<()> {
+    if !has(connection, "resync").await? {
+        sqlx::raw_sql(resync::SCHEMA).execute(&mut *connection).await?;
+    }
     if !has(connection, "booking").await? {
         add_books(connection).await?;
     }
@@ -214,7 +219,7 @@ async fn add_books(connection: &mut Connection) -> Outcome<()> {
         // Nothing was paid out yet, and no table holds less than nothing.
         let amount = Amount::from_units(u64::try_from(balance).unwrap_or(0));
         match account {
-            Account::Sold => opening.debit(account, amount)?,
+            Account::Sold | Account::Recovered => opening.debit(account, amount)?,
             _ => opening.credit(account, amount)?,
         }
     }

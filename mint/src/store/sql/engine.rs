@@ -13,7 +13,9 @@ use sqlx::{Connection as _, Row as _};
 use tokio::sync::{mpsc, oneshot};
 
 use super::rows::{self, Failure};
-use super::{Connection, Database, MOMENT, PATIENCE, Place, again, begin, books, closes, discard, givebacks, journal, keysets, lost};
+use super::{
+    Connection, Database, MOMENT, PATIENCE, Place, again, begin, books, closes, discard, givebacks, journal, keysets, lost, resync,
+};
 use crate::store::books::{Account, Entries};
 use crate::store::closes::Close;
 use crate::store::{
@@ -46,6 +48,7 @@ pub(super) enum Work {
     Keyset(keysets::Change),
     Books(books::Change, u64),
     Close(Box<Close>, u64),
+    Resync(resync::Change, u64),
 }
 
 /// What became of it.
@@ -404,6 +407,11 @@ async fn run(connection: &mut Connection, work: &Work, time: &mut u64, entries: 
             let done = closes::store(connection, close).await;
             let keep = matches!(done, Ok(true));
             settle(connection, done.map(Done::Made), keep).await
+        }
+        Work::Resync(change, now) => {
+            *time = (*now).max(*time);
+            let done = resync::change(connection, change, *now).await;
+            settle(connection, done.map(Done::Made), true).await
         }
         // Deposits are booked together.
         Work::Deposit(..) => settle(connection, Err(LedgerError::Unavailable.into()), false).await,

@@ -48,6 +48,7 @@ fn keyset(row: &Row) -> Outcome<u32> {
 async fn sums(connection: &mut Connection) -> Outcome<Row> {
     let query = sqlx::query(
         "SELECT (SELECT sold FROM mint WHERE id = 1) AS sold,
+                (SELECT recovered FROM resync WHERE id = 1) AS recovered,
                 (SELECT CAST(coalesce(sum(balance), 0) AS BIGINT) FROM voucher) AS vouchers,
                 (SELECT CAST(coalesce(sum(balance), 0) AS BIGINT) FROM publisher) AS credits,
                 (SELECT CAST(coalesce(sum(change), 0) AS BIGINT) FROM payment WHERE change > 0 AND taken = 0) AS change_due,
@@ -64,6 +65,7 @@ pub(super) async fn stated(connection: &mut Connection) -> Outcome<Vec<(Account,
     let sums = sums(connection).await?;
     for (account, column) in [
         (Account::Sold, "sold"),
+        (Account::Recovered, "recovered"),
         (Account::Vouchers, "vouchers"),
         (Account::ChangeDue, "change_due"),
         (Account::RefundsDue, "refunds_due"),
@@ -166,6 +168,7 @@ pub(super) async fn sheet(connection: &mut Connection) -> Outcome<Sheet> {
     }
     Ok(Sheet {
         sold: amount(&sums, "sold")?,
+        recovered: amount(&sums, "recovered")?,
         vouchers: amount(&sums, "vouchers")?,
         change_due: amount(&sums, "change_due")?,
         refunds_due: amount(&sums, "refunds_due")?,

@@ -6,7 +6,7 @@ use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{Connection, Row, SIZES, givebacks, keysets, places, tuples};
+use super::{Connection, Row, SIZES, givebacks, keysets, places, resync, tuples};
 use crate::store::books::{Account, Entries, worth};
 use crate::store::resolve::{Count, Known, SpentBy, resolve};
 use crate::store::{
@@ -99,7 +99,7 @@ pub(super) fn pieces<T>(mut items: &[T]) -> Vec<&[T]> {
 
 // ---- keysets -------------------------------------------------------------------------------------------------------------------
 
-async fn keyset_number(connection: &mut Connection, id: &KeysetId) -> Outcome<u32> {
+pub(super) async fn keyset_number(connection: &mut Connection, id: &KeysetId) -> Outcome<u32> {
     let row = sqlx::query("SELECT number FROM keyset WHERE id = $1").bind(id.0.as_slice()).fetch_optional(connection).await?;
     let row = row.ok_or(LedgerError::Corrupt("a keyset that was not announced"))?;
     u32::try_from(row.try_get::<i64, _>("number")?).map_err(|_| LedgerError::Corrupt("a keyset number").into())
@@ -148,7 +148,7 @@ pub(super) async fn announce(connection: &mut Connection, announcement: &Announc
     Ok(true)
 }
 
-async fn count(connection: &mut Connection, keyset: u32, denomination: Amount) -> Outcome<Count> {
+pub(super) async fn count(connection: &mut Connection, keyset: u32, denomination: Amount) -> Outcome<Count> {
     let row = sqlx::query("SELECT issued, redeemed, frozen FROM counter WHERE keyset = $1 AND denomination = $2")
         .bind(i64::from(keyset))
         .bind(integer(denomination.units())?)
@@ -293,7 +293,10 @@ async fn debit(connection: &mut Connection, booking: &IssueBooking, entries: &mu
             }
             for (kind, count) in counted(kinds(&rows)) {
                 if !redeem(connection, kind.0, kind.1, count).await? {
-                    return Ok(Some(IssueBooked::Frozen));
+                    let covered = resync::cover(connection, kind.0, kind.1, count, entries).await?;
+                    if !covered || !redeem(connection, kind.0, kind.1, count).await? {
+                        return Ok(Some(IssueBooked::Frozen));
+                    }
                 }
                 entries.debit(Account::Tokens(kind.0), worth(kind.1, count)?)?;
             }
@@ -408,8 +411,13 @@ pub(super) async fn deposit(
     entries: &mut Entries,
 ) -> Outcome<(u64, Vec<PaymentBooked>)> {
     let tokens = numbered(connection, batch.iter().flat_map(|payment| &payment.tokens)).await?;
-    let known = known(connection, batch, &tokens).await?;
-    let plan = resolve(batch, known)?;
+    let mut plan = resolve(batch, known(connection, batch, &tokens).await?)?;
+    if !plan.freeze.is_empty() {
+        let again = known(connection, batch, &tokens).await?;
+        if let Some(covered) = resync::plan(connection, batch, again, entries).await? {
+            plan = covered;
+        }
+    }
 
     let mut rows = tokens.iter().map(|(_, row)| *row);
     let mut spent = Vec::with_capacity(tokens.len());
