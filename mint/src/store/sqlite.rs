@@ -172,7 +172,8 @@ impl SqliteLedger {
     pub async fn open(path: &Path) -> Result<Self, LedgerError> {
         let work = async {
             let mut writer = Connection::connect_with(&options(path)).await?;
-            if !has(&mut writer, "close_run").await? || !has(&mut writer, "resync").await? {
+            let complete = has(&mut writer, "booking").await? && has(&mut writer, "close_run").await? && has(&mut writer, "resync").await?;
+            if !complete {
                 let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
                 ensure(&mut transaction).await?;
                 transaction.commit().await?;
