@@ -108,6 +108,15 @@ pub enum MintError {
     /// A backup cannot be made or taken.
     #[error("the backup: {0}")]
     Backup(&'static str),
+    /// A verifier has seen the ledger further ahead.
+    #[error("the ledger was restored from a backup and has lost bookings: see `farthing-mint resync status`")]
+    LedgerBehind,
+    /// The ledger catches up.
+    #[error("the ledger is being resynchronised: see `farthing-mint resync status`")]
+    Resyncing,
+    /// A resynchronisation cannot begin or end.
+    #[error("{0}")]
+    Resync(&'static str),
     /// Journal and tables do not agree.
     #[error("the books differ: see `farthing-mint audit`")]
     BooksDiffer,
@@ -120,8 +129,12 @@ pub enum MintError {
 }
 
 impl From<OperationError> for MintError {
-    fn from(_: OperationError) -> Self {
-        // What an operator asks of the operations fails only when the ledger does.
-        Self::Ledger(LedgerError::Unavailable)
+    fn from(error: OperationError) -> Self {
+        match error {
+            OperationError::LedgerBehind => Self::LedgerBehind,
+            OperationError::Resyncing => Self::Resyncing,
+            // What else an operator asks of the operations fails only when the ledger does.
+            _ => Self::Ledger(LedgerError::Unavailable),
+        }
     }
 }

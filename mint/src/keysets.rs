@@ -68,12 +68,16 @@ async fn blocking<T: Send + 'static>(job: impl FnOnce() -> Result<T, MintError> 
 pub(super) fn watch(mint: &Arc<Inner>) {
     let mint: Weak<Inner> = Arc::downgrade(mint);
     tokio::spawn(async move {
-        let mut alarmed = 0;
+        let (mut alarmed, mut closed) = (0, 0);
         for rounds in 1.. {
             tokio::time::sleep(LOOK).await;
             let Some(inner) = mint.upgrade() else { break };
-            if let Err(error) = Mint(inner).look_after(&mut alarmed, rounds).await {
+            let mint = Mint(inner);
+            if let Err(error) = mint.look_after(&mut alarmed, rounds).await {
                 tracing::warn!(%error, "the keysets could not be looked after");
+            }
+            if let Err(error) = mint.close_in_time(&mut closed).await {
+                tracing::warn!(%error, "the books could not be closed");
             }
         }
     });
@@ -255,7 +259,7 @@ impl Mint {
     }
 
     /// Takes in what the ledger says now.
-    async fn refresh(&self) -> Result<Lifecycle, MintError> {
+    pub(super) async fn refresh(&self) -> Result<Lifecycle, MintError> {
         let lifecycle = self.0.ledger.lifecycle().await?;
         self.take_in(lifecycle.clone()).await?;
         Ok(lifecycle)
@@ -266,6 +270,7 @@ impl Mint {
     /// Implements R-LIFE-06.
     pub(super) async fn take_in(&self, lifecycle: Lifecycle) -> Result<(), MintError> {
         let mut known = self.0.known.lock().await;
+        self.0.operations.stand(&lifecycle);
         if known.as_ref().is_some_and(|known| known.clock != lifecycle.clock) {
             tracing::warn!("the operator has told the mint the time");
             self.0.operations.accept_time(lifecycle.position.time);

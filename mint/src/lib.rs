@@ -51,9 +51,11 @@ pub use config::{ClientLimits, Forwarding, InitOptions, LedgerPlace, Limits, Min
 pub use error::MintError;
 pub use mint::{
     Announced, CheckoutSold, ClockView, Manifest, Mint, OrderVouchers, PayoutFile, PayoutOptions, PayoutReport, PublisherStatement,
-    PublisherView, Restored, StatementLine, keys_are_sealed,
+    PublisherView, Restored, ResyncView, StatementLine, keys_are_sealed,
 };
 pub use operations::{DenominationStatus, KeysetStatus, KeysetSummary, Size, Status};
 pub use signer::KeyProtection;
 pub use store::books::{Address, Audit, Balance, BankAccount, Difference, Payout, PayoutRun};
+pub use store::closes::{Close, CloseTotal};
 pub use store::orders::PayoutSummary;
+pub use store::resync::Resynced;

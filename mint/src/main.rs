@@ -8,7 +8,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use commands::backup::{BackupArguments, RestoreArguments};
+use commands::books::BooksCommand;
 use commands::payout::{PayeeArguments, PayoutCommand, StatementArguments};
+use commands::resync::ResyncCommand;
 use commands::serve::{ConfigCommand, ServeArguments};
 use commands::voucher::VoucherCommand;
 use commands::{clock::ClockCommand, keyset::KeysCommand, keyset::KeysetCommand, secret::SecretArguments};
@@ -119,6 +121,16 @@ enum Command {
     Backup(BackupArguments),
     /// Makes a data directory from a backup, checks it, and says what that means
     Restore(RestoreArguments),
+    /// Rebuilds a restored ledger from what verifiers kept
+    Resync {
+        #[command(subcommand)]
+        command: ResyncCommand,
+    },
+    /// Closes the books, and shows closes
+    Books {
+        #[command(subcommand)]
+        command: BooksCommand,
+    },
     /// Recomputes everything from journal and tables, and fails if anything differs
     Audit {
         #[command(flatten)]
@@ -261,6 +273,8 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Payout { command } => commands::payout::payout(command).await,
         Command::Backup(arguments) => commands::backup::backup(arguments).await,
         Command::Restore(arguments) => commands::backup::restore(arguments).await,
+        Command::Resync { command } => commands::resync::resync(command).await,
+        Command::Books { command } => commands::books::books(command).await,
         Command::Audit { data, json } => commands::books::audit(data, json).await,
         Command::Status { data, json } => {
             let mint = open(data).await?;
@@ -292,6 +306,7 @@ fn sheet(status: &Status, unit: &Unit) -> String {
     }
     for (name, amount) in [
         ("sold", status.sold),
+        ("recovered", status.recovered),
         ("left on vouchers", status.vouchers),
         ("in wallets", status.outstanding),
         ("change due", status.change_due),

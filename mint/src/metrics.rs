@@ -60,6 +60,7 @@ metrics! {
     PLACES Gauge "farthing_mint_places_taken" ["asking"] "Requests being worked on: of `readers` and of `publishers`";
     SEQUENCE Gauge "farthing_mint_ledger_sequence" [""] "The ledger's sequence";
     BEHIND Gauge "farthing_mint_ledger_behind" [""] "1 if the ledger was restored from a backup and nothing is booked";
+    RESYNCING Gauge "farthing_mint_resyncing" [""] "1 while a restored ledger catches up and only deposits are booked";
     CLOCK Gauge "farthing_mint_clock_believed" [""] "0 if the clock is not to be believed and nothing irreversible is done";
     READY Gauge "farthing_mint_ready" [""] "1 if the mint would take work";
     ISSUING_SECONDS Gauge "farthing_mint_keyset_issuing_seconds" [""] "Seconds until no announced keyset issues any more";

@@ -349,6 +349,9 @@ impl Mint {
 mod backup;
 pub use backup::{Manifest, Restored};
 
+#[path = "closes.rs"]
+mod closes;
+
 #[path = "keysets.rs"]
 mod keysets;
 pub use keysets::{Announced, ClockView, keys_are_sealed};
@@ -356,6 +359,10 @@ pub use keysets::{Announced, ClockView, keys_are_sealed};
 #[path = "orders.rs"]
 mod orders;
 pub use orders::{CheckoutSold, OrderVouchers, PublisherView};
+#[path = "resync.rs"]
+mod resync;
+pub use resync::ResyncView;
+
 #[path = "sharing.rs"]
 mod sharing;
 

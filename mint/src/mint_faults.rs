@@ -14,9 +14,11 @@ use farthing_protocol::wire::{DepositRequestFrame, IssueRequestFrame};
 use super::*;
 use crate::operations::OperationError;
 use crate::store::books::{Audit, BankAccount, Books, PayoutBooked, PayoutOrder, PayoutRun, StatementDay};
+use crate::store::closes::{Close, CloseMade, Closes};
 use crate::store::keysets::{KeysetLedger, LedgerSize, Lifecycle};
 use crate::store::orders::{Order, OrderBooked, OrderBooking, Orders, PayoutSummary, PublisherRow};
 use crate::store::spent::SpentLog;
+use crate::store::resync::{Resync, ResyncBegun, Resynced};
 use crate::store::{
     Answer, Debit, DepositBooked, FundingState, IssueBooked, IssueBooking, PaymentBooking, Position, RecordedRow, RefundBooked, SessionId,
     SessionRow, Sheet,
@@ -149,6 +151,33 @@ impl Orders for Faulty {
     }
     fn payouts(&self) -> Answer<'_, Vec<PayoutSummary>> {
         self.sound.payouts()
+    }
+}
+
+impl Closes for Faulty {
+    fn close_books(&self, now: u64, ended: bool) -> Answer<'_, CloseMade> {
+        self.change(move || self.sound.close_books(now, ended))
+    }
+    fn closes(&self) -> Answer<'_, Vec<Close>> {
+        self.sound.closes()
+    }
+    fn close(&self, number: u64) -> Answer<'_, Option<Close>> {
+        self.sound.close(number)
+    }
+}
+
+impl Resync for Faulty {
+    fn note_shown(&self, sequence: u64) -> Answer<'_, ()> {
+        self.change(move || self.sound.note_shown(sequence))
+    }
+    fn begin_resync(&self, restored: bool, now: u64) -> Answer<'_, ResyncBegun> {
+        self.change(move || self.sound.begin_resync(restored, now))
+    }
+    fn finish_resync(&self, allowance: Amount, now: u64) -> Answer<'_, bool> {
+        self.change(move || self.sound.finish_resync(allowance, now))
+    }
+    fn resynced(&self, since: u64) -> Answer<'_, Vec<Resynced>> {
+        self.sound.resynced(since)
     }
 }
 
@@ -351,6 +380,19 @@ async fn orders_that_failed_are_made_once_on_repeat_with_the_same_codes(world: W
     assert_eq!(world.mint.audit().await.unwrap().differences, []);
 }
 
+async fn closes_that_failed_are_made_once_on_repeat(world: World) {
+    for (number, how) in [(1, NOT_STORED), (2, STORED)] {
+        world.mint.create_vouchers(Amount::from_units(5), 1).await.unwrap();
+        world.fail_next(how);
+        assert!(world.mint.close_books().await.is_err());
+        let stored = how == STORED;
+        assert_eq!(world.mint.book_close(number).await.unwrap().is_some(), stored);
+        assert_eq!(world.mint.close_books().await.unwrap().is_some(), !stored);
+        assert_eq!(world.mint.book_closes().await.unwrap().len() as u64, number);
+        assert_eq!(world.mint.audit().await.unwrap().differences, []);
+    }
+}
+
 async fn marks_grow_and_cannot_be_invented(world: World) {
     let signer = Signer::new(world.mint.root(), Zeroizing::new([7; 32]), Arc::new(SystemClock::new()), 0);
     let (one, two) = (signer.mark([1; 16], 41), signer.mark([1; 16], 42));
@@ -396,6 +438,7 @@ on_both! {
     an_issue_that_failed_unstored_is_gone_and_cost_nothing
     an_issue_that_failed_but_was_stored_is_answered_on_repeat
     a_cancellation_that_failed_but_was_stored_stands
+    closes_that_failed_are_made_once_on_repeat
     deposits_that_failed_are_told_apart_on_repeat
     payouts_that_failed_are_booked_once_on_repeat
     orders_that_failed_are_made_once_on_repeat_with_the_same_codes

@@ -7,6 +7,7 @@ pub mod desk;
 pub mod keyset;
 pub mod logs;
 pub mod payout;
+pub mod resync;
 pub mod secret;
 pub mod serve;
 pub mod voucher;

@@ -116,6 +116,9 @@ impl From<OperationError> for Problem {
             E::Unavailable => {
                 Self::retry(S::SERVICE_UNAVAILABLE, "unavailable", "nothing is known to be booked: repeat the same request", 1)
             }
+            E::Resyncing => {
+                Self::retry(S::SERVICE_UNAVAILABLE, "resyncing", "the ledger catches up with publishers: only deposits are booked", 60)
+            }
             E::LedgerBehind => {
                 Self::retry(S::SERVICE_UNAVAILABLE, "ledger-behind", "the ledger was restored from a backup: nothing is booked", 60)
             }

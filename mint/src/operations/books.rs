@@ -45,7 +45,7 @@ pub struct KeysetStatus {
 /// The mint's balance sheet at one moment, in smallest units.
 ///
 /// ```text
-/// sold = vouchers + outstanding + change due + refunds due + credits + fees + paid out
+/// sold + recovered = vouchers + outstanding + change due + refunds due + credits + fees + paid out
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Status {
@@ -54,6 +54,8 @@ pub struct Status {
     /// Vouchers ever created, less what was reversed.
     #[schema(value_type = u64)]
     pub sold: Amount,
+    /// Tokens that came back and were issued after a backup that was restored since.
+    pub recovered: Amount,
     /// Left on vouchers.
     #[schema(value_type = u64)]
     pub vouchers: Amount,
@@ -138,6 +140,7 @@ impl Operations {
         Ok(Status {
             unit: self.unit.name(),
             sold: sheet.sold,
+            recovered: sheet.recovered,
             vouchers: sheet.vouchers,
             outstanding,
             change_due: sheet.change_due,
@@ -145,7 +148,7 @@ impl Operations {
             credits: sheet.credits,
             fees: sheet.fees,
             paid_out: sheet.paid_out,
-            balanced: parts == Some(sheet.sold),
+            balanced: parts.is_some() && parts == sheet.sold.checked_add(sheet.recovered),
             keysets,
         })
     }

@@ -27,7 +27,7 @@ impl Operations {
     /// [`OperationError`]; after `Unavailable` some payments may be booked, and the same deposit again says which.
     pub async fn deposit(&self, request: DepositRequestFrame) -> Result<DepositResponseFrame, OperationError> {
         let _place = self.admit(Asking::Publisher)?;
-        let now = self.now()?;
+        let now = self.deposit_time()?;
         if request.payments.is_empty() {
             return Err(ProofError::EmptyBatch.into());
         }
@@ -89,7 +89,8 @@ impl Operations {
     ///
     /// Implements R-SPEND-16, R-LIFE-02.
     fn window_refusal(&self, deposit: &Deposit, spending: &Spending, now: u64) -> Option<Refusal> {
-        if deposit.payment().deposit_by() < now {
+        // What is late while the ledger catches up was credited before (spec/resync.md).
+        if deposit.payment().deposit_by() < now && !self.is_resyncing() {
             return Some(Refusal::Late);
         }
         let list = self.list();
@@ -148,12 +149,7 @@ impl Operations {
         // Another process may have taken the ledger further than this one knows.
         let own = self.ledger.position().await?.sequence;
         self.sequence.fetch_max(own, Ordering::SeqCst);
-        if sequence > own {
-            self.behind.store(true, Ordering::SeqCst);
-            tracing::error!(ledger = own, seen = sequence, "the ledger was restored from a backup: nothing is booked any more");
-            return Err(OperationError::LedgerBehind);
-        }
-        Ok(())
+        if sequence <= own { Ok(()) } else { self.fall_behind(sequence, own).await }
     }
 
     /// Whoever guesses at marks gets few tries; `false` if there are none left.

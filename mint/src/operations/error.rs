@@ -46,6 +46,8 @@ pub enum OperationError {
     Unavailable,
     /// A verifier has seen this ledger further ahead: it was restored from a backup, and nothing is booked any more.
     LedgerBehind,
+    /// The ledger catches up from what verifiers kept: only deposits are booked.
+    Resyncing,
 }
 
 impl From<IssueError> for OperationError {

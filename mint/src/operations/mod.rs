@@ -9,10 +9,11 @@ mod givebacks;
 mod issuing;
 mod keysets;
 mod observe;
+mod resync;
 mod sessions;
 mod sharing;
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, RwLock};
 
 use farthing_protocol::amount::Unit;
@@ -46,8 +47,10 @@ pub struct Operations {
     ledger_id: [u8; 16],
     /// The highest sequence this process has seen the ledger at.
     sequence: AtomicU64,
-    /// Set for good once a verifier has shown that the ledger lost something.
-    behind: AtomicBool,
+    /// The highest sequence that a verifier has shown above the ledger's own.
+    shown: AtomicU64,
+    /// Whether the operator has begun to resynchronise the ledger.
+    resyncing: AtomicBool,
     /// Invented marks ahead of the ledger that were looked at in this minute: minute * 2^16 + count.
     marks_guessed: AtomicU64,
     clock: ServiceClock,
@@ -110,7 +113,8 @@ impl Operations {
             ledger,
             ledger_id: position.ledger,
             sequence: AtomicU64::new(position.sequence),
-            behind: AtomicBool::new(false),
+            shown: AtomicU64::new(0),
+            resyncing: AtomicBool::new(false),
             marks_guessed: AtomicU64::new(0),
             clock,
             sessions: Sessions::new(limits.sessions, limits.session_outputs),
@@ -153,17 +157,17 @@ impl Operations {
     /// # Errors
     /// [`OperationError`]: why it would not.
     pub async fn ready(&self) -> Result<(), OperationError> {
-        self.now()?;
+        self.deposit_time()?;
         self.ledger.position().await?;
         Ok(())
     }
 
     /// The service's time, if anything irreversible may be done now.
     fn now(&self) -> Result<u64, OperationError> {
-        if self.behind.load(Ordering::SeqCst) {
-            return Err(OperationError::LedgerBehind);
+        if self.is_resyncing() {
+            return Err(OperationError::Resyncing);
         }
-        Ok(self.clock.now()?)
+        self.deposit_time()
     }
 
     const fn places(&self, asking: Asking) -> &Places {

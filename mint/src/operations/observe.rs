@@ -1,6 +1,5 @@
 //! What is counted when somebody looks.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use metrics::gauge;
@@ -23,7 +22,8 @@ impl Operations {
             gauge!(names::PLACES, "asking" => asking).set(value(places.taken() as u64));
         }
         let flag = |holds: bool| if holds { 1.0 } else { 0.0 };
-        gauge!(names::BEHIND).set(flag(self.behind.load(Ordering::SeqCst)));
+        gauge!(names::BEHIND).set(flag(self.is_behind()));
+        gauge!(names::RESYNCING).set(flag(self.is_resyncing()));
         gauge!(names::CLOCK).set(flag(self.clock.now().is_ok()));
         gauge!(names::READY).set(flag(self.ready().await.is_ok()));
         if let Ok(lifecycle) = self.ledger.lifecycle().await {
@@ -44,6 +44,7 @@ impl Operations {
         gauge!(names::FROZEN).set(value(denominations.filter(|one| one.frozen).count() as u64));
         for (account, amount) in [
             ("sold", status.sold),
+            ("recovered", status.recovered),
             ("vouchers", status.vouchers),
             ("tokens", status.outstanding),
             ("change-due", status.change_due),

@@ -10,10 +10,12 @@
 //! refund                 publisher        ->  refunds due
 //! reclaim                refunds due      ->  tokens
 //! payout                 publisher        ->  fees, paid out
+//! back after a restore   recovered        ->  tokens of a keyset
 //! ```
 //!
-//! On the left what is debited, on the right what is credited. `sold` is what the mint was given, every other account what it owes, has
-//! earned or has passed on. So at any time: sold = vouchers + tokens + change due + refunds due + publishers + fees + paid out.
+//! On the left what is debited, on the right what is credited. `sold` is what the mint was given, `recovered` what it was given after a
+//! backup that was restored since (see [`super::resync`]), every other account what it owes, has earned or has passed on. So at any time:
+//! sold + recovered = vouchers + tokens + change due + refunds due + publishers + fees + paid out.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,8 +29,10 @@ use super::{Answer, LedgerError};
 /// An account.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Account {
-    /// What the mint was given for vouchers; the only account whose debits exceed its credits.
+    /// What the mint was given for vouchers; its debits exceed its credits.
     Sold,
+    /// Tokens that came back and were issued after a backup that was restored since; its debits exceed its credits.
+    Recovered,
     /// Left on vouchers.
     Vouchers,
     /// Tokens of a keyset, by its number, in readers' wallets.
@@ -49,6 +53,7 @@ impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sold => f.write_str("sold"),
+            Self::Recovered => f.write_str("recovered"),
             Self::Vouchers => f.write_str("vouchers"),
             Self::Tokens(keyset) => write!(f, "tokens:{keyset}"),
             Self::ChangeDue => f.write_str("change-due"),
@@ -120,6 +125,13 @@ impl Entries {
     }
 }
 
+/// What an account's debits and credits come to: what it owes more; for `sold` and `recovered`, what it was given more.
+pub(super) fn balance(account: &str, debit: u64, credit: u64) -> Result<i64, LedgerError> {
+    let given = [Account::Sold, Account::Recovered].iter().any(|one| one.to_string() == account);
+    let (plus, minus) = if given { (debit, credit) } else { (credit, debit) };
+    i64::try_from(i128::from(plus) - i128::from(minus)).map_err(|_| TOO_MUCH)
+}
+
 /// `tokens` of one denomination.
 pub(super) fn worth(denomination: Amount, tokens: u64) -> Result<Amount, LedgerError> {
     denomination.units().checked_mul(tokens).map(Amount::from_units).ok_or(TOO_MUCH)
@@ -136,7 +148,7 @@ pub struct Difference {
     pub stated: i64,
 }
 
-/// An account's balance: what it owes; for `sold`, what it was given.
+/// An account's balance: what it owes; for `sold` and `recovered`, what it was given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Balance {
     /// The account.

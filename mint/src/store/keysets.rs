@@ -11,6 +11,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::resync::ResyncState;
 use super::{Answer, Position};
 
 /// A keyset stays in `closing` for this long, in seconds.
@@ -54,6 +55,8 @@ pub struct Lifecycle {
     pub clock: u64,
     /// Where the ledger stands.
     pub position: Position,
+    /// What is known of it if it was restored from a backup.
+    pub resync: ResyncState,
 }
 
 /// How much the ledger holds.

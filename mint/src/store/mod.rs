@@ -7,6 +7,7 @@
 //! Engines share [`resolve`], the rules by which a batch of payments is booked, and must pass the conformance suite in `tests/conformance.rs`.
 
 pub mod books;
+pub mod closes;
 pub mod keysets;
 pub mod orders;
 // The statements are the same for both engines and are compiled once for each, on its own types of connections and rows: sqlx cannot
@@ -14,6 +15,7 @@ pub mod orders;
 #[expect(clippy::duplicate_mod, reason = "the statements of `sql/` belong to both engines")]
 pub mod postgres;
 pub mod resolve;
+pub mod resync;
 pub mod spent;
 pub mod sqlite;
 
@@ -26,8 +28,10 @@ use farthing_protocol::settle::Refusal;
 use thiserror::Error;
 
 use books::Books;
+use closes::Closes;
 use keysets::KeysetLedger;
 use orders::Orders;
+use resync::Resync;
 use spent::SpentLog;
 
 /// Why a ledger gave no answer.
@@ -274,6 +278,8 @@ pub struct Counter {
 pub struct Sheet {
     /// Vouchers ever created, less what was reversed.
     pub sold: Amount,
+    /// Tokens that came back and were issued after a backup that was restored since.
+    pub recovered: Amount,
     /// Left on vouchers.
     pub vouchers: Amount,
     /// Change of settled payments not yet taken.
@@ -293,7 +299,7 @@ pub struct Sheet {
 }
 
 /// A ledger.
-pub trait Ledger: KeysetLedger + Books + Orders + SpentLog {
+pub trait Ledger: KeysetLedger + Books + Closes + Orders + Resync + SpentLog {
     /// Books an issue: session row, commitments, debit, counts and response in one transaction.
     fn issue(&self, booking: IssueBooking) -> Answer<'_, IssueBooked>;
 

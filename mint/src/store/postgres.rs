@@ -17,6 +17,8 @@ use rows::{Failure, Outcome};
 
 #[path = "sql/books.rs"]
 mod books;
+#[path = "sql/closes.rs"]
+mod closes;
 #[path = "sql/deposits.rs"]
 mod deposits;
 #[path = "sql/engine.rs"]
@@ -29,6 +31,8 @@ mod journal;
 mod keysets;
 #[path = "sql/orders.rs"]
 mod orders;
+#[path = "sql/resync.rs"]
+mod resync;
 #[path = "sql/rows.rs"]
 mod rows;
 #[path = "sql/spent.rs"]
@@ -181,6 +185,8 @@ impl PostgresLedger {
             }
             let mut transaction = connection.begin().await?;
             sqlx::raw_sql(include_str!("postgres.sql")).execute(&mut *transaction).await?;
+            sqlx::raw_sql(resync::SCHEMA).execute(&mut *transaction).await?;
+            sqlx::raw_sql(closes::SCHEMA).execute(&mut *transaction).await?;
             sqlx::query("INSERT INTO mint (id, ledger, sequence, time, sold, keysets) VALUES (1, $1, 0, $2, 0, $3)")
                 .bind(ledger.as_slice())
                 .bind(rows::integer(now)?)

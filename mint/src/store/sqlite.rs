@@ -18,6 +18,8 @@ use rows::{Failure, Outcome};
 
 #[path = "sql/books.rs"]
 mod books;
+#[path = "sql/closes.rs"]
+mod closes;
 #[path = "sql/deposits.rs"]
 mod deposits;
 #[path = "sql/engine.rs"]
@@ -30,6 +32,8 @@ mod journal;
 mod keysets;
 #[path = "sql/orders.rs"]
 mod orders;
+#[path = "sql/resync.rs"]
+mod resync;
 #[path = "sql/rows.rs"]
 mod rows;
 #[path = "sql/spent.rs"]
@@ -67,6 +71,8 @@ const PAGES: u32 = 256;
 
 /// Tables that ledgers of earlier versions lack.
 const BOOKS: &str = "booking";
+const CLOSES: &str = "close_run";
+const RESYNC: &str = "resync";
 const ORDERS: &str = "voucher_order";
 const SPENT_LOG: &str = "spent_log";
 
@@ -173,9 +179,7 @@ impl SqliteLedger {
                 .bind(rows::integer(now)?)
                 .execute(&mut *transaction)
                 .await?;
-            ensure_books(&mut transaction).await?;
-            ensure_orders(&mut transaction).await?;
-            ensure_spent_log(&mut transaction).await?;
+            ensure(&mut transaction).await?;
             transaction.commit().await?;
             connection.close().await?;
             Ok::<(), Failure>(())
@@ -190,11 +194,9 @@ impl SqliteLedger {
     pub async fn open(path: &Path) -> Result<Self, LedgerError> {
         let work = async {
             let mut writer = Connection::connect_with(&writing(path)).await?;
-            if !has(&mut writer, BOOKS).await? || !has(&mut writer, ORDERS).await? || !has(&mut writer, SPENT_LOG).await? {
+            if !is_complete(&mut writer).await? {
                 let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await?;
-                ensure_books(&mut transaction).await?;
-                ensure_orders(&mut transaction).await?;
-                ensure_spent_log(&mut transaction).await?;
+                ensure(&mut transaction).await?;
                 transaction.commit().await?;
             }
             let readers = SqlitePoolOptions::new()
@@ -216,34 +218,46 @@ async fn has(connection: &mut Connection, table: &'static str) -> Outcome<bool> 
     Ok(sqlx::query(found).bind(table).fetch_optional(connection).await?.is_some())
 }
 
-/// Adds the orders to a ledger that has none.
-async fn ensure_orders(connection: &mut Connection) -> Outcome<()> {
+/// Whether a ledger has every table of this version.
+async fn is_complete(connection: &mut Connection) -> Outcome<bool> {
+    for table in [RESYNC, BOOKS, CLOSES, ORDERS, SPENT_LOG] {
+        if !has(connection, table).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Adds what a ledger of an earlier version lacks. Filters of spent tokens hold what comes back from then on.
+async fn ensure(connection: &mut Connection) -> Outcome<()> {
+    if !has(connection, RESYNC).await? {
+        sqlx::raw_sql(resync::SCHEMA).execute(&mut *connection).await?;
+    }
     if !has(connection, ORDERS).await? {
-        sqlx::raw_sql(include_str!("sqlite_orders.sql")).execute(connection).await?;
+        sqlx::raw_sql(include_str!("sqlite_orders.sql")).execute(&mut *connection).await?;
     }
-    Ok(())
-}
-
-/// Adds the order of spent tokens to a ledger that has none. Filters hold what comes back from then on.
-async fn ensure_spent_log(connection: &mut Connection) -> Outcome<()> {
     if !has(connection, SPENT_LOG).await? {
-        sqlx::raw_sql(include_str!("sqlite_spent_log.sql")).execute(connection).await?;
+        sqlx::raw_sql(include_str!("sqlite_spent_log.sql")).execute(&mut *connection).await?;
+    }
+    if !has(connection, BOOKS).await? {
+        add_books(connection).await?;
+    }
+    if !has(connection, CLOSES).await? {
+        sqlx::raw_sql(closes::SCHEMA).execute(&mut *connection).await?;
+        sqlx::raw_sql(include_str!("sqlite_closes.sql")).execute(connection).await?;
     }
     Ok(())
 }
 
-/// Adds the books to a ledger that has none, with its balances as the first booking.
-async fn ensure_books(connection: &mut Connection) -> Outcome<()> {
-    if has(connection, BOOKS).await? {
-        return Ok(());
-    }
+/// Adds the books, with the ledger's balances as the first booking.
+async fn add_books(connection: &mut Connection) -> Outcome<()> {
     sqlx::raw_sql(include_str!("sqlite_books.sql")).execute(&mut *connection).await?;
     let mut opening = Entries::default();
     for (account, balance) in journal::stated(connection).await? {
         // Nothing was paid out yet, and no table holds less than nothing.
         let amount = Amount::from_units(u64::try_from(balance).unwrap_or(0));
         match account {
-            Account::Sold => opening.debit(account, amount)?,
+            Account::Sold | Account::Recovered => opening.debit(account, amount)?,
             _ => opening.credit(account, amount)?,
         }
     }

@@ -16,7 +16,7 @@ use super::rows::{
     BY_PAYMENT, BY_SESSION, Outcome, SETTLED, amount, array, counts, find, freeze, insert_spent, integer, pieces, position, redeem,
     rounded, spent_row, unsigned,
 };
-use super::{Connection, MOST_ROWS, keysets, places, spent as order, tuples};
+use super::{Connection, MOST_ROWS, keysets, places, resync, spent as order, tuples};
 use crate::store::books::{Account, Entries, worth};
 use crate::store::resolve::{Count, Known, SpentBy, resolve};
 use crate::store::{LedgerError, PaymentBooked, PaymentBooking};
@@ -86,8 +86,13 @@ pub(super) async fn deposit(
     for token in batch.iter().flat_map(|payment| &payment.tokens) {
         tokens.push((*token, spent_row(kinds.number(&token.keyset)?, token)));
     }
-    let known = known(connection, batch, &tokens, &kinds).await?;
-    let plan = resolve(batch, known)?;
+    let mut plan = resolve(batch, known(connection, batch, &tokens, &kinds).await?)?;
+    if !plan.freeze.is_empty() {
+        let again = known(connection, batch, &tokens, &kinds).await?;
+        if let Some(covered) = resync::plan(connection, batch, again, entries).await? {
+            plan = covered;
+        }
+    }
 
     let mut rows = tokens.iter().copied();
     let (mut spent, mut logged) = (Vec::with_capacity(tokens.len()), Vec::with_capacity(tokens.len()));

@@ -14,9 +14,11 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::rows::{self, Failure};
 use super::{
-    Connection, Database, MOMENT, PATIENCE, Place, again, begin, books, deposits, discard, givebacks, journal, keysets, lost, orders,
+    Connection, Database, MOMENT, PATIENCE, Place, again, begin, books, closes, deposits, discard, givebacks, journal, keysets, lost, orders,
+    resync,
 };
 use crate::store::books::{Account, Entries};
+use crate::store::closes::Close;
 use crate::store::{
     Announcement, Answer, Debit, DepositBooked, FundingState, Instances, IssueBooked, IssueBooking, Ledger, LedgerError, PaymentBooking,
     Position, RecordedRow, RefundBooked, RefundDone, SessionId, SessionRow, Sheet,
@@ -47,6 +49,8 @@ pub(super) enum Work {
     Keyset(keysets::Change),
     Books(books::Change, u64),
     Orders(orders::Change, u64),
+    Close(Box<Close>, u64),
+    Resync(resync::Change, u64),
 }
 
 /// What became of it.
@@ -100,7 +104,7 @@ impl Engine {
         answer.await.unwrap_or(Err(LedgerError::Unavailable))
     }
 
-    async fn made(&self, work: Work) -> Result<bool, LedgerError> {
+    pub(super) async fn made(&self, work: Work) -> Result<bool, LedgerError> {
         match self.ask(work).await? {
             Done::Made(made) => Ok(made),
             _ => Err(LedgerError::Unavailable),
@@ -409,6 +413,17 @@ async fn run(connection: &mut Connection, work: &Work, time: &mut u64, entries: 
                 entries.absorb(own)?;
             }
             settle(connection, done.map(Done::Orders), keep).await
+        }
+        Work::Close(close, now) => {
+            *time = (*now).max(*time);
+            let done = closes::store(connection, close).await;
+            let keep = matches!(done, Ok(true));
+            settle(connection, done.map(Done::Made), keep).await
+        }
+        Work::Resync(change, now) => {
+            *time = (*now).max(*time);
+            let done = resync::change(connection, change, *now).await;
+            settle(connection, done.map(Done::Made), true).await
         }
         // Deposits are booked together.
         Work::Deposit(..) => settle(connection, Err(LedgerError::Unavailable.into()), false).await,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::rows::{self, Outcome, amount, integer, pieces, unsigned};
-use super::{Connection, Row, tuples};
-use crate::store::books::{Account, Audit, Balance, Difference, Entries};
+use super::{Connection, Row, closes, tuples};
+use crate::store::books::{Account, Audit, Balance, Difference, Entries, balance};
 use crate::store::{Counter, LedgerError, Sheet};
 
 /// Books what a transaction moved. The time is the highest recorded.
@@ -48,6 +48,7 @@ fn keyset(row: &Row) -> Outcome<u32> {
 async fn sums(connection: &mut Connection) -> Outcome<Row> {
     let query = sqlx::query(
         "SELECT (SELECT sold FROM mint WHERE id = 1) AS sold,
+                (SELECT recovered FROM resync WHERE id = 1) AS recovered,
                 (SELECT CAST(coalesce(sum(balance), 0) AS BIGINT) FROM voucher) AS vouchers,
                 (SELECT CAST(coalesce(sum(balance), 0) AS BIGINT) FROM publisher) AS credits,
                 (SELECT CAST(coalesce(sum(change), 0) AS BIGINT) FROM payment WHERE change > 0 AND taken = 0) AS change_due,
@@ -64,6 +65,7 @@ pub(super) async fn stated(connection: &mut Connection) -> Outcome<Vec<(Account,
     let sums = sums(connection).await?;
     for (account, column) in [
         (Account::Sold, "sold"),
+        (Account::Recovered, "recovered"),
         (Account::Vouchers, "vouchers"),
         (Account::ChangeDue, "change_due"),
         (Account::RefundsDue, "refunds_due"),
@@ -94,10 +96,10 @@ pub(super) async fn audit(connection: &mut Connection) -> Outcome<Audit> {
         }
     };
     let mut journal: BTreeMap<String, i64> = BTreeMap::new();
-    let sums = "SELECT account, CAST(sum(debit) - sum(credit) AS BIGINT) AS balance FROM entry GROUP BY account";
+    let sums = "SELECT account, CAST(sum(debit) AS BIGINT) AS debits, CAST(sum(credit) AS BIGINT) AS credits FROM entry GROUP BY account";
     for row in sqlx::query(sums).fetch_all(&mut *connection).await? {
-        let (account, balance): (String, i64) = (row.try_get("account")?, row.try_get("balance")?);
-        let balance = if account == Account::Sold.to_string() { balance } else { -balance };
+        let account: String = row.try_get("account")?;
+        let balance = balance(&account, unsigned(&row, "debits")?, unsigned(&row, "credits")?)?;
         journal.insert(account, balance);
     }
     let balances = journal.iter().filter(|(_, balance)| **balance != 0);
@@ -145,6 +147,7 @@ pub(super) async fn audit(connection: &mut Connection) -> Outcome<Audit> {
             .await?;
         differ(format!("spent tokens of keyset {number}"), spent.try_get("spent")?, row.try_get("redeemed")?);
     }
+    differences.extend(closes::audit(connection).await?);
     Ok(Audit { bookings, balances, differences })
 }
 
@@ -165,6 +168,7 @@ pub(super) async fn sheet(connection: &mut Connection) -> Outcome<Sheet> {
     }
     Ok(Sheet {
         sold: amount(&sums, "sold")?,
+        recovered: amount(&sums, "recovered")?,
         vouchers: amount(&sums, "vouchers")?,
         change_due: amount(&sums, "change_due")?,
         refunds_due: amount(&sums, "refunds_due")?,

@@ -5,7 +5,7 @@ use sqlx::{Connection as _, Row as _};
 
 use super::engine::{Done, Engine, Work, read};
 use super::rows::{self, Outcome, integer, unsigned};
-use super::{Connection, MOMENT, SIZE, give_room_back, spent};
+use super::{Connection, MOMENT, SIZE, give_room_back, resync, spent};
 use crate::store::keysets::{CLOSING, KeysetLedger, KeysetRow, KeysetState, LedgerSize, Lifecycle};
 use crate::store::{Answer, Debit, IssueBooked, IssueBooking, LedgerError};
 
@@ -116,6 +116,7 @@ async fn prune(connection: &mut Connection, number: u32, rows: u32) -> Outcome<C
 
 async fn lifecycle(connection: &mut Connection) -> Outcome<Lifecycle> {
     let position = rows::position(connection).await?;
+    let resync = resync::state(connection).await?;
     let mint = sqlx::query("SELECT keysets, clock FROM mint WHERE id = 1").fetch_one(&mut *connection).await?;
     let all = sqlx::query("SELECT number, deposit_until, state, retired, pruned FROM keyset ORDER BY number");
     let mut keysets = Vec::new();
@@ -136,7 +137,7 @@ async fn lifecycle(connection: &mut Connection) -> Outcome<Lifecycle> {
             deposit_until: unsigned(&row, "deposit_until")?,
         });
     }
-    Ok(Lifecycle { list: mint.try_get("keysets")?, keysets, clock: unsigned(&mint, "clock")?, position })
+    Ok(Lifecycle { list: mint.try_get("keysets")?, keysets, clock: unsigned(&mint, "clock")?, position, resync })
 }
 
 async fn size(connection: &mut Connection) -> Outcome<LedgerSize> {

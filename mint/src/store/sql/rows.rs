@@ -4,7 +4,7 @@ use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::{KeysetId, SpentKey};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{Connection, MOST_ROWS, Row, givebacks, keysets, places, spent as order, tuples};
+use super::{Connection, MOST_ROWS, Row, givebacks, keysets, places, resync, spent as order, tuples};
 use crate::store::books::{Account, Entries, worth};
 use crate::store::resolve::Count;
 use crate::store::{Announcement, Debit, FundingState, IssueBooked, IssueBooking, LedgerError, Position, SessionId, SessionRow};
@@ -100,7 +100,7 @@ pub(super) const fn rounded(items: usize) -> usize {
 
 // ---- keysets -------------------------------------------------------------------------------------------------------------------
 
-async fn keyset_number(connection: &mut Connection, id: &KeysetId) -> Outcome<u32> {
+pub(super) async fn keyset_number(connection: &mut Connection, id: &KeysetId) -> Outcome<u32> {
     let row = sqlx::query("SELECT number FROM keyset WHERE id = $1").bind(id.0.as_slice()).fetch_optional(connection).await?;
     let row = row.ok_or(LedgerError::Corrupt("a keyset that was not announced"))?;
     u32::try_from(row.try_get::<i64, _>("number")?).map_err(|_| LedgerError::Corrupt("a keyset number").into())
@@ -154,7 +154,7 @@ pub(super) async fn announce(connection: &mut Connection, announcement: &Announc
     Ok(true)
 }
 
-async fn count(connection: &mut Connection, keyset: u32, denomination: Amount) -> Outcome<Count> {
+pub(super) async fn count(connection: &mut Connection, keyset: u32, denomination: Amount) -> Outcome<Count> {
     let row = sqlx::query("SELECT issued, redeemed, frozen FROM counter WHERE keyset = $1 AND denomination = $2")
         .bind(i64::from(keyset))
         .bind(integer(denomination.units())?)
@@ -305,7 +305,10 @@ async fn debit(connection: &mut Connection, booking: &IssueBooking, entries: &mu
             order::log(connection, &tokens, booking.now).await?;
             for (kind, count) in counted(kinds(&rows)) {
                 if !redeem(connection, kind.0, kind.1, count).await? {
-                    return Ok(Some(IssueBooked::Frozen));
+                    let covered = resync::cover(connection, kind.0, kind.1, count, entries).await?;
+                    if !covered || !redeem(connection, kind.0, kind.1, count).await? {
+                        return Ok(Some(IssueBooked::Frozen));
+                    }
                 }
                 entries.debit(Account::Tokens(kind.0), worth(kind.1, count)?)?;
             }

@@ -1,0 +1,69 @@
+//! A ledger that was restored from a backup, and how it catches up from what verifiers kept.
+//!
+//! ```text
+//! behind         a verifier has shown a sequence above the ledger's own: nothing is booked
+//! resyncing      the operator has begun: payments are booked again, nothing else
+//! in step        the operator has finished: the sequence has jumped over everything ever shown
+//! ```
+//!
+//! Tokens issued after the backup come back although the ledger has not counted them as issued. They are counted then, against the account
+//! `recovered`: while a resynchronisation runs without a limit, afterwards up to the operator's allowance.
+
+use farthing_protocol::amount::Amount;
+use serde::Serialize;
+
+use super::Answer;
+
+/// How far the sequence jumps over everything that was shown, so that no number given out before the backup's loss is given out again:
+/// some deposits may have been answered whose verifiers have not come back yet.
+pub const JUMP: u64 = 1 << 20;
+
+/// What is known of a restored ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct ResyncState {
+    /// The highest sequence that a verifier has shown; 0 if none was above the ledger's own.
+    pub shown: u64,
+    /// When the resynchronisation began that is under way, Unix seconds.
+    pub began: Option<u64>,
+    /// The value of tokens that came back and were issued after the backup, in smallest units.
+    pub recovered: Amount,
+    /// How much more of that may come back after a resynchronisation, in smallest units.
+    pub allowance: Amount,
+}
+
+/// What became of beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResyncBegun {
+    /// Begun now.
+    Begun,
+    /// Under way already; nothing changed.
+    Earlier,
+    /// No verifier has shown that the ledger is behind; nothing changed.
+    InStep,
+}
+
+/// What was booked for a publisher since the resynchronisation began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Resynced {
+    /// The publisher.
+    pub publisher: String,
+    /// Payments booked.
+    pub payments: u64,
+    /// Their sum, in smallest units.
+    pub credited: Amount,
+}
+
+/// The ledger's part in resynchronising.
+pub trait Resync: Send + Sync + 'static {
+    /// Remembers that a verifier has shown a sequence of this ledger; a lower one than before changes nothing.
+    fn note_shown(&self, sequence: u64) -> Answer<'_, ()>;
+
+    /// Begins; `restored` is the operator's word that the ledger was restored, for one that no verifier has shown to be behind.
+    fn begin_resync(&self, restored: bool, now: u64) -> Answer<'_, ResyncBegun>;
+
+    /// Ends, and lets the sequence jump by [`JUMP`]; `false` if none is under way.
+    fn finish_resync(&self, allowance: Amount, now: u64) -> Answer<'_, bool>;
+
+    /// What was booked since a time, by publisher. Reads every payment: for operators.
+    fn resynced(&self, since: u64) -> Answer<'_, Vec<Resynced>>;
+}
