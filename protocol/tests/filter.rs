@@ -69,7 +69,7 @@ fn nothing_else_is_read_and_no_look_up_leaves_the_bytes() {
             let mut wrong = good.clone();
             wrong[place] = value;
             if let Some(read) = SpentSegment::from_bytes(&wrong) {
-                (0..2_000).for_each(|number| drop(read.may_hold(mark(number))));
+                assert!((0..2_000).filter(|number| read.may_hold(mark(*number))).count() <= 2_000);
             }
         }
     }
