@@ -158,7 +158,11 @@ fn proof(purpose: u8, said: u8, keys: &[(u8, u8, Value)], t: Value, u: Value, kn
     let purpose = PURPOSES[usize::from(purpose) % PURPOSES.len()];
     let statement = [said; 32];
     let spent: Vec<plain::Spent> = keys.iter().take(24).map(|(place, other, p)| ([*other; 32], u64::from(*place), p.point())).collect();
-    let secrets: Vec<_> = keys.iter().take(24).map(|(_, _, p)| if let Value::Number(number) = p { plain::scalar_of(*number) } else { plain::scalar_of(0) }).collect();
+    let secrets: Vec<_> = keys
+        .iter()
+        .take(24)
+        .map(|(_, _, p)| if let Value::Number(number) = p { plain::scalar_of(*number) } else { plain::scalar_of(0) })
+        .collect();
     let body = if known {
         plain::prove(purpose.number(), &statement, &spent, &secrets, plain::scalar_of(u64::from(said)))
     } else {
@@ -166,7 +170,11 @@ fn proof(purpose: u8, said: u8, keys: &[(u8, u8, Value)], t: Value, u: Value, kn
     };
     let list: Vec<SpentKey> = spent
         .iter()
-        .map(|(keyset, denomination, key)| SpentKey { keyset: KeysetId(*keyset), denomination: Amount::from_units(*denomination), key: *key })
+        .map(|(keyset, denomination, key)| SpentKey {
+            keyset: KeysetId(*keyset),
+            denomination: Amount::from_units(*denomination),
+            key: *key,
+        })
         .collect();
     let ours = |list: KeyList<'_>| {
         KeyProof::from_body(&body).is_ok_and(|proof| proof.verify(purpose, &Statement::from_bytes(statement), list).is_ok())

@@ -63,7 +63,16 @@ struct Echo {
 #[derive(Arbitrary, Debug)]
 enum Input {
     /// A challenge, and an answer to it that was changed on the way.
-    Challenge { price: u64, tip: Option<(u64, u64)>, title: String, external_id: String, access: u32, path: String, payload: Payload, flips: Vec<(u16, u8)> },
+    Challenge {
+        price: u64,
+        tip: Option<(u64, u64)>,
+        title: String,
+        external_id: String,
+        access: u32,
+        path: String,
+        payload: Payload,
+        flips: Vec<(u16, u8)>,
+    },
     /// A credential that answers no challenge of this verifier.
     Credential { echo: Echo, payload: Payload },
     /// Any lines of headers.
@@ -73,7 +82,12 @@ enum Input {
 }
 
 fn offer() -> Offer {
-    Offer { price: Price::Fixed(Amount::from_units(500)), title: "Article".into(), external_id: "1".into(), access: Duration::from_secs(60) }
+    Offer {
+        price: Price::Fixed(Amount::from_units(500)),
+        title: "Article".into(),
+        external_id: "1".into(),
+        access: Duration::from_secs(60),
+    }
 }
 
 fn head(path: &str) -> Option<Parts> {
@@ -85,7 +99,11 @@ fn decide(head: &Parts, offer: &Offer) -> http::Response<impl AsRef<[u8]> + use<
     match SITE.runtime.block_on(SITE.verifier.decide(head, offer)) {
         Decision::Serve(_) => panic!("served for nothing"),
         Decision::Answer(answer) => {
-            assert!(answer.status().is_client_error() || answer.status() == StatusCode::SERVICE_UNAVAILABLE || answer.status() == StatusCode::INTERNAL_SERVER_ERROR);
+            assert!(
+                answer.status().is_client_error()
+                    || answer.status() == StatusCode::SERVICE_UNAVAILABLE
+                    || answer.status() == StatusCode::INTERNAL_SERVER_ERROR
+            );
             answer
         }
     }

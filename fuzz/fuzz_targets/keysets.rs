@@ -147,7 +147,14 @@ fuzz_target!(|input: Input| {
     if !plain::list_holds(root.as_bytes(), &other.keysets) {
         return assert!(followed.is_err());
     }
-    let pairs = || list.to_frame().keysets.into_iter().zip(&other.keysets).map(|(known, new)| KeysetBody { proof: new.proof, ..known } == *new).collect::<Vec<_>>();
+    let pairs = || {
+        list.to_frame()
+            .keysets
+            .into_iter()
+            .zip(&other.keysets)
+            .map(|(known, new)| KeysetBody { proof: new.proof, ..known } == *new)
+            .collect::<Vec<_>>()
+    };
     match followed {
         Ok(newer) => assert!(pairs().iter().all(|same| *same) && newer.keysets().len() >= list.keysets().len()),
         Err(KeysetError::Forked) => assert!(!pairs().iter().all(|same| *same)),

@@ -164,7 +164,8 @@ impl Mint {
     fn open(&mut self, body: &[u8]) -> (StatusCode, Vec<u8>) {
         let frame = OpenRequestFrame::from_bytes(body).expect("the wallet speaks the protocol");
         let number = self.sessions.len();
-        let nonces: Vec<[u64; 3]> = (0..frame.denominations.len()).map(|output| [0, 1, 2].map(|part| ((number * 1_000 + output) * 3 + part) as u64)).collect();
+        let nonces: Vec<[u64; 3]> =
+            (0..frame.denominations.len()).map(|output| [0, 1, 2].map(|part| ((number * 1_000 + output) * 3 + part) as u64)).collect();
         let commit = |nonces: &[u64; 3]| {
             let [a, b, y] = nonces.map(plain::scalar_of);
             plain::commitment(a, b, y)
@@ -181,7 +182,9 @@ impl Mint {
         use farthing_protocol::wire::FundingBody;
         let request = IssueRequestFrame::from_bytes(body).expect("the wallet speaks the protocol");
         let number = u64::from_le_bytes(request.session.0[..8].try_into().unwrap());
-        let Some(session) = usize::try_from(number).ok().and_then(|number| self.sessions.get_mut(number)) else { return problem(410, "session-gone") };
+        let Some(session) = usize::try_from(number).ok().and_then(|number| self.sessions.get_mut(number)) else {
+            return problem(410, "session-gone");
+        };
         // What a lie has called by another session's name is still one use of the index.
         let known = self.used.entry(session.frame.recovery.0).or_insert(request.session.0);
         assert!(*known == request.session.0, "an index was used for two sessions");
@@ -193,7 +196,9 @@ impl Mint {
             return problem(400, "issue-count-mismatch");
         }
         match &session.frame.funding {
-            FundingBody::Voucher(_) if self.voucher >= amount => (self.voucher, self.outstanding) = (self.voucher - amount, self.outstanding + amount),
+            FundingBody::Voucher(_) if self.voucher >= amount => {
+                (self.voucher, self.outstanding) = (self.voucher - amount, self.outstanding + amount)
+            }
             FundingBody::Refresh(tokens) if tokens.tokens.iter().all(|token| !self.spent.contains(&token.key.0)) => {
                 self.spent.extend(tokens.tokens.iter().map(|token| token.key.0));
             }
@@ -229,7 +234,9 @@ impl Mint {
     fn bucket(&self, path: &str) -> (StatusCode, Vec<u8>) {
         let mut numbers = path.split('/').skip(3).filter_map(|number| number.parse::<u64>().ok());
         let (Some(keyset), Some(bucket)) = (numbers.next(), numbers.next()) else { return problem(404, "not-found") };
-        let Some(keyset) = WORLD.list.keysets().get(usize::try_from(keyset).unwrap_or(usize::MAX)) else { return problem(404, "not-found") };
+        let Some(keyset) = WORLD.list.keysets().get(usize::try_from(keyset).unwrap_or(usize::MAX)) else {
+            return problem(404, "not-found");
+        };
         let sessions = self.recorded(&keyset.id().0);
         frame_of(keyset.id().0, bucket, sessions)
     }

@@ -71,7 +71,8 @@ fn apply(change: Change, list: &mut TokensBody, secrets: &mut Vec<Scalar>) {
     let at = |place: u8| usize::from(place) % count;
     match change {
         Change::Denomination(place, value) => {
-            list.tokens[at(place)].denomination = DENOMINATIONS.get(usize::from(value)).copied().unwrap_or(u64::from(value) << (value % 60));
+            list.tokens[at(place)].denomination =
+                DENOMINATIONS.get(usize::from(value)).copied().unwrap_or(u64::from(value) << (value % 60));
         }
         Change::Keyset(place, keyset) => list.tokens[at(place)].keyset = keyset % 3,
         Change::Signature(to, from) => list.tokens[at(to)].signature = list.tokens[at(from)].signature,

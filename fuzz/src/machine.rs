@@ -25,7 +25,8 @@ use farthing_protocol::seed::WalletSeed;
 use farthing_protocol::settle::{Outcome, Refusal, verify_answer};
 use farthing_protocol::token::{MAX_TOKENS, OwnedToken, OwnedTokens, UsedTokens};
 use farthing_protocol::wire::{
-    DepositRequestFrame, DepositResponseFrame, Frame, IssueResponseFrame, KeysetListFrame, LedgerMark, OpenResponseFrame, RefundResponseFrame,
+    DepositRequestFrame, DepositResponseFrame, Frame, IssueResponseFrame, KeysetListFrame, LedgerMark, OpenResponseFrame,
+    RefundResponseFrame,
 };
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;

@@ -53,7 +53,8 @@ impl World {
             list.announce(proposal, &root, &mut rng).unwrap();
             secret.extend(keys);
         }
-        let of = |keyset: &Keyset| keyset.keys().iter().map(|(value, key)| (keyset.id().0, value.units(), key.to_bytes())).collect::<Vec<_>>();
+        let of =
+            |keyset: &Keyset| keyset.keys().iter().map(|(value, key)| (keyset.id().0, value.units(), key.to_bytes())).collect::<Vec<_>>();
         let public: Vec<PublicKey> = list.keysets().iter().flat_map(of).collect();
         let mut world = Self { table: list.key_table(), root, list, public, secret, tokens: Vec::new() };
         world.tokens = (0..12).map(|number| world.token(number % world.public.len(), &mut rng)).collect();
@@ -67,7 +68,8 @@ impl World {
         let owner = SpendKey::generate(rng);
         let context = SigningContext::new(&keyset, denomination, key.public());
         let (nonces, commitment) = commit(&Point::second_generator(), rng).unwrap();
-        let (pending, challenge) = Blinding::generate(rng).challenge(&context, key.public(), &commitment, owner.public().as_bytes()).unwrap();
+        let (pending, challenge) =
+            Blinding::generate(rng).challenge(&context, key.public(), &commitment, owner.public().as_bytes()).unwrap();
         let signature = pending.unblind(&nonces.respond(key, &challenge)).unwrap();
         let keyset = farthing_protocol::proof::KeysetId(keyset);
         let spent_key = SpentKey { keyset, denomination: Amount::from_units(denomination), key: owner.public().to_bytes() };
