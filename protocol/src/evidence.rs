@@ -186,3 +186,18 @@ pub(crate) fn list_from_body(body: &[SpentKeyBody]) -> Option<Vec<SpentKey>> {
 pub(crate) fn list_to_body(list: &[SpentKey]) -> Vec<SpentKeyBody> {
     list.iter().map(spent_key_to_body).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_holds_one_to_24_keys() {
+        let keys = |count: u8| -> Vec<SpentKeyBody> {
+            (0..count).map(|index| SpentKeyBody { keyset: [7; 32].into(), denomination: 500, key: [index; 32].into() }).collect()
+        };
+        for (count, accepted) in [(0, false), (1, true), (24, true), (25, false)] {
+            assert_eq!(list_from_body(&keys(count)).is_some(), accepted, "{count} keys");
+        }
+    }
+}

@@ -3,6 +3,8 @@
 //! `timing` runs Welch's t-test over the times of two classes of secrets; `instructions` compares instruction counts with those of
 //! `instructions.json`.
 
+pub mod baseline;
+pub mod counted;
 pub mod secrets;
 pub mod welch;
 

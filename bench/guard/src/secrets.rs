@@ -258,7 +258,8 @@ fn prove_three(samples: usize, rng: &mut StdRng) -> Times {
     let prepare = |source: &mut Source<'_>| {
         let mut token = |denomination| {
             let key = SpendKey::from_bytes(&source.scalar()).expect("a key");
-            let spent_key = SpentKey { keyset: KeysetId([7; 32]), denomination: Amount::from_units(denomination), key: key.public().to_bytes() };
+            let spent_key =
+                SpentKey { keyset: KeysetId([7; 32]), denomination: Amount::from_units(denomination), key: key.public().to_bytes() };
             OwnedToken::new(Token::new(spent_key, signature), key).expect("its own key")
         };
         let tokens = vec![token(100), token(200), token(500)];
@@ -274,9 +275,8 @@ fn voucher(samples: usize, rng: &mut StdRng) -> Times {
 /// The mistake that is made most easily: the fast multiplication, meant for verifiers, on a secret.
 fn leaky_multiplication(samples: usize, rng: &mut StdRng) -> Times {
     let prepare = |source: &mut Source<'_>| Scalar::from_bytes_mod_order_wide(&source.bytes());
-    let multiply = |secret: Scalar| {
-        RistrettoPoint::vartime_double_scalar_mul_basepoint(&Scalar::ZERO, &RISTRETTO_BASEPOINT_POINT, &secret).compress()
-    };
+    let multiply =
+        |secret: Scalar| RistrettoPoint::vartime_double_scalar_mul_basepoint(&Scalar::ZERO, &RISTRETTO_BASEPOINT_POINT, &secret).compress();
     take(samples, rng, prepare, multiply)
 }
 

@@ -39,7 +39,6 @@ struct Line {
     last: Verdict,
 }
 
-
 /// Measures a case until it is below the bound or has been above it often enough.
 #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss, reason = "a count of samples")]
 fn judge(case: &Case, arguments: &Arguments) -> Option<Line> {

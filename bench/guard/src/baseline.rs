@@ -1,0 +1,88 @@
+//! Instruction counts that were accepted, and how a new count is judged.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// How much more or less than accepted is no news, in percent: a patch release of the compiler moves counts about so much.
+pub const TOLERANCE_PERCENT: f64 = 3.0;
+
+/// `instructions.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// The compiler that the counts were made with, as it names itself.
+    pub compiler: String,
+    /// The backend of curve25519-dalek that ran: Valgrind offers no AVX-512.
+    pub backend: String,
+    /// Instructions by operation.
+    pub instructions: BTreeMap<String, u64>,
+}
+
+impl Baseline {
+    /// Every reason not to accept `counted`: more than 3 % above, or more than 3 % below (then the better count is to be kept, or it could
+    /// be lost again unnoticed), an operation that one of the two does not have, another backend.
+    pub fn objections(&self, counted: &Self) -> Vec<String> {
+        if self.backend != counted.backend {
+            return vec![format!("counted with backend {}, accepted with {}: not comparable", counted.backend, self.backend)];
+        }
+        let mut found = Vec::new();
+        for (name, accepted) in &self.instructions {
+            let Some(now) = counted.instructions.get(name) else {
+                found.push(format!("{name}: no longer counted"));
+                continue;
+            };
+            let change = percent(*accepted, *now);
+            if change.abs() > TOLERANCE_PERCENT {
+                found.push(format!("{name}: {now} instructions, accepted {accepted} ({change:+.1} %)"));
+            }
+        }
+        let new = counted.instructions.keys().filter(|name| !self.instructions.contains_key(*name));
+        found.extend(new.map(|name| format!("{name}: no accepted count")));
+        found
+    }
+}
+
+/// By how many percent `now` is above `accepted`.
+#[allow(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+pub fn percent(accepted: u64, now: u64) -> f64 {
+    (now as f64 / accepted as f64 - 1.0) * 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(backend: &str, counts: &[(&str, u64)]) -> Baseline {
+        let instructions = counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+        Baseline { compiler: "rustc".to_owned(), backend: backend.to_owned(), instructions }
+    }
+
+    #[test]
+    fn what_is_within_the_tolerance_is_accepted() {
+        let accepted = counts("avx2", &[("commit", 100_000), ("respond", 2_000)]);
+        for now in [100_000, 102_900, 97_100] {
+            assert!(accepted.objections(&counts("avx2", &[("commit", now), ("respond", 2_000)])).is_empty(), "{now}");
+        }
+    }
+
+    #[test]
+    fn slower_faster_missing_and_new_operations_are_named() {
+        let accepted = counts("avx2", &[("commit", 100_000), ("respond", 2_000)]);
+        for (now, name) in [
+            (&[("commit", 103_100), ("respond", 2_000)][..], "commit"),
+            (&[("commit", 96_900), ("respond", 2_000)], "commit"),
+            (&[("commit", 100_000)], "respond"),
+            (&[("commit", 100_000), ("respond", 2_000), ("unblind", 5)], "unblind"),
+            (&[("commit", 100_000), ("respond", 0)], "respond"),
+        ] {
+            let found = accepted.objections(&counts("avx2", now));
+            assert!(found.len() == 1 && found[0].starts_with(name), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn another_backend_is_not_compared() {
+        let accepted = counts("avx2", &[("commit", 100_000)]);
+        assert_eq!(accepted.objections(&counts("serial", &[("commit", 100_000)])).len(), 1);
+    }
+}
