@@ -17,8 +17,8 @@ use crate::store::books::{Audit, BankAccount, Books, PayoutBooked, PayoutOrder, 
 use crate::store::closes::{Close, CloseMade, Closes};
 use crate::store::keysets::{KeysetLedger, LedgerSize, Lifecycle};
 use crate::store::orders::{Order, OrderBooked, OrderBooking, Orders, PayoutSummary, PublisherRow};
-use crate::store::spent::SpentLog;
 use crate::store::resync::{Resync, ResyncBegun, Resynced};
+use crate::store::spent::SpentLog;
 use crate::store::{
     Answer, Debit, DepositBooked, FundingState, IssueBooked, IssueBooking, PaymentBooking, Position, RecordedRow, RefundBooked, SessionId,
     SessionRow, Sheet,

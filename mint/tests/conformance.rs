@@ -13,6 +13,7 @@ mod spent;
 
 use std::sync::Arc;
 
+use closes::closing_books;
 use farthing_mint::store::books::{BankAccount, PayoutBooked, PayoutOrder, StatementDay};
 use farthing_mint::store::keysets::KeysetState;
 use farthing_mint::store::postgres::PostgresLedger;
@@ -24,7 +25,6 @@ use farthing_mint::store::{
 use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
 use farthing_protocol::settle::Refusal;
-use closes::closing_books;
 use orders::{listing, ordering, ordering_together};
 use resync::resynchronising;
 use spent::numbering;

@@ -238,8 +238,10 @@ fn seen_values(run: &Run, token: &Seen) -> Vec<[u8; 32]> {
 /// A pair stands out if its (r, alpha, beta) holds a number that nobody draws by chance, or one that another pair of another session and
 /// another payment holds too.
 fn blinding_scores(run: &Run) -> Scores {
+    /// Where a number of one kind occurs: payments and sessions.
+    type Places = HashMap<(usize, [u8; 32]), Vec<(usize, usize)>>;
     let fits: Vec<Vec<Joined>> = run.seen.iter().map(|token| run.sessions.iter().map(|session| fit(session, token)).collect()).collect();
-    let mut places: HashMap<(usize, [u8; 32]), Vec<(usize, usize)>> = HashMap::new();
+    let mut places = Places::new();
     for (payment, row) in fits.iter().enumerate() {
         for (session, joined) in row.iter().enumerate() {
             for (which, value) in joined.iter().enumerate() {

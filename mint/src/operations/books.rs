@@ -55,6 +55,7 @@ pub struct Status {
     #[schema(value_type = u64)]
     pub sold: Amount,
     /// Tokens that came back and were issued after a backup that was restored since.
+    #[schema(value_type = u64)]
     pub recovered: Amount,
     /// Left on vouchers.
     #[schema(value_type = u64)]

@@ -14,8 +14,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::rows::{self, Failure};
 use super::{
-    Connection, Database, MOMENT, PATIENCE, Place, again, begin, books, closes, deposits, discard, givebacks, journal, keysets, lost, orders,
-    resync,
+    Connection, Database, MOMENT, PATIENCE, Place, again, begin, books, closes, deposits, discard, givebacks, journal, keysets, lost,
+    orders, resync,
 };
 use crate::store::books::{Account, Entries};
 use crate::store::closes::Close;
