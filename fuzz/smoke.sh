@@ -15,7 +15,7 @@ run() {
     local target=$1 status=0
     mkdir -p "artifacts/$target"
     "$BINARIES/$target" "corpus/$target" -artifact_prefix="artifacts/$target/" -dict=farthing.dict -max_total_time="$SECONDS_EACH" \
-        -timeout=30 -rss_limit_mb=2048 -print_final_stats=1 >"artifacts/$target.log" 2>&1 || status=$?
+        -timeout=120 -rss_limit_mb=2048 -print_final_stats=1 >"artifacts/$target.log" 2>&1 || status=$?
     printf -- '--- %s: exit %s\n' "$target" "$status"
     tail -n "$([ "$status" -eq 0 ] && echo 7 || echo 40)" "artifacts/$target.log"
     return "$status"
