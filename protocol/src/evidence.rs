@@ -200,4 +200,13 @@ mod tests {
             assert_eq!(list_from_body(&keys(count)).is_some(), accepted, "{count} keys");
         }
     }
+
+    #[test]
+    fn a_side_hands_out_the_list_it_holds() {
+        let key = |last: u8| SpentKeyBody { keyset: [7; 32].into(), denomination: 500, key: [last; 32].into() };
+        let list = list_from_body(&[key(1), key(2)]).unwrap();
+        let proof = KeyProof { t: [1; 32], u: curve25519_dalek::Scalar::ONE };
+        let side = SpendingSide { statement: Statement::from_bytes([3; 32]), list: list.clone(), proof };
+        assert!(side.list() == list);
+    }
 }
