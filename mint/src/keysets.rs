@@ -3,6 +3,7 @@
 use std::sync::Weak;
 use std::sync::atomic::Ordering;
 
+use farthing_protocol::amount::Amount;
 use farthing_protocol::keyset::{Keyset, PUBLISHED_AHEAD};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -166,6 +167,15 @@ impl Mint {
             Err(_) => self.0.ledger.position().await?.time,
         };
         if self.0.ledger.retire_keyset(number, now).await? { Ok(()) } else { Err(MintError::NoSuchKeyset) }
+    }
+
+    /// Freezes a denomination whose key is no longer the mint's alone, for good: nothing of it is issued, refreshed or credited any more,
+    /// by any process. Its other denominations stay as they are.
+    ///
+    /// # Errors
+    /// [`MintError::NoSuchKeyset`] also if the keyset has no such denomination, [`MintError::Ledger`].
+    pub async fn freeze_denomination(&self, number: u32, denomination: Amount) -> Result<(), MintError> {
+        if self.0.ledger.freeze_denomination(number, denomination).await? { Ok(()) } else { Err(MintError::NoSuchKeyset) }
     }
 
     /// The ledger's time and this machine's.

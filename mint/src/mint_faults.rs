@@ -185,6 +185,9 @@ impl KeysetLedger for Faulty {
     fn lifecycle(&self) -> Answer<'_, Lifecycle> {
         self.sound.lifecycle()
     }
+    fn freeze_denomination(&self, number: u32, denomination: Amount) -> Answer<'_, bool> {
+        self.change(move || self.sound.freeze_denomination(number, denomination))
+    }
     fn retire_keyset(&self, number: u32, now: u64) -> Answer<'_, bool> {
         self.change(move || self.sound.retire_keyset(number, now))
     }

@@ -193,6 +193,7 @@ async fn bad_requests_each_have_their_code_and_change_nothing() {
         (Method::POST, "/admin/v1/payouts", Some(json!({ "debtor": account, "minimum": 0, "fee_share": 1000 })), 422, "payout-invalid"),
         (Method::POST, "/admin/v1/keysets/7/retire", None, 404, "keyset-not-found"),
         (Method::POST, "/admin/v1/keysets/x/retire", None, 404, "keyset-not-found"),
+        (Method::POST, "/admin/v1/keysets/0/denominations/3/freeze", None, 404, "keyset-not-found"),
         (Method::POST, "/admin/v1/keysets/prepare", Some(json!({ "hours": 0 })), 400, "body-malformed"),
         (Method::POST, "/admin/v1/keysets/publish", Some(json!({ "not": "a list" })), 422, "announcement-refused"),
         (Method::GET, "/admin/v1/none", None, 404, "not-found"),

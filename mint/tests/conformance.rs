@@ -2,6 +2,8 @@
 
 #[path = "conformance/closes.rs"]
 mod closes;
+#[path = "conformance/freezing.rs"]
+mod freezing;
 #[path = "conformance/orders.rs"]
 mod orders;
 #[path = "conformance/resync.rs"]
@@ -25,6 +27,7 @@ use farthing_mint::store::{
 use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
 use farthing_protocol::settle::Refusal;
+use freezing::freezing;
 use orders::{listing, ordering, ordering_together};
 use resync::resynchronising;
 use spent::numbering;
@@ -518,7 +521,7 @@ macro_rules! on_both {
 
 on_both! {
     closing_books resynchronising issuing refreshing depositing giving_back paying_out recording selling ordering listing numbering closing
-    retiring racing
+    retiring freezing racing
 }
 
 /// Two processes on one ledger.

@@ -3,6 +3,7 @@
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
+use farthing_protocol::amount::Amount;
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -89,6 +90,27 @@ pub(super) async fn prepare(State(mint): State<Mint>, Json(PrepareRequest { hour
 pub(super) async fn publish(State(mint): State<Mint>, Json(list): Json<serde_json::Value>) -> Result<Response, Problem> {
     let signed = serde_json::to_vec(&list).map_err(|_| Problem::BODY_MALFORMED)?;
     json(&mint.publish_keyset(&signed).await?)
+}
+
+/// Freezes a denomination whose key has leaked, for good: nothing of it is issued, refreshed or credited any more.
+#[utoipa::path(
+    post,
+    path = "/admin/v1/keysets/{number}/denominations/{denomination}/freeze",
+    tag = "keysets",
+    params(
+        ("number" = u32, Path, description = "The place in the list, from 0"),
+        ("denomination" = u64, Path, description = "In smallest units")
+    ),
+    responses(
+        (status = 204, description = "Frozen, now or before"),
+        (status = 404, description = "`keyset-not-found`", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn freeze(State(mint): State<Mint>, Path((number, denomination)): Path<(String, String)>) -> Result<Response, Problem> {
+    let unknown = || Problem::from(MintError::NoSuchKeyset);
+    let (number, denomination) = (number.parse().map_err(|_| unknown())?, denomination.parse().map_err(|_| unknown())?);
+    mint.freeze_denomination(number, Amount::from_units(denomination)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Stops the issuing of a keyset early and for good; what it has issued stays good.

@@ -75,6 +75,7 @@ fn routes() -> OpenApiRouter<Mint> {
         .routes(routes!(keysets::prepare))
         .routes(routes!(keysets::publish))
         .routes(routes!(keysets::retire))
+        .routes(routes!(keysets::freeze))
         .routes(routes!(status))
         .routes(routes!(audit))
         .routes(routes!(clock))

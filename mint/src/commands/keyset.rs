@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use farthing_mint::{Announced, KeysetSummary, Mint, MintError, SignedAnnouncement, UnsignedKeyset};
+use farthing_protocol::amount::Amount;
 use serde_json::json;
 
 use super::secret::{NewSecretArguments, SecretArguments, read};
@@ -39,6 +40,15 @@ pub enum KeysetCommand {
         data: Data,
         /// The keyset's number
         number: u32,
+    },
+    /// Freezes a denomination whose key has leaked, for good: nothing of it is issued, refreshed or credited any more
+    Freeze {
+        #[command(flatten)]
+        data: Data,
+        /// The keyset's number
+        number: u32,
+        /// The denomination, in smallest units
+        denomination: u64,
     },
     /// Makes fresh keys and prints their public half, to be signed where the root key is
     Prepare {
@@ -110,6 +120,10 @@ pub async fn keyset(command: KeysetCommand) -> Result<(), Failure> {
         KeysetCommand::Rotate { data, secret, json } => {
             let mint = Mint::open(&data.dir, secret.options(&data)?).await?;
             shown(&mint.rotate().await?, json)
+        }
+        KeysetCommand::Freeze { data, number, denomination } => {
+            open(data).await?.freeze_denomination(number, Amount::from_units(denomination)).await?;
+            print("Frozen. Rotate, so that readers get other keys; what is left of it is settled by hand (spec/restore.md, section 5).")
         }
         KeysetCommand::Retire { data, number } => {
             let mint = open(data).await?;

@@ -8,6 +8,7 @@
 //! There is no way back, whatever the clock says later. The state is read in the transaction of the insert that it guards, so that a
 //! deposit on its way while a keyset closes is either booked before or refused.
 
+use farthing_protocol::amount::Amount;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -79,6 +80,9 @@ pub trait KeysetLedger: Send + Sync + 'static {
 
     /// Stops a keyset's issuing, for good; `false` if there is no such keyset. One that was retired before stays as it was.
     fn retire_keyset(&self, number: u32, now: u64) -> Answer<'_, bool>;
+
+    /// Freezes a denomination of a keyset, for good: it neither issues nor comes back; `false` if there is none such.
+    fn freeze_denomination(&self, number: u32, denomination: Amount) -> Answer<'_, bool>;
 
     /// Records the time and moves every keyset whose time has come one step or two. Returns how many steps were made.
     fn advance_keysets(&self, now: u64) -> Answer<'_, u64>;

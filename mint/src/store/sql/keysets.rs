@@ -1,5 +1,6 @@
 //! The life of keysets: guards inside the transactions they guard, states, pruning in small steps.
 
+use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::KeysetId;
 use sqlx::{Connection as _, Row as _};
 
@@ -16,6 +17,7 @@ const CLOSED: i64 = 3;
 /// A change to a keyset or the clock.
 pub(super) enum Change {
     Retire(u32, u64),
+    Freeze(u32, Amount),
     Advance(u64),
     Prune(u32, u32),
     AcceptClock(u64),
@@ -57,6 +59,8 @@ pub(super) async fn issue_guard(connection: &mut Connection, booking: &IssueBook
 }
 
 /// Makes a change inside the caller's transaction; `time` is what will be recorded.
+///
+/// Implements R-LIFE-10.
 pub(super) async fn change(connection: &mut Connection, change: &Change, time: &mut u64) -> Outcome<Changed> {
     match *change {
         Change::Retire(number, now) => {
@@ -76,6 +80,15 @@ pub(super) async fn change(connection: &mut Connection, change: &Change, time: &
             let day_ago = integer(now.saturating_sub(CLOSING))?;
             let closed = sqlx::query(step).bind(CLOSING_STATE).bind(CLOSED).bind(day_ago).execute(connection).await?;
             Ok(closing.rows_affected() + closed.rows_affected())
+        }
+        Change::Freeze(number, denomination) => {
+            tracing::error!(keyset = number, denomination = denomination.units(), "the denomination is frozen on the operator's word");
+            let frozen = sqlx::query("UPDATE counter SET frozen = 1 WHERE keyset = $1 AND denomination = $2")
+                .bind(i64::from(number))
+                .bind(integer(denomination.units())?)
+                .execute(connection)
+                .await?;
+            Ok(frozen.rows_affected())
         }
         Change::Prune(number, rows) => prune(connection, number, rows).await,
         Change::AcceptClock(now) => {
@@ -168,6 +181,10 @@ impl KeysetLedger for Engine {
             moment.rollback().await?;
             Ok(lifecycle)
         })
+    }
+
+    fn freeze_denomination(&self, number: u32, denomination: Amount) -> Answer<'_, bool> {
+        Box::pin(async move { Ok(self.change_keysets(Change::Freeze(number, denomination)).await? == 1) })
     }
 
     fn retire_keyset(&self, number: u32, now: u64) -> Answer<'_, bool> {
