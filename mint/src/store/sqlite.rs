@@ -63,6 +63,9 @@ const BUSY: Duration = Duration::from_secs(10);
 /// row written costs a read (decision 43).
 const CACHE: &str = "-65536";
 
+/// Pages in the log before they are copied into the file: 16 MiB. The more of them, the more often a page is copied once for many writes.
+const CHECKPOINT: &str = "4000";
+
 /// Connections for reading.
 const READERS: u32 = 4;
 
@@ -143,7 +146,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
 
 /// The options of the connection that writes.
 fn writing(path: &Path) -> SqliteConnectOptions {
-    options(path).pragma("cache_size", CACHE)
+    options(path).pragma("cache_size", CACHE).pragma("wal_autocheckpoint", CHECKPOINT)
 }
 
 /// Copies a ledger, as it is at one moment, into an empty file that exists already, and waits until the copy is durable. Other processes

@@ -17,7 +17,6 @@ use farthing_bench_ops::client::{Books, Client, Town};
 use farthing_bench_ops::http::Connection;
 use farthing_bench_ops::mint::{Engine, MintProcess};
 use farthing_bench_ops::reader::{Market, Reader};
-use farthing_protocol::group::Point;
 use farthing_protocol::proof::LoneKey;
 use farthing_protocol::voucher::VoucherCode;
 use farthing_wallet::{ClientOptions, Wallet, WalletError};
@@ -97,8 +96,8 @@ struct Purse {
 
 impl Purse {
     /// Returns the wallet's value and how many vouchers it took.
-    async fn live(mut self, mint: url::Url, root: Point) -> Result<(u64, usize), Fault> {
-        let mut wallet = Wallet::init(&self.directory.path().join("wallet"), mint, root, ClientOptions::default()).await?;
+    async fn live(mut self) -> Result<(u64, usize), Fault> {
+        let mut wallet = Wallet::open(&self.directory.path().join("wallet"), ClientOptions::default())?;
         let mut taken = 0;
         while !self.town.closing.load(Ordering::Relaxed) {
             if wallet.balance()?.spendable.units() < FULL
@@ -277,8 +276,9 @@ async fn run(arguments: Arguments) -> Result<bool, Fault> {
         let codes = mint.vouchers(TOPUP, TOPUPS)?;
         let keys = codes.iter().map(VoucherCode::key).collect::<Result<Vec<_>, _>>()?;
         let purse = Purse { directory: TempDir::new()?, codes, town: town.clone(), chance: StdRng::from_rng(&mut chance) };
-        let (base, root) = (base.clone(), market.root);
-        wallets.spawn(async move { (keys, purse.live(base, root).await) });
+        // Before the first kill: there is nothing to lose yet, and nothing that would be tried again.
+        drop(Wallet::init(&purse.directory.path().join("wallet"), base.clone(), market.root, ClientOptions::default()).await?);
+        wallets.spawn(async move { (keys, purse.live().await) });
     }
 
     havoc(&mut mint, arguments.kills, arguments.life, &mut chance, &town).await?;
