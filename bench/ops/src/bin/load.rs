@@ -204,7 +204,7 @@ impl Used {
     /// Microseconds an item.
     fn since(self, earlier: Self, items: usize) -> String {
         let micros = |time: Duration| time.as_secs_f64() * 1e6 / items as f64;
-        format!("{:.1} + {:.1}", micros(self.mint - earlier.mint), micros(self.database.saturating_sub(earlier.database)))
+        format!("{:>5.1} + {:<4.1}", micros(self.mint - earlier.mint), micros(self.database.saturating_sub(earlier.database)))
     }
 }
 
@@ -225,8 +225,9 @@ async fn run(arguments: Arguments) -> Result<(), Fault> {
     load.deposit(load.many, BATCH, &payments).await?;
 
     let (mut issuing, mut deposits, mut settling, mut tails) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    println!("deposited   issue/s deposit/s  single/s    p99 ms   RSS MiB ledger MiB   CPU us (+ database's): deposit             single");
+    println!("deposited   issue/s deposit/s  single/s    p99 ms   RSS MiB ledger MiB   CPU us + database's: issue, deposit, single");
     for round in 1..=rounds {
+        let begun = load.cpu()?;
         let (mut payments, issued) = load.issue(batched + single).await?;
         let alone = payments.split_off(batched);
         let began = load.cpu()?;
@@ -234,11 +235,11 @@ async fn run(arguments: Arguments) -> Result<(), Fault> {
         let between = load.cpu()?;
         let settled = load.deposit(SINGLES, 1, &alone).await?;
         let ended = load.cpu()?;
-        let (cost, cost_alone) = (between.since(began, batched), ended.since(between, single));
+        let costs = [began.since(begun, batched + single), between.since(began, batched), ended.since(between, single)];
         let (rate, tail) = (settled.rate(single), p99(settled.latencies));
         let (rss, size) = (load.mint.rss_mib()?, load.mint.ledger_bytes()? as f64 / 1_048_576.0);
         let all = round * (batched + single);
-        println!("{all:>9} {issued:>9.0} {deposit:>9.0} {rate:>9.0} {tail:>9.1} {rss:>9.1} {size:>10.1} {cost:>22} {cost_alone:>18}");
+        println!("{all:>9} {issued:>9.0} {deposit:>9.0} {rate:>9.0} {tail:>9.1} {rss:>9.1} {size:>10.1}   {}", costs.join("   "));
         issuing.push(issued);
         deposits.push(deposit);
         settling.push(rate);

@@ -34,13 +34,13 @@ struct Arguments {
     #[arg(long, default_value_t = 0.2)]
     settle_first: f64,
     /// Microseconds of a processor to check a token in a batch, outside the ledger (measured)
-    #[arg(long, default_value_t = 38.0)]
+    #[arg(long, default_value_t = 37.0)]
     check: f64,
     /// Microseconds of a processor for a payment that is settled first (measured)
-    #[arg(long, default_value_t = 105.0)]
+    #[arg(long, default_value_t = 115.0)]
     check_alone: f64,
     /// Microseconds of a processor to issue a token, commitment and answer (measured)
-    #[arg(long, default_value_t = 45.0)]
+    #[arg(long, default_value_t = 44.0)]
     issue: f64,
     /// Microseconds of the one writer for a token in a batch (measured)
     #[arg(long, default_value_t = 32.0)]
@@ -49,7 +49,7 @@ struct Arguments {
     #[arg(long, default_value_t = 60.0)]
     write_alone: f64,
     /// Microseconds of the one writer for an issued token (measured)
-    #[arg(long, default_value_t = 20.0)]
+    #[arg(long, default_value_t = 15.0)]
     write_issue: f64,
     /// Bytes of the ledger a deposited token, all tables (measured)
     #[arg(long, default_value_t = 646.0)]
@@ -79,7 +79,7 @@ struct Mint {
 }
 
 const MINTS: [Mint; 5] = [
-    Mint { name: "one process, 2 processors, SQLite", ledgers: 1.0, processors: 1.5, memory: 4.0 },
+    Mint { name: "SQLite, 2 processors", ledgers: 1.0, processors: 1.0, memory: 4.0 },
     Mint { name: "PostgreSQL, 4 processors for the mint", ledgers: 1.0, processors: 4.0, memory: 48.0 },
     Mint { name: "PostgreSQL, 16 processors for the mint", ledgers: 1.0, processors: 16.0, memory: 192.0 },
     Mint { name: "4 ledgers, 16 processors for the mint", ledgers: 4.0, processors: 16.0, memory: 192.0 },
