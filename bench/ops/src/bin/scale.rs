@@ -57,8 +57,8 @@ struct Arguments {
     /// Bytes of the two indices whose keys are random, a token (computed from their rows)
     #[arg(long, default_value_t = 135.0)]
     index_bytes: f64,
-    /// Days from a keyset's first issue until its spent tokens are dropped
-    #[arg(long, default_value_t = 90.0)]
+    /// Days from a keyset's first issue until its spent tokens are dropped; 270 as `init` makes them
+    #[arg(long, default_value_t = 270.0)]
     keyset_days: f64,
     /// Microseconds of a random read from a good disk
     #[arg(long, default_value_t = 80.0)]
