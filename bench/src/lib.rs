@@ -9,25 +9,27 @@ use std::time::{Duration, Instant};
 pub struct Contender<'a> {
     name: &'static str,
     items: usize,
-    work: Box<dyn FnMut() + 'a>,
-    once: bool,
+    work: Box<dyn FnMut() -> Duration + 'a>,
     samples: Vec<f64>,
 }
 
 impl<'a> Contender<'a> {
     /// `work` handles `items` tokens at each call; what it returns is kept from being optimised away.
     pub fn new<T>(name: &'static str, items: usize, mut work: impl FnMut() -> T + 'a) -> Self {
-        let work = Box::new(move || {
-            black_box(work());
-        });
-        Self { name, items, work, once: false, samples: Vec::new() }
+        Self::fed(name, items, || (), move |()| work())
     }
 
-    /// Calls it only once a round: for work that uses up what was prepared outside the clock.
-    #[must_use]
-    pub fn once_a_round(mut self) -> Self {
-        self.once = true;
-        self
+    /// `work` uses up what `prepare` makes outside the clock; what it returns is dropped outside it too.
+    pub fn fed<I, T>(name: &'static str, items: usize, mut prepare: impl FnMut() -> I + 'a, mut work: impl FnMut(I) -> T + 'a) -> Self {
+        let work = Box::new(move || {
+            let input = prepare();
+            let start = Instant::now();
+            let output = work(input);
+            let took = start.elapsed();
+            drop(black_box(output));
+            took
+        });
+        Self { name, items, work, samples: Vec::new() }
     }
 
     /// Median of the rounds, microseconds an item.
@@ -48,12 +50,12 @@ pub fn race(contenders: &mut [Contender<'_>], rounds: usize, slice: Duration) {
     for _ in 0..rounds {
         for contender in &mut *contenders {
             let start = Instant::now();
-            let mut calls = 0_u32;
-            while calls == 0 || (!contender.once && start.elapsed() < slice) {
-                (contender.work)();
+            let (mut calls, mut took) = (0_u32, Duration::ZERO);
+            while calls == 0 || start.elapsed() < slice {
+                took += (contender.work)();
                 calls += 1;
             }
-            let micros = start.elapsed().as_secs_f64() * 1e6;
+            let micros = took.as_secs_f64() * 1e6;
             contender.samples.push(micros / (f64::from(calls) * contender.items as f64));
         }
     }

@@ -59,6 +59,20 @@ impl Data {
     }
 }
 
+/// How long keysets live: those of the first one, which later ones take over. The sum is how long spent tokens are kept.
+#[derive(clap::Args)]
+struct WindowArguments {
+    /// Days that a keyset issues
+    #[arg(long, default_value_t = 90, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(7..=3650))]
+    issue_days: u16,
+    /// Days after them that its tokens pay
+    #[arg(long, default_value_t = 90, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=3650))]
+    spend_days: u16,
+    /// Days after those that its tokens can be exchanged for new ones; then they are worth nothing
+    #[arg(long, default_value_t = 90, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=3650))]
+    refresh_days: u16,
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Makes a mint in an empty directory and prints its root public key, which wallets and verifiers pin
@@ -71,6 +85,8 @@ enum Command {
         /// Decimals of the smallest unit
         #[arg(long, default_value_t = 5)]
         decimals: u8,
+        #[command(flatten)]
+        windows: WindowArguments,
         #[command(flatten)]
         secret: SecretArguments,
         /// Leaves the keys unsealed: whoever reads the data directory or a backup of it can make money
@@ -236,10 +252,13 @@ fn print(text: &str) -> Result<(), Failure> {
 
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Init { data, currency, decimals, secret, insecure_plain_keys, json } => {
+        Command::Init { data, currency, decimals, windows, secret, insecure_plain_keys, json } => {
             let unit = Unit::new(&currency, decimals).map_err(|error| Failure::Mint(error.into()))?;
             let protection = secret.seals(insecure_plain_keys)?;
-            let options = InitOptions { unit: unit.clone(), protection, ledger: data.place()?, ..InitOptions::default() };
+            let WindowArguments { issue_days, spend_days, refresh_days } = windows;
+            let [issue, spend, refresh] = [issue_days, spend_days, refresh_days].map(|days| u64::from(days) * 86_400);
+            let ledger = data.place()?;
+            let options = InitOptions { unit: unit.clone(), issue, spend, refresh, protection, ledger, ..InitOptions::default() };
             let root = Mint::init(&data.dir, options).await?;
             let key = key_text(&root);
             if json { print(&json!({ "root": key, "unit": unit.name() }).to_string()) } else { print(&key) }

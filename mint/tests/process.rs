@@ -97,6 +97,17 @@ impl Drop for Serving {
     }
 }
 
+#[test]
+fn an_operator_says_how_long_keysets_live() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("mint");
+    assert!(!mint(&["init", "--issue-days", "6"], &data).status.success(), "no shorter than the protocol allows");
+    text(&["init", "--issue-days", "7", "--spend-days", "5", "--refresh-days", "2"], &data);
+    let list: serde_json::Value = serde_json::from_str(&text(&["keyset", "list", "--json"], &data)).unwrap();
+    let windows = ["issue_from", "issue_until", "spend_until", "refresh_until"].map(|name| list["keysets"][0][name].as_u64().unwrap());
+    assert_eq!([1, 2, 3].map(|end| (windows[end] - windows[end - 1]) / 86_400), [7, 5, 2]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_works_beside_the_serving_process() {
     let dir = tempfile::tempdir().unwrap();

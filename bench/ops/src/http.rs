@@ -58,6 +58,11 @@ impl Connection {
         Self { address, sender: None }
     }
 
+    /// Ends the connection; the next request makes another.
+    pub fn hang_up(&mut self) {
+        self.sender = None;
+    }
+
     /// Connects if there is no connection; `false` if nobody listens.
     pub async fn connect(&mut self) -> bool {
         if self.sender.as_ref().is_some_and(|sender| !sender.is_closed()) {

@@ -183,11 +183,15 @@ impl MintProcess {
     /// It is not running.
     pub fn cpu(&self) -> Result<Duration, Fault> {
         let child = self.child.as_ref().ok_or("the mint is not running")?;
-        let stat = fs::read_to_string(format!("/proc/{}/stat", child.id()))?;
-        // After the name, which may hold anything, in parentheses: field 14 is user time, 15 the system's, in hundredths of a second.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |index: usize| fields.get(index).copied().unwrap_or_default().parse::<u64>();
-        Ok(Duration::from_millis(10 * (ticks(11)? + ticks(12)?)))
+        Ok(Stat::of(child.id())?.time)
+    }
+
+    /// Processor time of the database's processes, of those that run now; nothing for SQLite, which is inside the mint.
+    ///
+    /// # Errors
+    /// They cannot be seen.
+    pub fn database_cpu(&self) -> Result<Duration, Fault> {
+        self.postgres.as_ref().map_or(Ok(Duration::ZERO), Postgres::cpu)
     }
 
     /// Size of the ledger in bytes: of the tables and indices as of the last commit, without the write-ahead log.
@@ -225,6 +229,24 @@ impl Drop for MintProcess {
         if self.child.is_some() {
             drop(self.kill());
         }
+    }
+}
+
+/// What the kernel tells of a process.
+pub(crate) struct Stat {
+    /// Who started it.
+    pub(crate) parent: u32,
+    /// What it has had of the processors.
+    pub(crate) time: Duration,
+}
+
+impl Stat {
+    pub(crate) fn of(process: u32) -> Result<Self, Fault> {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+        // After the name, which may hold anything, in parentheses: field 4 is the parent, 14 user time, 15 the system's, in hundredths of a second.
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+        let number = |index: usize| fields.get(index).copied().unwrap_or_default().parse::<u64>();
+        Ok(Self { parent: u32::try_from(number(1)?)?, time: Duration::from_millis(10 * (number(11)? + number(12)?)) })
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::Fault;
-use crate::mint::free_port;
+use crate::mint::{Stat, free_port};
 
 const NAME: &str = "farthing";
 
@@ -101,6 +101,18 @@ impl Postgres {
         let query = "SELECT pg_database_size(current_database())";
         let answer = run(self.command("psql").args(["-h", "127.0.0.1", "-U", NAME, "-p", &port, "-Atc", query, NAME]))?;
         Ok(answer.trim().parse()?)
+    }
+
+    /// Processor time of the server and of its processes that run now.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn cpu(&self) -> Result<Duration, Fault> {
+        let server = self.child.as_ref().ok_or("PostgreSQL is not running")?.id();
+        let processes = fs::read_dir("/proc")?.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        // One that ends meanwhile is not counted.
+        let own = processes.filter(|process| *process != server).filter_map(|process| Stat::of(process).ok());
+        Ok(Stat::of(server)?.time + own.filter(|stat| stat.parent == server).map(|stat| stat.time).sum::<Duration>())
     }
 
     fn data(&self) -> PathBuf {

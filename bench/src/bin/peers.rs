@@ -52,8 +52,8 @@ const ROUNDS: usize = 15;
 /// Commitments made together, as the mint does for its pool.
 const TOGETHER: usize = 16;
 
-/// Responses a round from pooled commitments.
-const POOLED: usize = 2_000;
+/// Responses at a time from pooled commitments.
+const POOLED: usize = 500;
 
 struct World {
     rng: StdRng,
@@ -135,40 +135,36 @@ fn main() {
     let [issue_rng, three_rng, wallet_rng] = &mut rngs;
     let mut batch_rngs = BATCHES.map(|(_, size)| StdRng::seed_from_u64(size as u64));
     let context = SigningContext::new(&world.keyset.0, 500, key.public());
-    let mut pool = Vec::new();
     let mut pool_rng = StdRng::seed_from_u64(7);
     let challenge = {
         let (_, commitment) = commit(&h, &mut pool_rng).expect("no identity");
         Blinding::generate(&mut pool_rng).challenge(&context, key.public(), &commitment, &[1; 32]).expect("usable").1
     };
-    // The pool is filled outside the clock: enough for every round below.
-    for _ in 0..ROUNDS * POOLED {
-        pool.push(commit(&h, &mut pool_rng).expect("no identity").0);
-    }
     let mut contenders = vec![
         Contender::new("farthing: commit and respond", TOGETHER, || {
             let drawn = committer.commit(TOGETHER, issue_rng).expect("no identity");
             drawn.into_iter().map(|nonces| nonces.respond(key, &challenge)).collect::<Vec<_>>()
         }),
-        Contender::new("farthing: respond, commitment pooled", POOLED, || {
-            let rest = pool.split_off(pool.len() - POOLED);
-            rest.into_iter().map(|nonces| nonces.respond(key, &challenge)).fold(0, |sum, response| sum ^ response.to_body().z.0[0])
-        })
-        .once_a_round(),
+        Contender::fed(
+            "farthing: respond, commitment pooled",
+            POOLED,
+            || (0..POOLED).map(|_| commit(&h, &mut pool_rng).expect("no identity").0).collect::<Vec<_>>(),
+            |pool| pool.into_iter().map(|nonces| nonces.respond(key, &challenge)).fold(0, |sum, response| sum ^ response.to_body().z.0[0]),
+        ),
         Contender::new("farthing: wallet, blind and unblind", 1, || {
             let (nonces, commitment) = commit(&h, wallet_rng).expect("no identity");
             let blinding = Blinding::generate(wallet_rng);
             let (pending, challenge) = blinding.challenge(&context, key.public(), &commitment, &[1; 32]).expect("usable");
             pending.unblind(&nonces.respond(key, &challenge))
         }),
-        Contender::new("farthing: verify, 3 tokens alone", 1, || verify_batch(vec![three.clone()], table, three_rng)),
+        Contender::fed("farthing: verify, 3 tokens alone", 1, || vec![three.clone()], |payment| verify_batch(payment, table, three_rng)),
         Contender::new("floor of 64: decompress, multiply", 64, || floor(&floor_64)),
         Contender::new("floor of 1,024: decompress, multiply", LARGE, || floor(&floor_large)),
         Contender::new("one variable-base multiplication", 1, || floor_64.0[2] * h_element(&h)),
     ];
     for (name, rng) in BATCHES.iter().zip(&mut batch_rngs) {
         let payments = batch[..name.1].to_vec();
-        contenders.push(Contender::new(name.0, name.1, move || verify_batch(payments.clone(), table, rng)));
+        contenders.push(Contender::fed(name.0, name.1, move || payments.clone(), move |payments| verify_batch(payments, table, rng)));
     }
     contenders.extend(peers::cashu());
     contenders.extend(peers::voprf());

@@ -87,6 +87,11 @@ impl Place {
         configure(&mut connection).await?;
         Ok(connection)
     }
+
+    /// Nothing runs beside the writer.
+    fn close(self) -> std::future::Ready<()> {
+        std::future::ready(())
+    }
 }
 
 async fn configure(connection: &mut Connection) -> sqlx::Result<()> {

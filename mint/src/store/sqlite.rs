@@ -10,6 +10,8 @@ use sqlx::sqlite::{
     Sqlite, SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
 use sqlx::{ConnectOptions, Connection as _};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::books::{Account, Entries};
 use super::{Instances, Ledger, LedgerError};
@@ -63,8 +65,11 @@ const BUSY: Duration = Duration::from_secs(10);
 /// row written costs a read (decision 43).
 const CACHE: &str = "-65536";
 
-/// Pages in the log before they are copied into the file: 16 MiB. The more of them, the more often a page is copied once for many writes.
-const CHECKPOINT: &str = "4000";
+/// Pages in the log before the writer copies what is left of them into the file and starts the log anew: 128 MiB.
+const CHECKPOINT: &str = "32000";
+
+/// How often the log is copied into the file beside the writer.
+const COPYING: Duration = Duration::from_millis(250);
 
 /// Connections for reading.
 const READERS: u32 = 4;
@@ -79,13 +84,39 @@ const RESYNC: &str = "resync";
 const ORDERS: &str = "voucher_order";
 const SPENT_LOG: &str = "spent_log";
 
-/// Where the ledger is.
-struct Place(PathBuf);
+/// Where the ledger is, and who copies its log.
+struct Place {
+    path: PathBuf,
+    end: oneshot::Sender<()>,
+    copier: JoinHandle<()>,
+}
 
 impl Place {
-    async fn connect(&self) -> Outcome<Connection> {
-        Ok(Connection::connect_with(&writing(&self.0)).await?)
+    async fn open(path: &Path) -> Outcome<Self> {
+        let copier = Connection::connect_with(&options(path)).await?;
+        let (end, ended) = oneshot::channel();
+        Ok(Self { path: path.to_path_buf(), end, copier: tokio::spawn(copy_log(copier, ended)) })
     }
+
+    async fn connect(&self) -> Outcome<Connection> {
+        Ok(Connection::connect_with(&writing(&self.path)).await?)
+    }
+
+    async fn close(self) {
+        let Self { end, copier, .. } = self;
+        drop(end);
+        // Nothing depends on the log's having been copied.
+        drop(copier.await);
+    }
+}
+
+/// Copies the log into the file while the writer goes on, so that nobody's commit waits for it (decision 43). Ends when the place closes.
+async fn copy_log(mut connection: Connection, mut ended: oneshot::Receiver<()>) {
+    while tokio::time::timeout(COPYING, &mut ended).await.is_err() {
+        // What fails here is left to the writer.
+        drop(sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").fetch_all(&mut connection).await);
+    }
+    drop(connection.close().await);
 }
 
 /// `?,?`: bound in order. Numbers are left to PostgreSQL: here they would be looked up one by one.
@@ -207,7 +238,7 @@ impl SqliteLedger {
                 .acquire_timeout(BUSY)
                 .connect_with(options(path).pragma("query_only", "on"))
                 .await?;
-            Ok::<Self, Failure>(Self::start(Place(path.to_path_buf()), writer, readers))
+            Ok::<Self, Failure>(Self::start(Place::open(path).await?, writer, readers))
         };
         let ledger = work.await.map_err(|failure: Failure| failure.into_error("open"))?;
         ledger.position().await?;

@@ -266,6 +266,7 @@ impl Writer {
         if let Some(connection) = self.connection.take() {
             drop(connection.close().await);
         }
+        self.place.close().await;
     }
 
     /// Runs a group in one transaction, again if the engine has certainly undone it and may well not the next time.
