@@ -77,7 +77,7 @@ fn session(place: u8, seed: [u8; 32], index: u64, nonces: [u64; 3], changed: Opt
         *(if first { &mut commitment.a } else { &mut commitment.b }) = value.point().into();
     }
     let root = WORLD.list.root();
-    let plan = SessionPlan { keyset: keyset.id(), denominations: vec![Amount::from_units(key.1)], recovery: [0; 32] };
+    let plan = SessionPlan { keyset: keyset.id(), denominations: vec![Amount::from_units(key.1)], recovery: [0; 32], recovery_commitment: [0; 32] };
     let opened = OpenResponseFrame { session: [0; 16].into(), expires: 0, commitments: vec![commitment.clone()] };
     let wallet = WalletSeed::from_bytes(&seed.into());
     let secrets = plain::wallet_secrets(&seed, root.as_bytes(), &key, index, &commitment);

@@ -263,7 +263,7 @@ impl World {
     async fn session_of(&self, voucher: &LoneKey, units: u64) -> (PendingTokens, IssueRequestFrame) {
         let (mut rng, list, root) = (rand::rng(), self.list(), self.mint.root());
         let keyset = &list.keysets()[0];
-        let plan = SessionPlan { keyset: keyset.id(), denominations: vec![Amount::from_units(units); 2], recovery: [0; 32] };
+        let plan = SessionPlan { keyset: keyset.id(), denominations: vec![Amount::from_units(units); 2], recovery: [0; 32], recovery_commitment: [0; 32] };
         let funding = FundingKeys::Voucher(voucher);
         let open = plan.open(&root, &funding, &mut rng).unwrap();
         let opened = self.operations().open(&open).await.unwrap();

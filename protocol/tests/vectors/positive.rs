@@ -222,9 +222,9 @@ fn session(input: &Value, check: &Check<'_>) {
     let (root, list) = (input.point("root"), input.keysets());
     let seed = WalletSeed::from_bytes(&input.secret("seed"));
     let keyset = list.get(&KeysetId(input.bytes("keyset"))).unwrap();
-    let recovery = seed.recovery_hash(&root, input.number("recovery_index"));
-    check.hex("recovery", recovery);
-    let plan = SessionPlan { keyset: keyset.id(), denominations: input.amounts("denominations"), recovery };
+    let plan = SessionPlan::new(&seed, &root, keyset.id(), input.amounts("denominations"), input.number("recovery_index")).unwrap();
+    check.hex("recovery", plan.recovery);
+    check.hex("recovery_commitment", plan.recovery_commitment);
     check.number("amount", plan.amount().unwrap().units());
 
     let given = input.at("funding");
