@@ -6,6 +6,8 @@ mod closes;
 mod freezing;
 #[path = "conformance/orders.rs"]
 mod orders;
+#[path = "conformance/recovery.rs"]
+mod recovery;
 #[path = "conformance/resync.rs"]
 mod resync;
 #[path = "common/postgres.rs"]
@@ -29,6 +31,7 @@ use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
 use farthing_protocol::settle::Refusal;
 use freezing::freezing;
 use orders::{listing, ordering, ordering_together};
+use recovery::recovering;
 use resync::resynchronising;
 use spent::numbering;
 use sqlx::{Connection, PgConnection};
@@ -523,7 +526,7 @@ macro_rules! on_both {
 
 on_both! {
     closing_books resynchronising issuing refreshing depositing giving_back paying_out recording selling ordering listing numbering closing
-    retiring freezing racing
+    retiring freezing recovering racing
 }
 
 /// Two processes on one ledger.

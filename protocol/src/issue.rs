@@ -193,7 +193,13 @@ impl SessionPlan {
     ///
     /// # Timing
     /// Constant time in the seed.
-    pub fn new(seed: &WalletSeed, root: &Point, keyset: KeysetId, denominations: Vec<Amount>, first_index: u64) -> Result<Self, IssueError> {
+    pub fn new(
+        seed: &WalletSeed,
+        root: &Point,
+        keyset: KeysetId,
+        denominations: Vec<Amount>,
+        first_index: u64,
+    ) -> Result<Self, IssueError> {
         let origin = SessionOrigin { root, keyset, denominations: &denominations, first_index };
         let (recovery, recovery_commitment) = (seed.recovery_hash(root, first_index), origin.recovery_commitment(seed)?);
         Ok(Self { keyset, denominations, recovery, recovery_commitment })

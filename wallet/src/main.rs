@@ -319,7 +319,9 @@ async fn restore(directory: &Path, mint: Url, root: Point, options: ClientOption
     }
     // What is left undone by a failure here, `farthing refresh` does.
     let done = wallet.refresh(false).await?;
-    print(json, &json!({ "found": report, "refreshed": done.refreshed, "recovered": done.recovered, "spent_before": done.lost }), || refreshed(&done, &unit))
+    print(json, &json!({ "found": report, "refreshed": done.refreshed, "recovered": done.recovered, "spent_before": done.lost }), || {
+        refreshed(&done, &unit)
+    })
 }
 
 fn print(json: bool, value: &Value, text: impl FnOnce() -> String) -> Result<(), Failure> {

@@ -43,7 +43,21 @@ type Shared = State<Arc<Operations>>;
         title = "Farthing mint",
         description = "For wallets and verifiers. Every frame is JSON or, as application/vnd.farthing, the bytes of spec/wire.md."
     ),
-    paths(keysets, frozen, voucher, publisher, commitments, issue, deposits, refunds, restore, spent::index, spent::segment, livez, readyz),
+    paths(
+        keysets,
+        frozen,
+        voucher,
+        publisher,
+        commitments,
+        issue,
+        deposits,
+        refunds,
+        restore,
+        spent::index,
+        spent::segment,
+        livez,
+        readyz
+    ),
     components(schemas(ProblemBody, SpentIndex, ListedSegment, FrozenDenomination))
 )]
 struct Document;

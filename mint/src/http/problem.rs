@@ -100,7 +100,9 @@ impl From<OperationError> for Problem {
             E::TooManyPayments => Self::new(S::UNPROCESSABLE_ENTITY, "too-many-payments", "a deposit holds at most 256 payments"),
             E::KeysetNotIssuing => Self::new(S::CONFLICT, "keyset-not-issuing", "the keyset does not issue now: fetch the list"),
             E::KeysetNotRefreshing => Self::new(S::CONFLICT, "keyset-not-refreshing", "a token's keyset is past its refresh window"),
-            E::DenominationFrozen => Self::new(S::CONFLICT, "denomination-frozen", "a denomination is frozen: claim its tokens by their session"),
+            E::DenominationFrozen => {
+                Self::new(S::CONFLICT, "denomination-frozen", "a denomination is frozen: claim its tokens by their session")
+            }
             E::DenominationNotFrozen => {
                 Self::new(S::CONFLICT, "denomination-not-frozen", "a denomination is not frozen: refresh its tokens")
             }

@@ -197,7 +197,8 @@ fn issue(input: &Value) -> Option<&'static str> {
 fn blind(input: &Value) -> Result<PendingTokens, IssueError> {
     let list = input.keysets();
     let keyset = list.get(&KeysetId(input.bytes("keyset"))).unwrap();
-    let plan = SessionPlan { keyset: keyset.id(), denominations: input.amounts("denominations"), recovery: [0; 32], recovery_commitment: [0; 32] };
+    let plan =
+        SessionPlan { keyset: keyset.id(), denominations: input.amounts("denominations"), recovery: [0; 32], recovery_commitment: [0; 32] };
     let seed = WalletSeed::from_bytes(&input.secret("seed"));
     plan.blind(&seed, list.root(), keyset, input.number("first_index"), &input.frame::<OpenResponseFrame>("opened"))
 }

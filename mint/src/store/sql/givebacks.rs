@@ -5,8 +5,8 @@ use farthing_protocol::proof::PaymentId;
 use farthing_protocol::restore::MAX_SESSIONS;
 use sqlx::Row as _;
 
-use super::{Connection, Row};
 use super::rows::{self, Failure, Outcome};
+use super::{Connection, Row};
 use crate::store::books::{Account, Entries};
 use crate::store::{FundingState, IssueBooked, IssueBooking, LedgerError, RecordedRow, RefundBooked, RefundDone};
 
