@@ -68,6 +68,11 @@ fn spent_key() -> impl Strategy<Value = SpentKeyBody> {
     (bytes(), any::<u64>(), bytes()).prop_map(|(keyset, denomination, key)| SpentKeyBody { keyset, denomination, key })
 }
 
+fn claim() -> impl Strategy<Value = ClaimBody> {
+    let parts = (any::<u8>(), any::<u64>(), bytes(), bytes());
+    parts.prop_map(|(position, denomination, key, secret)| ClaimBody { position, denomination, key, secret })
+}
+
 fn double_spend() -> impl Strategy<Value = DoubleSpendFrame> {
     let side =
         || (bytes(), vec(spent_key(), 0..4), proof()).prop_map(|(statement, list, proof)| SpendingSideBody { statement, list, proof });
@@ -75,14 +80,24 @@ fn double_spend() -> impl Strategy<Value = DoubleSpendFrame> {
 }
 
 fn open_request() -> impl Strategy<Value = OpenRequestFrame> {
-    let funding = prop_oneof![
-        bytes().prop_map(FundingBody::Voucher),
-        tokens().prop_map(FundingBody::Refresh),
-        (bytes(), vec(spent_key(), 0..4)).prop_map(|(statement, list)| FundingBody::Change { statement, list }),
-        (bytes(), vec(spent_key(), 0..4)).prop_map(|(statement, list)| FundingBody::Reclaim { statement, list }),
-    ];
-    let parts = (bytes(), vec(any::<u64>(), 0..9), funding, bytes(), proof());
-    parts.prop_map(|(keyset, denominations, funding, recovery, proof)| OpenRequestFrame { keyset, denominations, funding, recovery, proof })
+    let funding =
+        prop_oneof![
+            bytes().prop_map(FundingBody::Voucher),
+            tokens().prop_map(FundingBody::Refresh),
+            (bytes(), vec(spent_key(), 0..4)).prop_map(|(statement, list)| FundingBody::Change { statement, list }),
+            (bytes(), vec(spent_key(), 0..4)).prop_map(|(statement, list)| FundingBody::Reclaim { statement, list }),
+            (bytes(), bytes(), vec(bytes(), 0..4), vec(claim(), 0..4))
+                .prop_map(|(keyset, session, leaves, claims)| FundingBody::Recovery { keyset, session, leaves, claims }),
+        ];
+    let parts = (bytes(), vec(any::<u64>(), 0..9), funding, (bytes(), bytes()), proof());
+    parts.prop_map(|(keyset, denominations, funding, (recovery, recovery_commitment), proof)| OpenRequestFrame {
+        keyset,
+        denominations,
+        funding,
+        recovery,
+        recovery_commitment,
+        proof,
+    })
 }
 
 fn mark() -> impl Strategy<Value = LedgerMark> {
