@@ -484,7 +484,12 @@ fn the_largest_lawful_frames_fit_their_limits() {
     round_trips(&DepositRequestFrame { seen: Some(mark), payments: vec![deposit; 256] }, 9);
     round_trips(&DepositResponseFrame { mark, receipt_key: b32, outcomes: vec![outcome; 256], proof }, 9);
     let funding = FundingBody::Refresh(tokens);
-    round_trips(&OpenRequestFrame { keyset: b32, denominations: vec![1; 256], funding, recovery: b32, proof }, 9);
+    round_trips(&OpenRequestFrame { keyset: b32, denominations: vec![1; 256], funding, recovery: b32, recovery_commitment: b32, proof }, 9);
+    // As many leaves and claims as there may be are well below the frame's limit.
+    let claims = vec![ClaimBody { position: 0, denomination: 1, key: b32, secret: b32 }; 24];
+    let funding = FundingBody::Recovery { keyset: b32, session: b32, leaves: vec![b32; 256], claims };
+    let largest = OpenRequestFrame { keyset: b32, denominations: vec![1; 256], funding, recovery: b32, recovery_commitment: b32, proof };
+    round_trips(&largest, 9);
     round_trips(&OpenResponseFrame { session: b16, expires: 1, commitments: vec![CommitmentBody { a: b32, b: b32 }; 256] }, 9);
     round_trips(&IssueRequestFrame { session: b16, challenges: vec![b32; 256], proof }, 9);
     let response = ResponseBody { b: b32, y: b32, z: b32 };

@@ -1,4 +1,5 @@
-//! Buying tokens: with a voucher, with older tokens, with change, with tokens of a frozen denomination. Every step is stored before the next byte is sent.
+//! Buying tokens: with a voucher, with older tokens, with change, with tokens of a frozen denomination. Every step is stored before the
+//! next byte is sent.
 //!
 //! ```text
 //! begun (open request stored) -> opened (commitments and issue request stored) -> tokens stored, record gone
@@ -123,7 +124,8 @@ impl Wallet {
             if balance.is_zero() {
                 return if total.is_zero() { Err(WalletError::VoucherEmpty) } else { Ok(total) };
             }
-            let denominations = self.issuing_keyset().await?.denominations();
+            let keyset = self.issuing_keyset().await?;
+            let denominations = self.issued(&keyset);
             let largest = denominations.last().map_or(1, |largest| largest.units());
             let amount = balance.min(Amount::from_units(largest.saturating_mul(LARGEST_PER_SESSION)));
             let number = self.begin(FundingRecord::Voucher { secret }, amount).await?;
@@ -170,7 +172,7 @@ impl Wallet {
         let stale: Vec<(SpentKey, TokenRecord)> = stale;
         for group in stale.chunks(MAX_TOKENS) {
             match self.refresh_group(group, Replacing::Refresh, &mut report).await {
-                Err(error @ (WalletError::MintRefuses { .. } | WalletError::MintBroken(_))) => drop(failed.get_or_insert(error)),
+                Err(error) if error.concerns_one_issue() => drop(failed.get_or_insert(error)),
                 other => other?,
             }
         }
@@ -211,7 +213,7 @@ impl Wallet {
             let funding = FundingRecord::Change { payment: payment.id };
             let number = self.begin(funding.clone(), payment.change).await?;
             match self.run_into(number, &funding, report).await {
-                Err(error @ (WalletError::MintRefuses { .. } | WalletError::MintBroken(_))) => drop(failed.get_or_insert(error)),
+                Err(error) if error.concerns_one_issue() => drop(failed.get_or_insert(error)),
                 other => other?,
             }
         }
@@ -225,7 +227,7 @@ impl Wallet {
             let funding = FundingRecord::Reclaim { payment: payment.id };
             let number = self.begin(funding.clone(), payment.amount).await?;
             match self.run_into(number, &funding, report).await {
-                Err(error @ (WalletError::MintRefuses { .. } | WalletError::MintBroken(_))) => drop(failed.get_or_insert(error)),
+                Err(error) if error.concerns_one_issue() => drop(failed.get_or_insert(error)),
                 other => other?,
             }
         }
@@ -247,7 +249,7 @@ impl Wallet {
         let mut failed = None;
         for single in group.chunks(1) {
             match self.refresh_together(single, how, report).await {
-                Err(error @ WalletError::MintRefuses { .. }) => drop(failed.get_or_insert(error)),
+                Err(error @ (WalletError::MintRefuses { .. } | WalletError::NothingIssuing)) => drop(failed.get_or_insert(error)),
                 other => drop(other?),
             }
         }
@@ -262,13 +264,20 @@ impl Wallet {
         report: &mut RefreshReport,
     ) -> Result<bool, WalletError> {
         let value = Amount::checked_sum(group.iter().map(|(key, _)| key.denomination)).ok_or(WalletError::Damaged)?;
+        if !self.can_issue(value).await? {
+            // While a denomination is frozen the others may make a part of it.
+            return match how {
+                _ if group.len() > 1 => Ok(false),
+                Replacing::Refresh => Err(WalletError::NothingIssuing),
+                Replacing::Recovery => {
+                    report.recovery_waiting = add(report.recovery_waiting, value)?;
+                    Ok(true)
+                }
+            };
+        }
         let tokens = group.iter().map(|(key, record)| HeldToken::new(key, record)).collect();
         let funding = match how {
             Replacing::Refresh => FundingRecord::Refresh { tokens },
-            Replacing::Recovery if !self.can_issue(value).await? => {
-                report.recovery_waiting = add(report.recovery_waiting, value)?;
-                return Ok(true);
-            }
             Replacing::Recovery => FundingRecord::Recovery { tokens },
         };
         let number = self.begin(funding.clone(), value).await?;

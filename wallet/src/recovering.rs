@@ -39,11 +39,16 @@ impl Wallet {
         self.frozen.contains(&(key.keyset, key.denomination))
     }
 
-    /// The tokens that make an amount, none of a frozen denomination; `None` if those that are left cannot.
-    pub(crate) fn outputs(&self, amount: Amount, keyset: &Keyset) -> Option<Vec<Amount>> {
+    /// The denominations of a keyset that are not frozen, ascending.
+    pub(crate) fn issued(&self, keyset: &Keyset) -> Vec<Amount> {
         let mut denominations = keyset.denominations();
         denominations.retain(|denomination| !self.frozen.contains(&(keyset.id(), *denomination)));
-        top_up(amount, &denominations).filter(|outputs| outputs.len() <= MAX_OUTPUTS)
+        denominations
+    }
+
+    /// The tokens that make an amount, none of a frozen denomination; `None` if those that are left cannot.
+    pub(crate) fn outputs(&self, amount: Amount, keyset: &Keyset) -> Option<Vec<Amount>> {
+        top_up(amount, &self.issued(keyset)).filter(|outputs| outputs.len() <= MAX_OUTPUTS)
     }
 
     /// Whether the keyset that issues now can make an amount.
@@ -84,7 +89,7 @@ impl Wallet {
         }
         for group in sessions.values().flat_map(|tokens| tokens.chunks(MAX_TOKENS)) {
             match self.refresh_group(group, Replacing::Recovery, report).await {
-                Err(error @ (WalletError::MintRefuses { .. } | WalletError::MintBroken(_))) => drop(failed.get_or_insert(error)),
+                Err(error) if error.concerns_one_issue() => drop(failed.get_or_insert(error)),
                 other => other?,
             }
         }

@@ -57,6 +57,23 @@ async fn tokens_of_a_payment_that_came_to_nothing_are_recovered_too() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_made_without_the_frozen_denomination_waits_and_holds_nothing_up() {
+    let stage = Stage::set().await;
+    let mut wallet = stage.new_wallet().await;
+    wallet.topup(&stage.voucher(5_000).await).await.unwrap();
+    freeze(&stage, &[1, 500]).await;
+    let report = wallet.refresh(false).await.unwrap();
+    // A single token of the smallest denomination cannot be made of others; the rest comes back.
+    assert!(report.recovery_waiting >= units(1) && report.recovery_waiting < units(10), "{report:?}");
+    assert!(report.recovered >= units(500), "{report:?}");
+    assert_eq!(wallet.balance().unwrap().spendable, units(5_000));
+    // A refresh of everything replaces what it can.
+    let all = wallet.refresh(true).await.unwrap();
+    assert!(all.refreshed >= units(4_000) && all.recovery_waiting == report.recovery_waiting, "{all:?}");
+    stage.assert_conserved(&wallet).await;
+}
+
+#[tokio::test]
 async fn a_recovery_is_finished_after_a_crash_at_any_stage() {
     for (path, fault, restart) in [
         ("/v1/frozen", Fault::RequestLost, false),
