@@ -88,7 +88,14 @@ fn open(input: &Input, kind: u64, purpose: u64) {
         2 => FundingBody::Change { statement, list: keys.collect() },
         _ => FundingBody::Reclaim { statement, list: keys.collect() },
     };
-    let frame = OpenRequestFrame { keyset: keyset.into(), denominations: denominations.clone(), funding, recovery: recovery[0].into(), recovery_commitment: recovery[1].into(), proof };
+    let frame = OpenRequestFrame {
+        keyset: keyset.into(),
+        denominations: denominations.clone(),
+        funding,
+        recovery: recovery[0].into(),
+        recovery_commitment: recovery[1].into(),
+        proof,
+    };
     let root = world.root.public();
     let opened = Open::from_frame(&frame).ok().and_then(|open| open.verify(root, &world.table, &mut StdRng::seed_from_u64(2)).ok());
     if let Some(open) = &opened {

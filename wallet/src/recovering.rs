@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use farthing_protocol::amount::Amount;
 use farthing_protocol::issue::MAX_OUTPUTS;
 use farthing_protocol::keyset::Keyset;
-use farthing_protocol::proof::{KeysetId, SpentKey};
+use farthing_protocol::proof::SpentKey;
 use farthing_protocol::recovery::{Recovery, SessionOrigin};
 use farthing_protocol::token::MAX_TOKENS;
 
@@ -82,7 +82,7 @@ impl Wallet {
         report: &mut RefreshReport,
         failed: &mut Option<WalletError>,
     ) -> Result<(), WalletError> {
-        let mut sessions: BTreeMap<(KeysetId, Option<u64>), Vec<(SpentKey, TokenRecord)>> = BTreeMap::new();
+        let mut sessions: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (key, record) in frozen {
             let first_index = record.origin.as_ref().map(|origin| origin.first_index);
             sessions.entry((key.keyset, first_index)).or_default().push((key, record));
