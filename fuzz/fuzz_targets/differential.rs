@@ -77,9 +77,11 @@ fn session(place: u8, seed: [u8; 32], index: u64, nonces: [u64; 3], changed: Opt
         *(if first { &mut commitment.a } else { &mut commitment.b }) = value.point().into();
     }
     let root = WORLD.list.root();
-    let plan = SessionPlan { keyset: keyset.id(), denominations: vec![Amount::from_units(key.1)], recovery: [0; 32] };
-    let opened = OpenResponseFrame { session: [0; 16].into(), expires: 0, commitments: vec![commitment.clone()] };
     let wallet = WalletSeed::from_bytes(&seed.into());
+    let plan = SessionPlan::new(&wallet, root, keyset.id(), vec![Amount::from_units(key.1)], index).unwrap();
+    let secret = plain::recovery_secret(&seed, root.as_bytes(), &key, index);
+    assert_eq!(plan.recovery_commitment, plain::recovery_commitment(&secret));
+    let opened = OpenResponseFrame { session: [0; 16].into(), expires: 0, commitments: vec![commitment.clone()] };
     let secrets = plain::wallet_secrets(&seed, root.as_bytes(), &key, index, &commitment);
     let blinded = plan.blind(&wallet, root, keyset, index, &opened);
     let Some((c, big_r)) = plain::challenge(&key, &commitment, secrets) else { return assert!(blinded.is_err()) };
@@ -141,7 +143,7 @@ fn signature(place: u8, owner: u64, parts: [Value; 3], genuine: Option<[u64; 4]>
     assert!(made.is_none() || verified);
 }
 
-const PURPOSES: [Purpose; 10] = [
+const PURPOSES: [Purpose; 11] = [
     Purpose::Pay,
     Purpose::Reread,
     Purpose::Refresh,
@@ -152,6 +154,7 @@ const PURPOSES: [Purpose; 10] = [
     Purpose::Refund,
     Purpose::Reclaim,
     Purpose::Receipt,
+    Purpose::Recover,
 ];
 
 fn proof(purpose: u8, said: u8, keys: &[(u8, u8, Value)], t: Value, u: Value, known: bool) {

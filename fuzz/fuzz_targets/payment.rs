@@ -72,7 +72,7 @@ fn open(input: &Input, kind: u64, purpose: u64) {
     let root = if input.elsewhere { [7; 32] } else { world.root.public().to_bytes() };
     let mut denominations: Vec<u64> = tokens.tokens.iter().map(|token| token.denomination).collect();
     denominations.sort_unstable();
-    let (keyset, recovery) = (world.public[0].0, [9; 32]);
+    let (keyset, recovery) = (world.public[0].0, [[9; 32], [8; 32]]);
     let said = plain::open_statement(&root, &keyset, &denominations, kind, &recovery);
     let mut proof = input.forgery.prove(input.purpose.map_or(purpose, u64::from), &said, &tokens, &secrets);
     flip(&mut proof.u.0, &input.flips);
@@ -88,7 +88,14 @@ fn open(input: &Input, kind: u64, purpose: u64) {
         2 => FundingBody::Change { statement, list: keys.collect() },
         _ => FundingBody::Reclaim { statement, list: keys.collect() },
     };
-    let frame = OpenRequestFrame { keyset: keyset.into(), denominations: denominations.clone(), funding, recovery: recovery.into(), proof };
+    let frame = OpenRequestFrame {
+        keyset: keyset.into(),
+        denominations: denominations.clone(),
+        funding,
+        recovery: recovery[0].into(),
+        recovery_commitment: recovery[1].into(),
+        proof,
+    };
     let root = world.root.public();
     let opened = Open::from_frame(&frame).ok().and_then(|open| open.verify(root, &world.table, &mut StdRng::seed_from_u64(2)).ok());
     if let Some(open) = &opened {

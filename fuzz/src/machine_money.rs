@@ -56,8 +56,7 @@ impl Machine {
             return;
         }
         let (root, outputs) = (*self.list.root(), denominations.len() as u64);
-        let recovery = self.seed.recovery_hash(&root, self.next_index);
-        let plan = SessionPlan { keyset: keyset.id(), denominations, recovery };
+        let plan = SessionPlan::new(&self.seed, &root, keyset.id(), denominations, self.next_index).unwrap();
         let retired;
         let funding = match paying {
             Paying::Voucher(voucher) => FundingKeys::Voucher(&self.vouchers[*voucher].0),

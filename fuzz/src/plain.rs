@@ -180,11 +180,42 @@ pub fn wallet_secrets(seed: &[u8; 32], root: &[u8; 32], key: &PublicKey, index: 
     transcript.append_message(b"commitment", &commitment.a.0);
     transcript.append_message(b"commitment", &commitment.b.0);
     transcript.append_message(b"key", &key.2);
-    [b"k".as_slice(), b"r", b"alpha", b"beta"].map(|field| {
+    let squeeze = |transcript: &mut Transcript, field: &'static [u8]| {
         let mut bytes = [0; 64];
         transcript.challenge_bytes(field, &mut bytes);
         Scalar::from_bytes_mod_order_wide(&bytes)
-    })
+    };
+    let k = squeeze(&mut transcript, b"k");
+    let mut transcript = Transcript::new(b"farthing/1 blinding");
+    transcript.append_message(b"secret", &recovery_secret(seed, root, key, index));
+    transcript.append_message(b"keyset", &key.0);
+    transcript.append_u64(b"denomination", key.1);
+    transcript.append_message(b"commitment", &commitment.a.0);
+    transcript.append_message(b"commitment", &commitment.b.0);
+    transcript.append_message(b"key", &key.2);
+    let [r, alpha, beta] = [b"r".as_slice(), b"alpha", b"beta"].map(|field| squeeze(&mut transcript, field));
+    [k, r, alpha, beta]
+}
+
+/// u of one output.
+pub fn recovery_secret(seed: &[u8; 32], root: &[u8; 32], key: &PublicKey, index: u64) -> [u8; 32] {
+    let mut transcript = Transcript::new(b"farthing/1 recovery secret");
+    transcript.append_message(b"seed", seed);
+    transcript.append_message(b"root", root);
+    transcript.append_message(b"keyset", &key.0);
+    transcript.append_u64(b"denomination", key.1);
+    transcript.append_u64(b"index", index);
+    digest(transcript)
+}
+
+/// C of a session of one output.
+pub fn recovery_commitment(secret: &[u8; 32]) -> [u8; 32] {
+    let mut leaf = Transcript::new(b"farthing/1 recovery leaf");
+    leaf.append_message(b"secret", secret);
+    let mut all = Transcript::new(b"farthing/1 recovery commitment");
+    all.append_u64(b"count", 1);
+    all.append_message(b"leaf", &digest(leaf));
+    digest(all)
 }
 
 /// The reader's challenge c = c' alpha^-5 + beta and its R; the message is P = kG.
@@ -310,8 +341,8 @@ pub fn list_holds(root: &[u8; 32], keysets: &[KeysetBody]) -> bool {
     !keysets.is_empty() && well_formed && in_time && few_at_once && signed
 }
 
-/// What the proof that opens a session is about, under the mint's root key.
-pub fn open_statement(root: &[u8; 32], keyset: &[u8; 32], denominations: &[u64], funding: u64, recovery: &[u8; 32]) -> [u8; 32] {
+/// What the proof that opens a session is about, under the mint's root key. `recovery`: the hash that names the session, and C.
+pub fn open_statement(root: &[u8; 32], keyset: &[u8; 32], denominations: &[u64], funding: u64, recovery: &[[u8; 32]; 2]) -> [u8; 32] {
     let mut transcript = Transcript::new(b"farthing/1 session open");
     transcript.append_message(b"keyset", keyset);
     transcript.append_u64(b"count", denominations.len() as u64);
@@ -319,7 +350,8 @@ pub fn open_statement(root: &[u8; 32], keyset: &[u8; 32], denominations: &[u64],
         transcript.append_u64(b"denomination", *denomination);
     }
     transcript.append_u64(b"funding", funding);
-    transcript.append_message(b"recovery", recovery);
+    transcript.append_message(b"recovery", &recovery[0]);
+    transcript.append_message(b"recovery commitment", &recovery[1]);
     let amount = denominations.iter().fold(0, |sum: u64, denomination| sum.wrapping_add(*denomination));
     statement(root, amount, 0, &digest(transcript))
 }

@@ -320,12 +320,15 @@ fn sheet(status: &Status, unit: &Unit) -> String {
         let (issued, redeemed, outstanding) = (show(keyset.issued), show(keyset.redeemed), show(keyset.outstanding));
         lines.push(format!("keyset {}   issued {issued}   redeemed {redeemed}   outstanding {outstanding}", keyset.number));
         for frozen in keyset.denominations.iter().filter(|one| one.frozen) {
-            lines.push(format!("  FROZEN: {} (more came back than was issued)", show(frozen.denomination)));
+            let (repaid, counterfeits) = (frozen.repaid, frozen.counterfeits);
+            let value = show(frozen.denomination);
+            lines.push(format!("  FROZEN: {value}   {repaid} paid back for their sessions   counterfeits: at least {counterfeits}"));
         }
     }
     for (name, amount) in [
         ("sold", status.sold),
         ("recovered", status.recovered),
+        ("counterfeits", status.counterfeits),
         ("left on vouchers", status.vouchers),
         ("in wallets", status.outstanding),
         ("change due", status.change_due),

@@ -48,7 +48,7 @@ metrics! {
     REQUEST_SECONDS Histogram "farthing_mint_request_seconds" ["route"] "Time from a request's head to its answer, its body included";
     LEDGER_SECONDS Histogram "farthing_mint_ledger_seconds" ["booking"] "Time the ledger took to book: `issue`, `deposit` or `refund`; waiting for its turn included";
     DEPOSIT_PAYMENTS Histogram "farthing_mint_deposit_payments" [""] "Payments in a deposit";
-    ISSUED_TOKENS Counter "farthing_mint_issued_tokens_total" ["funding"] "Tokens issued, by what paid: `voucher`, `refresh`, `change` or `reclaim`";
+    ISSUED_TOKENS Counter "farthing_mint_issued_tokens_total" ["funding"] "Tokens issued, by what paid: `voucher`, `refresh`, `change`, `reclaim` or `recovery`";
     ISSUED_UNITS Counter "farthing_mint_issued_units_total" ["funding"] "Their value in smallest units";
     PAYMENTS Counter "farthing_mint_payments_total" ["outcome"] "Payments deposited: `credited`, `already-credited`, `refunded`, `double-spent` or `refused`";
     DEPOSITED_TOKENS Counter "farthing_mint_deposited_tokens_total" [""] "Tokens of payments that were credited";
@@ -64,7 +64,7 @@ metrics! {
     CLOCK Gauge "farthing_mint_clock_believed" [""] "0 if the clock is not to be believed and nothing irreversible is done";
     READY Gauge "farthing_mint_ready" [""] "1 if the mint would take work";
     ISSUING_SECONDS Gauge "farthing_mint_keyset_issuing_seconds" [""] "Seconds until no announced keyset issues any more";
-    FROZEN Gauge "farthing_mint_frozen_denominations" [""] "Denominations of which more came back than was issued";
+    FROZEN Gauge "farthing_mint_frozen_denominations" [""] "Denominations that are frozen: more came back than was issued, or their key has leaked";
     BALANCE Gauge "farthing_mint_balance_units" ["account"] "The balance sheet, in smallest units, at most a minute old; `credits` is what publishers are due";
     BALANCED Gauge "farthing_mint_balanced" [""] "1 if the balance sheet balances";
     PAYOUTS_DUE Gauge "farthing_mint_payout_runs_unwritten" [""] "Payout runs that are booked and whose files were never complete";

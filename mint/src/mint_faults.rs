@@ -17,6 +17,7 @@ use crate::store::books::{Audit, BankAccount, Books, PayoutBooked, PayoutOrder, 
 use crate::store::closes::{Close, CloseMade, Closes};
 use crate::store::keysets::{KeysetLedger, LedgerSize, Lifecycle};
 use crate::store::orders::{Order, OrderBooked, OrderBooking, Orders, PayoutSummary, PublisherRow};
+use crate::store::recovery::Recoveries;
 use crate::store::resync::{Resync, ResyncBegun, Resynced};
 use crate::store::spent::SpentLog;
 use crate::store::{
@@ -100,6 +101,15 @@ impl Ledger for Faulty {
     }
     fn position(&self) -> Answer<'_, Position> {
         self.sound.position()
+    }
+}
+
+impl Recoveries for Faulty {
+    fn recoverable(&self, keyset: u32, recovery: [u8; 32], commitment: [u8; 32]) -> Answer<'_, Vec<RecordedRow>> {
+        self.sound.recoverable(keyset, recovery, commitment)
+    }
+    fn frozen(&self) -> Answer<'_, Vec<(u32, Amount)>> {
+        self.sound.frozen()
     }
 }
 
@@ -263,7 +273,12 @@ impl World {
     async fn session_of(&self, voucher: &LoneKey, units: u64) -> (PendingTokens, IssueRequestFrame) {
         let (mut rng, list, root) = (rand::rng(), self.list(), self.mint.root());
         let keyset = &list.keysets()[0];
-        let plan = SessionPlan { keyset: keyset.id(), denominations: vec![Amount::from_units(units); 2], recovery: [0; 32] };
+        let plan = SessionPlan {
+            keyset: keyset.id(),
+            denominations: vec![Amount::from_units(units); 2],
+            recovery: [0; 32],
+            recovery_commitment: [0; 32],
+        };
         let funding = FundingKeys::Voucher(voucher);
         let open = plan.open(&root, &funding, &mut rng).unwrap();
         let opened = self.operations().open(&open).await.unwrap();

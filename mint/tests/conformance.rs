@@ -6,6 +6,8 @@ mod closes;
 mod freezing;
 #[path = "conformance/orders.rs"]
 mod orders;
+#[path = "conformance/recovery.rs"]
+mod recovery;
 #[path = "conformance/resync.rs"]
 mod resync;
 #[path = "common/postgres.rs"]
@@ -21,7 +23,7 @@ use farthing_mint::store::keysets::KeysetState;
 use farthing_mint::store::postgres::PostgresLedger;
 use farthing_mint::store::sqlite::SqliteLedger;
 use farthing_mint::store::{
-    Announcement, Debit, FundingState, IssueBooked, IssueBooking, Ledger, LedgerError, PaymentBooked, PaymentBooking, RecordedRow,
+    Announcement, Counter, Debit, FundingState, IssueBooked, IssueBooking, Ledger, LedgerError, PaymentBooked, PaymentBooking, RecordedRow,
     RefundBooked, RefundDone, SessionRow,
 };
 use farthing_protocol::amount::Amount;
@@ -29,6 +31,7 @@ use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
 use farthing_protocol::settle::Refusal;
 use freezing::freezing;
 use orders::{listing, ordering, ordering_together};
+use recovery::recovering;
 use resync::resynchronising;
 use spent::numbering;
 use sqlx::{Connection, PgConnection};
@@ -62,6 +65,7 @@ fn issue(number: u64, denominations: &[u64], debit: Debit) -> IssueBooking {
         digest: bytes(number),
         response: number.to_le_bytes().to_vec(),
         recovery: bytes(number),
+        recovery_commitment: bytes(number + 1),
         points: vec![[number.to_le_bytes()[0]; 64]; denominations.len()],
         commitments: (0..denominations.len() as u64).map(|index| bytes((number << 16) + index)).collect(),
         keyset: KEYSET,
@@ -106,10 +110,11 @@ async fn funded(ledger: &dyn Ledger, number: u64, balance: u64) -> Debit {
 
 async fn balanced(ledger: &dyn Ledger) {
     let sheet = ledger.sheet().await.unwrap();
-    let outstanding: u64 = sheet.counters.iter().map(|one| one.denomination.units() * (one.issued - one.redeemed)).sum();
+    let worth = |tokens: fn(&Counter) -> u64| sheet.counters.iter().map(|one| one.denomination.units() * tokens(one)).sum::<u64>();
+    let (outstanding, counterfeits) = (worth(Counter::outstanding), worth(Counter::counterfeits));
     let parts = sheet.vouchers.units() + outstanding + sheet.change_due.units() + sheet.refunds_due.units() + sheet.credits.units();
     let parts = parts + sheet.fees.units() + sheet.paid_out.units();
-    assert_eq!(parts, sheet.sold.units() + sheet.recovered.units(), "{sheet:?}");
+    assert_eq!(parts, sheet.sold.units() + sheet.recovered.units() + counterfeits, "{sheet:?}");
     let audit = ledger.audit().await.unwrap();
     assert_eq!(audit.differences, [], "{audit:?}");
 }
@@ -521,7 +526,7 @@ macro_rules! on_both {
 
 on_both! {
     closing_books resynchronising issuing refreshing depositing giving_back paying_out recording selling ordering listing numbering closing
-    retiring freezing racing
+    retiring freezing recovering racing
 }
 
 /// Two processes on one ledger.

@@ -190,6 +190,7 @@ impl Reader {
             keyset: keyset.id(),
             denominations: denominations.iter().copied().map(Amount::from_units).collect(),
             recovery: [0; 32],
+            recovery_commitment: [0; 32],
         };
         let first_index = self.next_index;
         self.next_index += denominations.len() as u64;

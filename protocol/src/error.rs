@@ -167,6 +167,8 @@ coded! {
         AmountMismatch = "issue-amount-mismatch", "the outputs are not worth what the funding is";
         /// The funding is malformed.
         InvalidFunding = "issue-invalid-funding", "the funding is malformed";
+        /// The session does not lead to the tokens that are claimed.
+        InvalidRecovery = "issue-invalid-recovery", "the recorded session does not lead to the tokens claimed";
         /// The funding keys' proof does not verify.
         InvalidProof = "issue-invalid-proof", "the proof by the funding keys does not verify";
         /// A point or scalar is not canonical.

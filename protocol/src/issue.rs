@@ -1,13 +1,13 @@
-//! Issuing: a session buys tokens with a voucher, with older tokens (refresh), with the rest of a settled payment (change), or with the
-//! amount of a refunded one (reclaim).
+//! Issuing: a session buys tokens with a voucher, with older tokens (refresh), with the rest of a settled payment (change), with the
+//! amount of a refunded one (reclaim), or with tokens of a frozen denomination (recovery).
 //!
 //! ```text
-//! reader -> mint   open:      keyset, denominations, funding, recovery hash; proof by the funding keys over D_open
+//! reader -> mint   open:      keyset, denominations, funding, recovery hash and commitment; proof by the funding keys over D_open
 //! mint  -> reader  session id, expiry, commitments (A, B)..
 //! reader -> mint   issue:     session id, challenges c..; proof by the funding keys over D_issue
 //! mint  -> reader  responses (b, y, z)..          only after the ledger has recorded what they cost
 //!
-//! D_open  = Hash(keyset, denominations.., funding kind, recovery hash)
+//! D_open  = Hash(keyset, denominations.., funding kind, recovery hash, recovery commitment)
 //! D_issue = Hash(session, D_open, challenges..)
 //! S       = Hash(root, sum of denominations, 0, D)
 //! ```
@@ -26,6 +26,7 @@ use crate::keyset::Keyset;
 use crate::labels;
 use crate::payment::{tokens_from_body, tokens_to_body};
 use crate::proof::{KeyList, KeyProof, KeysetId, LoneKey, PaymentId, Purpose, SpendKey, SpentKey, Statement};
+use crate::recovery::{Recovery, SessionOrigin};
 use crate::seed::{TokenPlace, WalletSeed};
 use crate::snowblind::{Challenge, Commitment, PendingBlinding, Response, SigningContext};
 use crate::spending::{KeyTable, Spending};
@@ -45,6 +46,9 @@ pub struct SessionPlan {
     pub denominations: Vec<Amount>,
     /// Hash of the session's recovery key.
     pub recovery: [u8; 32],
+    /// C, the hash of the outputs' recovery secrets' hashes. A wallet that draws its blindings at random sends random bytes, and cannot
+    /// recover.
+    pub recovery_commitment: [u8; 32],
 }
 
 /// The keys that pay for a session, on the reader's side.
@@ -58,6 +62,8 @@ pub enum FundingKeys<'a> {
     Change(&'a UsedTokens, Statement),
     /// The tokens of a refunded payment, and what that payment said.
     Reclaim(&'a UsedTokens, Statement),
+    /// Tokens of a frozen denomination, and the claim on exactly them.
+    Recovery(&'a UsedTokens, &'a Recovery),
 }
 
 /// What pays for a session, on the mint's side.
@@ -71,6 +77,8 @@ pub enum Funding {
     Change(Statement, Vec<SpentKey>),
     /// A refunded payment, by S and L: its amount.
     Reclaim(Statement, Vec<SpentKey>),
+    /// Outputs of a session whose denominations are frozen.
+    Recovery(Recovery),
 }
 
 impl Funding {
@@ -81,6 +89,7 @@ impl Funding {
             Self::Refresh(_) => 1,
             Self::Change(..) => 2,
             Self::Reclaim(..) => 3,
+            Self::Recovery(_) => 4,
         }
     }
 
@@ -91,6 +100,7 @@ impl Funding {
             Self::Refresh(_) => Purpose::Refresh,
             Self::Change(..) => Purpose::Change,
             Self::Reclaim(..) => Purpose::Reclaim,
+            Self::Recovery(_) => Purpose::Recover,
         }
     }
 
@@ -100,6 +110,7 @@ impl Funding {
             Self::Refresh(tokens) => FundingBody::Refresh(tokens_to_body(tokens)),
             Self::Change(statement, list) => FundingBody::Change { statement: statement.to_bytes().into(), list: list_to_body(list) },
             Self::Reclaim(statement, list) => FundingBody::Reclaim { statement: statement.to_bytes().into(), list: list_to_body(list) },
+            Self::Recovery(recovery) => recovery.to_body(),
         }
     }
 
@@ -113,6 +124,9 @@ impl Funding {
             FundingBody::Reclaim { statement, list } => {
                 Self::Reclaim(Statement::from_bytes(statement.0), list_from_body(list).ok_or(IssueError::InvalidFunding)?)
             }
+            FundingBody::Recovery { keyset, session, leaves, claims } => {
+                Self::Recovery(Recovery::from_body(*keyset, *session, leaves, claims)?)
+            }
         })
     }
 
@@ -122,6 +136,7 @@ impl Funding {
             Self::Voucher(key) => alloc::vec![key.to_bytes()],
             Self::Refresh(tokens) => tokens.iter().map(|token| token.spent_key().key).collect(),
             Self::Change(_, list) | Self::Reclaim(_, list) => list.iter().map(|spent| spent.key).collect(),
+            Self::Recovery(recovery) => recovery.list().iter().map(|spent| spent.key).collect(),
         }
     }
 
@@ -141,6 +156,7 @@ impl Funding {
                 proof.verify(self.purpose(), statement, KeyList::Tokens(&list))
             }
             Self::Change(_, list) | Self::Reclaim(_, list) => proof.verify(self.purpose(), statement, KeyList::Tokens(list)),
+            Self::Recovery(recovery) => proof.verify(self.purpose(), statement, KeyList::Tokens(&recovery.list())),
         }
     }
 }
@@ -152,6 +168,7 @@ impl FundingKeys<'_> {
             Self::Refresh(tokens) => Funding::Refresh(tokens.tokens()),
             Self::Change(tokens, statement) => Funding::Change(*statement, tokens.list()),
             Self::Reclaim(tokens, statement) => Funding::Reclaim(*statement, tokens.list()),
+            Self::Recovery(_, recovery) => Funding::Recovery((*recovery).clone()),
         }
     }
 
@@ -161,11 +178,33 @@ impl FundingKeys<'_> {
             Self::Refresh(tokens) => tokens.refresh(statement, rng),
             Self::Change(tokens, _) => tokens.change(statement, rng),
             Self::Reclaim(tokens, _) => tokens.reclaim(statement, rng),
+            Self::Recovery(tokens, _) => tokens.recover(statement, rng),
         }
     }
 }
 
 impl SessionPlan {
+    /// The plan of a wallet that derives everything from its seed, so that it can restore and recover.
+    ///
+    /// `first_index` is the first of as many wallet indices as there are outputs, as in [`SessionPlan::blind`].
+    ///
+    /// # Errors
+    /// [`IssueError::UnusableBlinding`] if the indices run past 2^64 - 1.
+    ///
+    /// # Timing
+    /// Constant time in the seed.
+    pub fn new(
+        seed: &WalletSeed,
+        root: &Point,
+        keyset: KeysetId,
+        denominations: Vec<Amount>,
+        first_index: u64,
+    ) -> Result<Self, IssueError> {
+        let origin = SessionOrigin { root, keyset, denominations: &denominations, first_index };
+        let (recovery, recovery_commitment) = (seed.recovery_hash(root, first_index), origin.recovery_commitment(seed)?);
+        Ok(Self { keyset, denominations, recovery, recovery_commitment })
+    }
+
     /// The outputs' value.
     ///
     /// Implements R-ISSUE-08.
@@ -188,7 +227,8 @@ impl SessionPlan {
         for denomination in &self.denominations {
             transcript.u64(labels::DENOMINATION, denomination.units());
         }
-        transcript.u64(labels::FUNDING, funding).bytes(labels::RECOVERY, &self.recovery).digest()
+        transcript.u64(labels::FUNDING, funding).bytes(labels::RECOVERY, &self.recovery);
+        transcript.bytes(labels::RECOVERY_COMMITTED, &self.recovery_commitment).digest()
     }
 
     fn statement(&self, root: &Point, digest: &[u8; 32]) -> Result<Statement, IssueError> {
@@ -211,6 +251,7 @@ impl SessionPlan {
             denominations: self.denominations.iter().map(|denomination| denomination.units()).collect(),
             funding: funding.to_body(),
             recovery: self.recovery.into(),
+            recovery_commitment: self.recovery_commitment.into(),
             proof,
         })
     }
@@ -346,12 +387,16 @@ impl Open {
             keyset: KeysetId(frame.keyset.0),
             denominations: frame.denominations.iter().copied().map(Amount::from_units).collect(),
             recovery: frame.recovery.0,
+            recovery_commitment: frame.recovery_commitment.0,
         };
         let amount = plan.amount()?;
         let funding = Funding::from_body(&frame.funding)?;
-        if let Funding::Refresh(tokens) = &funding
-            && Amount::checked_sum(tokens.iter().map(Token::denomination)) != Some(amount)
-        {
+        let worth = match &funding {
+            Funding::Refresh(tokens) => Amount::checked_sum(tokens.iter().map(Token::denomination)),
+            Funding::Recovery(recovery) => recovery.value(),
+            Funding::Voucher(_) | Funding::Change(..) | Funding::Reclaim(..) => Some(amount),
+        };
+        if worth != Some(amount) {
             return Err(IssueError::AmountMismatch);
         }
         let proof = KeyProof::from_body(&frame.proof).map_err(|_| IssueError::InvalidEncoding)?;
@@ -376,7 +421,8 @@ impl Open {
     /// [`ProofError`]: what is wrong.
     ///
     /// # Security
-    /// Success does not say that the funding is still unspent: the ledger does, in the issuing transaction.
+    /// Success does not say that the funding is still unspent: the ledger does, in the issuing transaction. Of a recovery it does not say
+    /// either that the session led to the tokens: [`Recovery::verify`] does, with what was recorded.
     ///
     /// # Timing
     /// Variable time: all inputs are public.

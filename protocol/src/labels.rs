@@ -69,12 +69,20 @@ domains! {
     KEYSET_HEAD = "farthing/1 keyset list head";
     /// The unique row of a commitment in the ledger.
     COMMITMENT_ROW = "farthing/1 commitment row";
-    /// A token's (k, r, alpha, beta), derived from the wallet seed.
+    /// A token's key k, derived from the wallet seed.
     WALLET_TOKEN = "farthing/1 wallet token";
     /// A session's recovery key, derived from the wallet seed.
     WALLET_RECOVERY = "farthing/1 wallet recovery";
     /// The public hash of a recovery key.
     RECOVERY_HASH = "farthing/1 recovery hash";
+    /// An output's recovery secret, derived from the wallet seed.
+    RECOVERY_SECRET = "farthing/1 recovery secret";
+    /// The hash of a recovery secret.
+    RECOVERY_LEAF = "farthing/1 recovery leaf";
+    /// What a session's recovery secrets are committed to with.
+    RECOVERY_COMMITMENT = "farthing/1 recovery commitment";
+    /// An output's (r, alpha, beta), derived from its recovery secret.
+    BLINDING = "farthing/1 blinding";
     /// A voucher's key, derived from its code.
     VOUCHER = "farthing/1 voucher";
     /// The checksum of a voucher's code.
@@ -102,6 +110,7 @@ fields! {
     INDEX = "index";
     KEY = "key";
     KEYSET = "keyset";
+    LEAF = "leaf";
     LEDGER = "ledger";
     MESSAGE = "message";
     NUMBER = "number";
@@ -113,6 +122,7 @@ fields! {
     RECEIPT_KEY = "receipt key";
     RECIPIENT = "recipient";
     RECOVERY = "recovery";
+    RECOVERY_COMMITTED = "recovery commitment";
     ROOT = "root";
     SALT = "salt";
     SECRET = "secret";

@@ -33,6 +33,7 @@ pub mod labels;
 pub mod payment;
 pub mod proof;
 pub mod receipt;
+pub mod recovery;
 pub mod refund;
 pub mod restore;
 pub mod seed;

@@ -51,6 +51,8 @@ pub enum Purpose {
     Reclaim,
     /// A publisher saying that it took a payment.
     Receipt,
+    /// Taking back the value of tokens of a frozen denomination.
+    Recover,
 }
 
 impl Purpose {
@@ -69,6 +71,7 @@ impl Purpose {
             Self::Refund => 8,
             Self::Reclaim => 9,
             Self::Receipt => 10,
+            Self::Recover => 11,
         }
     }
 }

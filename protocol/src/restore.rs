@@ -67,6 +67,15 @@ impl RecordedSession {
         self.outputs.len()
     }
 
+    /// The denominations of its outputs, ascending.
+    pub fn denominations(&self) -> Vec<Amount> {
+        self.outputs.iter().map(|output| Amount::from_units(output.denomination)).collect()
+    }
+
+    pub(crate) fn output_bodies(&self) -> &[RecordedOutputBody] {
+        &self.outputs
+    }
+
     /// What sessions of a bucket are sorted by. A commitment is recorded once, so no two sessions are equal in it.
     fn order(&self) -> ([u8; 32], [u8; 32]) {
         (self.recovery, self.outputs[0].commitment.a.0)
@@ -88,8 +97,9 @@ impl RecordedSession {
     /// # Timing
     /// Constant time in the seed; variable in the mint's public records.
     pub fn restore(&self, seed: &WalletSeed, root: &Point, keyset: &Keyset, first_index: u64) -> Result<Vec<RestoredToken>, IssueError> {
-        let denominations = self.outputs.iter().map(|output| Amount::from_units(output.denomination)).collect();
-        let plan = SessionPlan { keyset: keyset.id(), denominations, recovery: self.recovery };
+        let denominations = self.denominations();
+        // Nothing is opened: what was committed to then makes no difference.
+        let plan = SessionPlan { keyset: keyset.id(), denominations, recovery: self.recovery, recovery_commitment: [0; 32] };
         let commitments = self.outputs.iter().map(|output| output.commitment.clone()).collect();
         let opened = OpenResponseFrame { session: [0; 16].into(), expires: 0, commitments };
         let responses = IssueResponseFrame { responses: self.outputs.iter().map(|output| output.response.clone()).collect() };

@@ -1,12 +1,14 @@
 //! The wallet seed, from which every token key and every blinding is derived.
 //!
 //! ```text
-//! (k, r, alpha, beta) = PRF(seed; mint root, keyset, denomination, index, A, B, X)
-//! recovery key        = PRF(seed; mint root, session index);  its public hash is sent when the session opens
+//! k                 = PRF(seed; mint root, keyset, denomination, index, A, B, X)
+//! u                 = PRF(seed; mint root, keyset, denomination, index);  the hash of all of a session's is sent when it opens
+//! (r, alpha, beta)  = PRF(u; keyset, denomination, A, B, X)
+//! recovery key      = PRF(seed; mint root, session index);  its public hash is sent when the session opens
 //! ```
 //!
-//! Because the commitment goes into the PRF, a mint that sends another commitment gets another blinding, and a repeated index alone
-//! repeats nothing. The wallet still reserves an index durably before use, never uses it again, and refuses a commitment it has seen.
+//! Because the commitment goes into both PRFs, a mint that sends another commitment gets another key and blinding, and a repeated index
+//! alone repeats nothing. The wallet still reserves an index durably before use, never uses it again, and refuses a commitment it has seen.
 
 use rand_core::CryptoRng;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -16,6 +18,7 @@ use crate::error::IssueError;
 use crate::group::Point;
 use crate::labels;
 use crate::proof::{KeysetId, SpendKey};
+use crate::recovery::RecoverySecret;
 use crate::snowblind::{Blinding, Commitment};
 use crate::transcript::Transcript;
 
@@ -78,8 +81,25 @@ impl WalletSeed {
             .bytes(labels::COMMITMENT, commitment.b.as_bytes())
             .bytes(labels::KEY, place.key.as_bytes());
         let key = SpendKey::from_scalar(prf.scalar(labels::TOKEN_KEY)).map_err(|_| IssueError::UnusableBlinding)?;
-        let blinding = Blinding::new(prf.scalar(labels::R_SCALAR), prf.scalar(labels::ALPHA), prf.scalar(labels::BETA));
-        Ok((key, blinding))
+        let secret = self.recovery_secret(place.root, place.keyset, place.denomination, place.index);
+        Ok((key, secret.blinding(place.keyset, place.denomination, place.key, commitment)))
+    }
+
+    /// u: the recovery secret of one output, known before its commitment is.
+    ///
+    /// Implements R-RECOVER-01.
+    ///
+    /// # Timing
+    /// Constant time in the seed.
+    pub fn recovery_secret(&self, root: &Point, keyset: KeysetId, denomination: Amount, index: u64) -> RecoverySecret {
+        let secret = Transcript::new(labels::RECOVERY_SECRET)
+            .bytes(labels::SEED, &self.0)
+            .bytes(labels::ROOT, root.as_bytes())
+            .bytes(labels::KEYSET, &keyset.0)
+            .u64(labels::DENOMINATION, denomination.units())
+            .u64(labels::INDEX, index)
+            .digest();
+        RecoverySecret::from_bytes(secret)
     }
 
     /// The hash of a session's recovery key, sent when the session opens. It looks random to everybody else.

@@ -222,6 +222,17 @@ impl UsedTokens {
         self.prove_any(Purpose::Reclaim, statement, rng)
     }
 
+    /// Proves that the holder of tokens of a frozen denomination takes their value back.
+    ///
+    /// # Errors
+    /// [`UseError`] only for a broken caller.
+    ///
+    /// # Timing
+    /// Constant time in the keys.
+    pub fn recover<R: CryptoRng + ?Sized>(&self, statement: &Statement, rng: &mut R) -> Result<KeyProof, UseError> {
+        self.prove_any(Purpose::Recover, statement, rng)
+    }
+
     fn prove_any<R: CryptoRng + ?Sized>(&self, purpose: Purpose, statement: &Statement, rng: &mut R) -> Result<KeyProof, UseError> {
         let keys: Vec<&SpendKey> = self.0.iter().map(|owned| &owned.key).collect();
         prove(purpose, statement, KeyList::Tokens(&self.list()), &keys, rng)

@@ -68,6 +68,11 @@ fn spent_key() -> impl Strategy<Value = SpentKeyBody> {
     (bytes(), any::<u64>(), bytes()).prop_map(|(keyset, denomination, key)| SpentKeyBody { keyset, denomination, key })
 }
 
+fn claim() -> impl Strategy<Value = ClaimBody> {
+    let parts = (any::<u8>(), any::<u64>(), bytes(), bytes());
+    parts.prop_map(|(position, denomination, key, secret)| ClaimBody { position, denomination, key, secret })
+}
+
 fn double_spend() -> impl Strategy<Value = DoubleSpendFrame> {
     let side =
         || (bytes(), vec(spent_key(), 0..4), proof()).prop_map(|(statement, list, proof)| SpendingSideBody { statement, list, proof });
@@ -75,14 +80,24 @@ fn double_spend() -> impl Strategy<Value = DoubleSpendFrame> {
 }
 
 fn open_request() -> impl Strategy<Value = OpenRequestFrame> {
-    let funding = prop_oneof![
-        bytes().prop_map(FundingBody::Voucher),
-        tokens().prop_map(FundingBody::Refresh),
-        (bytes(), vec(spent_key(), 0..4)).prop_map(|(statement, list)| FundingBody::Change { statement, list }),
-        (bytes(), vec(spent_key(), 0..4)).prop_map(|(statement, list)| FundingBody::Reclaim { statement, list }),
-    ];
-    let parts = (bytes(), vec(any::<u64>(), 0..9), funding, bytes(), proof());
-    parts.prop_map(|(keyset, denominations, funding, recovery, proof)| OpenRequestFrame { keyset, denominations, funding, recovery, proof })
+    let funding =
+        prop_oneof![
+            bytes().prop_map(FundingBody::Voucher),
+            tokens().prop_map(FundingBody::Refresh),
+            (bytes(), vec(spent_key(), 0..4)).prop_map(|(statement, list)| FundingBody::Change { statement, list }),
+            (bytes(), vec(spent_key(), 0..4)).prop_map(|(statement, list)| FundingBody::Reclaim { statement, list }),
+            (bytes(), bytes(), vec(bytes(), 0..4), vec(claim(), 0..4))
+                .prop_map(|(keyset, session, leaves, claims)| FundingBody::Recovery { keyset, session, leaves, claims }),
+        ];
+    let parts = (bytes(), vec(any::<u64>(), 0..9), funding, (bytes(), bytes()), proof());
+    parts.prop_map(|(keyset, denominations, funding, (recovery, recovery_commitment), proof)| OpenRequestFrame {
+        keyset,
+        denominations,
+        funding,
+        recovery,
+        recovery_commitment,
+        proof,
+    })
 }
 
 fn mark() -> impl Strategy<Value = LedgerMark> {
@@ -469,7 +484,12 @@ fn the_largest_lawful_frames_fit_their_limits() {
     round_trips(&DepositRequestFrame { seen: Some(mark), payments: vec![deposit; 256] }, 9);
     round_trips(&DepositResponseFrame { mark, receipt_key: b32, outcomes: vec![outcome; 256], proof }, 9);
     let funding = FundingBody::Refresh(tokens);
-    round_trips(&OpenRequestFrame { keyset: b32, denominations: vec![1; 256], funding, recovery: b32, proof }, 9);
+    round_trips(&OpenRequestFrame { keyset: b32, denominations: vec![1; 256], funding, recovery: b32, recovery_commitment: b32, proof }, 9);
+    // As many leaves and claims as there may be are well below the frame's limit.
+    let claims = vec![ClaimBody { position: 0, denomination: 1, key: b32, secret: b32 }; 24];
+    let funding = FundingBody::Recovery { keyset: b32, session: b32, leaves: vec![b32; 256], claims };
+    let largest = OpenRequestFrame { keyset: b32, denominations: vec![1; 256], funding, recovery: b32, recovery_commitment: b32, proof };
+    round_trips(&largest, 9);
     round_trips(&OpenResponseFrame { session: b16, expires: 1, commitments: vec![CommitmentBody { a: b32, b: b32 }; 256] }, 9);
     round_trips(&IssueRequestFrame { session: b16, challenges: vec![b32; 256], proof }, 9);
     let response = ResponseBody { b: b32, y: b32, z: b32 };

@@ -125,14 +125,42 @@ def issues(mint, made, context):
     def opening(session, **update):
         return changed(session["request"], lambda f: f.update(update))
 
+    recover = sessions["recovery"]
+
+    def claiming(change):
+        return changed(recover["request"], lambda f: change(f["funding"]["Recovery"]))
+
+    def add_recovery(name, harm, frame, update=lambda session: None):
+        session = changed(positive.recorded(bought), update)
+        bucket = {"keyset": bought["keyset"], "bucket": 0, "sessions": [session]}
+        given = {**context, "frame": wire.OPEN_REQUEST.encode(frame), "recorded": wire.RESTORE_BUCKET.encode(bucket)}
+        cases.append(vector("issue", f"recovery-{name}", "recovery", "issue-invalid-recovery", harm, given))
+
+    twice = "one answered output pays back many tokens"
+    add_recovery("of-another-key", twice, claiming(lambda c: c["claims"][0].update(key=public(scalar("other token")))))
+    add_recovery("with-another-secret", twice, claiming(lambda c: c["claims"][0].update(secret=rand("other secret", 32))))
+    add_recovery("with-another-secret-and-its-leaf", twice, claiming(lambda c: (
+        c["claims"][0].update(secret=rand("other secret", 32)),
+        c["leaves"].__setitem__(1, seed.recovery_leaf(rand("other secret", 32))))))
+    add_recovery("of-another-output", twice, claiming(lambda c: c["claims"][0].update(position=0)))
+    add_recovery("of-another-denomination", "a small token is paid back as a big one", claiming(
+        lambda c: c["claims"][0].update(denomination=1000)))
+    add_recovery("with-a-leaf-too-many", twice, claiming(lambda c: c["leaves"].append(bytes(32))))
+    add_recovery("of-another-session", twice, claiming(lambda c: c.update(session=rand("stranger", 32))))
+    add_recovery("of-a-session-with-another-commitment", twice, recover["request"], lambda session: session["outputs"][1].update(
+        commitment=session["outputs"][0]["commitment"]))
+    add_recovery("of-a-session-with-another-answer", twice, recover["request"], lambda session: session["outputs"][1]["response"].update(
+        z=plus(session["outputs"][1]["response"]["z"], 1)))
+
     def proved(denominations, funding=None, list_=None, secrets=None, root=mint.root, digest=None):
         """A voucher's open request with a proof that fits whatever is asked for."""
         keyset, recovery = bought["keyset"], bought["recovery"]
-        digest = digest or issue.open_digest(keyset, denominations, "Voucher", recovery)
+        commitment = bought["recovery_commitment"]
+        digest = digest or issue.open_digest(keyset, denominations, "Voucher", recovery, commitment)
         s = proofs.statement(root, sum(denominations) % 2**64, 0, digest)
         proof = proofs.prove("voucher", s, list_ or proofs.Lone(voucher_key), secrets or [secret], rand("proved", 32))
         return {"keyset": keyset, "denominations": denominations, "funding": funding or {"Voucher": voucher_key}, "recovery": recovery,
-                "proof": proof}
+                "recovery_commitment": commitment, "proof": proof}
 
     add_open("no-outputs", "issue-output-count", "sessions that cost the mint work and nobody anything", proved([]))
     add_open("outputs-257", "issue-output-count", "a session that holds the mint's memory", proved([1] * 257))
@@ -170,6 +198,18 @@ def issues(mint, made, context):
         change, funding={"Reclaim": change["request"]["funding"]["Change"]}))
     add_open("reclaim-of-another-payment", "invalid-proof", "one payment's reader takes another's refund", changed(
         reclaim["request"], lambda f: f["funding"]["Reclaim"]["list"][0].update(key=public(scalar("other token")))))
+    add_open("recovery-of-no-tokens", "issue-invalid-funding", "money for nothing", claiming(lambda c: c.update(claims=[])))
+    add_open("recovery-of-a-token-twice", "issue-invalid-funding", "one token is paid back twice", claiming(
+        lambda c: c["claims"].append(c["claims"][0])))
+    add_open("recovery-without-leaves", "issue-invalid-funding", "a session that cannot have been", claiming(lambda c: c.update(leaves=[])))
+    add_open("recovery-of-an-output-beyond-the-last", "issue-invalid-funding", "a session that cannot have been", claiming(
+        lambda c: c["claims"][0].update(position=2)))
+    add_open("recovery-worth-less-than-the-outputs", "issue-amount-mismatch", "tokens for nothing", claiming(
+        lambda c: c["claims"][0].update(denomination=200)))
+    add_open("recovery-of-somebody-elses-token", "invalid-proof", "whoever sees a session's secrets takes its money", claiming(
+        lambda c: c["claims"][0].update(key=public(scalar("other token")))))
+    add_open("recovery-commitment-exchanged", "invalid-proof", "somebody else's secrets pay back a reader's tokens", opening(
+        bought, recovery_commitment=rand("stranger", 32)))
     add_open("refresh-signature-changed", "invalid-signature", "a forged token is exchanged for a true one", changed(
         refresh["request"], lambda f: f["funding"]["Refresh"]["tokens"][0]["signature"].update(
             s=plus(f["funding"]["Refresh"]["tokens"][0]["signature"]["s"], 1))))

@@ -52,7 +52,7 @@ def frames(files):
     opened = good[3]
     at = 2 + 32 + 8 + 8 * int.from_bytes(opened[34:42], "little")
     add("funding-unknown-variant", "frame-malformed", "an unknown way of paying is taken for a known one", 3,
-        opened[:at] + b"\4\0\0\0" + opened[at + 4:])
+        opened[:at] + b"\5\0\0\0" + opened[at + 4:])
     answer = good[8]
     at = 2 + 24 + 32 + 8
     add("outcome-unknown-variant", "frame-malformed", "an unknown outcome is taken for a booking", 8,

@@ -16,7 +16,7 @@ KEYSET = ["keyset-wrong-root", "keyset-invalid-signature", "keyset-invalid-key",
           "keyset-invalid-denominations", "keyset-invalid-unit", "keyset-invalid-windows", "keyset-published-late",
           "keyset-too-many-issuing", "keyset-empty-list", "keyset-shortened", "keyset-forked"]
 ISSUE = ["issue-count-mismatch", "issue-output-count", "issue-invalid-denominations", "issue-amount-mismatch",
-         "issue-invalid-funding", "issue-invalid-proof", "issue-invalid-encoding", "issue-repeated-commitment",
+         "issue-invalid-funding", "issue-invalid-recovery", "issue-invalid-proof", "issue-invalid-encoding", "issue-repeated-commitment",
          "issue-invalid-response", "issue-unusable-blinding"]
 ANSWER = ["answer-count-mismatch", "answer-invalid-signature", "answer-wrong-change", "answer-unrelated-proof"]
 REFUND = ["refund-publisher-too-long", "refund-invalid-encoding", "refund-invalid-proof"]

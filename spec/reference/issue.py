@@ -3,14 +3,15 @@
 import labels
 import payment
 import proofs
+import recovery as recoveries
 import ristretto
 import seed
 import snowblind
 from errors import Refused, recode
 
 MAX_OUTPUTS = 256
-FUNDING_NUMBERS = {"Voucher": 0, "Refresh": 1, "Change": 2, "Reclaim": 3}
-PURPOSES = {"Voucher": "voucher", "Refresh": "refresh", "Change": "change", "Reclaim": "reclaim"}
+FUNDING_NUMBERS = {"Voucher": 0, "Refresh": 1, "Change": 2, "Reclaim": 3, "Recovery": 4}
+PURPOSES = {"Voucher": "voucher", "Refresh": "refresh", "Change": "change", "Reclaim": "reclaim", "Recovery": "recover"}
 
 
 def plan_amount(denominations):
@@ -23,12 +24,12 @@ def plan_amount(denominations):
     return sum(denominations)
 
 
-def open_digest(keyset, denominations, funding_kind, recovery):
+def open_digest(keyset, denominations, funding_kind, recovery, commitment):
     """D_open."""
     transcript = labels.Transcript(labels.SESSION_OPEN).bytes("keyset", keyset).u64("count", len(denominations))
     for denomination in denominations:
         transcript.u64("denomination", denomination)
-    return transcript.u64("funding", FUNDING_NUMBERS[funding_kind]).bytes("recovery", recovery).digest()
+    return transcript.u64("funding", FUNDING_NUMBERS[funding_kind]).bytes("recovery", recovery).bytes("recovery commitment", commitment).digest()
 
 
 def issue_digest(session, opened, challenges):
@@ -64,6 +65,8 @@ class Funding:
         elif self.kind == "Refresh":
             self.tokens = recode("issue-invalid-funding", payment.tokens_from_body, content)
             self.list = proofs.Tokens([spent for spent, _ in self.tokens])
+        elif self.kind == "Recovery":
+            self.list = proofs.Tokens(recoveries.spent_keys(content))
         else:
             spent = list_from_body(content["list"])
             if spent is None:
@@ -72,12 +75,13 @@ class Funding:
             self.payment_id = proofs.payment_id(content["statement"], spent)
 
 
-def open_request(root, keyset, denominations, funding, secrets, recovery, fresh):
+def open_request(root, keyset, denominations, funding, secrets, recovery, commitment, fresh):
     """The frame that opens a session."""
     kind = next(iter(funding))
-    s = proofs.statement(root, plan_amount(denominations), 0, open_digest(keyset, denominations, kind, recovery))
+    s = proofs.statement(root, plan_amount(denominations), 0, open_digest(keyset, denominations, kind, recovery, commitment))
     proof = proofs.prove(PURPOSES[kind], s, Funding(funding).list, secrets, fresh)
-    return {"keyset": keyset, "denominations": denominations, "funding": funding, "recovery": recovery, "proof": proof}
+    return {"keyset": keyset, "denominations": denominations, "funding": funding, "recovery": recovery, "recovery_commitment": commitment,
+            "proof": proof}
 
 
 class Open:
@@ -87,10 +91,11 @@ class Open:
         self.frame = frame
         self.amount = plan_amount(frame["denominations"])
         self.funding = Funding(frame["funding"])
-        if self.funding.tokens is not None and sum(spent[1] for spent, _ in self.funding.tokens) != self.amount:
+        if self.funding.kind in ("Refresh", "Recovery") and sum(spent[1] for spent in self.funding.list.spent) != self.amount:
             raise Refused("issue-amount-mismatch")
         recode("issue-invalid-encoding", ristretto.decode_scalar, frame["proof"]["u"])
-        self.digest = open_digest(frame["keyset"], frame["denominations"], self.funding.kind, frame["recovery"])
+        self.digest = open_digest(frame["keyset"], frame["denominations"], self.funding.kind, frame["recovery"],
+                                  frame["recovery_commitment"])
 
     def verify(self, root, keysets):
         s = proofs.statement(root, self.amount, 0, self.digest)

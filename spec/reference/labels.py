@@ -23,13 +23,17 @@ COMMITMENT_ROW = "farthing/1 commitment row"
 WALLET_TOKEN = "farthing/1 wallet token"
 WALLET_RECOVERY = "farthing/1 wallet recovery"
 RECOVERY_HASH = "farthing/1 recovery hash"
+RECOVERY_SECRET = "farthing/1 recovery secret"
+RECOVERY_LEAF = "farthing/1 recovery leaf"
+RECOVERY_COMMITMENT = "farthing/1 recovery commitment"
+BLINDING = "farthing/1 blinding"
 VOUCHER = "farthing/1 voucher"
 VOUCHER_CHECK = "farthing/1 voucher check"
 SPENT_MARK = "farthing/1 spent mark"
 
 ALL = [GENERATOR_H, SIGNATURE, STATEMENT, PROOF, PROOF_NONCE, PAYMENT_ID, BATCH, HTTP_CHALLENGE, SESSION_OPEN, SESSION_ISSUE,
        DEPOSIT_ANSWER, REFUND, REFUND_ANSWER, PUBLISHER_RECEIPT, KEYSET_ID, KEYSET_HEAD, COMMITMENT_ROW, WALLET_TOKEN, WALLET_RECOVERY, RECOVERY_HASH,
-       VOUCHER, VOUCHER_CHECK, SPENT_MARK]
+       RECOVERY_SECRET, RECOVERY_LEAF, RECOVERY_COMMITMENT, BLINDING, VOUCHER, VOUCHER_CHECK, SPENT_MARK]
 
 
 # Set by vectors.py to write example transcripts down; None otherwise.

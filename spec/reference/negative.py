@@ -18,6 +18,7 @@ import payment
 import positive
 import proofs
 import receipt
+import recovery
 import refund
 import restore
 import ristretto
@@ -147,11 +148,17 @@ def run_restore_session(given):
     restore.restore(frame["sessions"][0], raw(given["seed"]), raw(given["root"]), raw(given["keyset"]), the_list(given), given["first_index"])
 
 
+def run_recovery(given):
+    claim = wire.OPEN_REQUEST.decode(raw(given["frame"]))["funding"]["Recovery"]
+    recovery.spent_keys(claim)
+    recovery.verify(claim, wire.RESTORE_BUCKET.decode(raw(given["recorded"]))["sessions"][0], the_list(given))
+
+
 OPERATIONS = {
     "frame": run_frame, "frame-json": run_frame_json, "group": run_group, "payment": run_payment, "deposit": run_deposit, "spend": run_spend, "batch": run_batch,
     "keysets": run_keysets, "evidence": run_evidence, "open": run_open, "issue": run_issue, "blind": run_blind,
     "unblind": run_unblind, "answer": run_answer, "refund": run_refund, "refund-answer": run_refund_answer, "receipt": run_receipt,
-    "bucket": run_bucket, "restore-session": run_restore_session, "http-payment": run_http_payment, "http-reread": run_http_reread,
+    "bucket": run_bucket, "restore-session": run_restore_session, "recovery": run_recovery, "http-payment": run_http_payment, "http-reread": run_http_reread,
     "http-payload": lambda given: http_scheme.parse_payload(given["json"]),
     "http-request": lambda given: http_scheme.parse_request(given["json"]),
     "voucher": lambda given: seed.voucher_parse(given["text"]),

@@ -8,6 +8,7 @@ import issue
 import labels
 import proofs
 import receipt
+import recovery
 import refund
 import restore
 import ristretto
@@ -106,6 +107,8 @@ def wallet(mint):
         cases.append(case(f"token-{index}", "wallet-token", {
             "seed": seed_bytes, "root": mint.root, "keyset": keyset, "denomination": denomination, "index": index, "key": key,
             "a_point": commitment["a"], "b_point": commitment["b"]}, {
+            "secret": seed.recovery_secret(seed_bytes, mint.root, keyset, denomination, index),
+            "leaf": seed.recovery_leaf(seed.recovery_secret(seed_bytes, mint.root, keyset, denomination, index)),
             "k": ristretto.encode_scalar(k), "r": ristretto.encode_scalar(r), "alpha": ristretto.encode_scalar(alpha),
             "beta": ristretto.encode_scalar(beta), "p_point": public(k), "challenge": ristretto.encode_scalar(c)}))
     for index in (0, 1, 2**64 - 1):
@@ -167,7 +170,7 @@ def session_case(name, session, mint, funding):
         "issue_fresh": session["fresh"][1], "session": session["opened"]["session"], "expires": session["opened"]["expires"],
         "nonce_bytes": b"".join(part for three in session["nonces"] for part in three),
         "keys": [ristretto.encode_scalar(mint.secrets[session["keyset"], d]) for d in session["denominations"]]}, {
-        "recovery": session["recovery"], "amount": open_.amount, "open_digest": open_.digest,
+        "recovery": session["recovery"], "recovery_commitment": session["recovery_commitment"], "amount": open_.amount, "open_digest": open_.digest,
         "open_request": wire.OPEN_REQUEST.encode(session["request"]), "open_response": wire.OPEN_RESPONSE.encode(session["opened"]),
         "lookup_digest": issue.issue_digest(session["opened"]["session"], bytes(32), session["asked"]["challenges"]),
         "issue_request": wire.ISSUE_REQUEST.encode(session["asked"]), "issue_response": wire.ISSUE_RESPONSE.encode(session["answer"]),
@@ -175,7 +178,7 @@ def session_case(name, session, mint, funding):
 
 
 def sessions(mint):
-    """The four ways to fund a session; shared with the negative vectors."""
+    """The five ways to fund a session; shared with the negative vectors."""
     code = rand("voucher", 16)
     secret, key = seed.voucher_key(code)
     seed_bytes = rand("wallet seed", 32)
@@ -190,13 +193,19 @@ def sessions(mint):
     listed = {"statement": s, "list": issue.list_to_body(spent_of(paid))}
     change = mint.session("change session", seed_bytes, 1, [100, 200], {"Change": listed}, [paid[0][2]], 15, 15)
     reclaim = mint.session("reclaim session", seed_bytes, 1, [200, 500], {"Reclaim": listed}, [paid[0][2]], 17, 17)
+    claimed = by_voucher["tokens"][1]
+    claim = recovery.claim(seed_bytes, mint.root, by_voucher["keyset"], [200, 500], 10, [(1, claimed[0][2])])
+    recover = mint.session("recovery session", seed_bytes, 1, [100, 200, 200], {"Recovery": claim}, [claimed[2]], 19, 19)
+    recovery.verify(claim, recorded(by_voucher), mint.list)
     return {"voucher": (by_voucher, {"voucher": code}), "refresh": (refresh, {"refresh": [token_json(t) for t in old]}),
             "change": (change, {"change": [token_json(t) for t in paid], "statement": s}),
-            "reclaim": (reclaim, {"reclaim": [token_json(t) for t in paid], "statement": s})}
+            "reclaim": (reclaim, {"reclaim": [token_json(t) for t in paid], "statement": s}),
+            "recovery": (recover, {"recovery": [token_json(claimed)], "positions": [1], "denominations": [200, 500], "first_index": 10})}
 
 
 def issue_cases(mint, made):
-    return file("issue.md", "Whole sessions: bought with a voucher, refreshed from tokens, change of a settled payment, the amount of a refunded one. `nonce_bytes` "
+    return file("issue.md", "Whole sessions: bought with a voucher, refreshed from tokens, change of a settled payment, the amount of a refunded one, a token of a "
+                "frozen denomination that the first session made. `nonce_bytes` "
                 "are a, b, y of every output, 64 bytes each before reduction; `open_fresh` and `issue_fresh` hedge the two proofs.",
                 [session_case(name, session, mint, funding) for name, (session, funding) in made.items()])
 
@@ -373,7 +382,7 @@ def buckets(mint, made):
     own = {name: recorded(session) for name, (session, _) in made.items()}
     return seed_bytes, [restore.bucket(mint.list.ids[0], 0, [own["voucher"], recorded(stranger)]),
                         restore.bucket(mint.list.ids[0], 1, [own["voucher"], copied]),
-                        restore.bucket(mint.list.ids[1], 0, [own[name] for name in ("refresh", "change", "reclaim")])]
+                        restore.bucket(mint.list.ids[1], 0, [own[name] for name in ("refresh", "change", "reclaim", "recovery")])]
 
 
 def restore_cases(mint, made):

@@ -6,7 +6,7 @@ from errors import Refused
 from ristretto import G, L
 
 PURPOSES = {"pay": 1, "reread": 2, "refresh": 3, "change": 4, "voucher": 5, "announce": 6, "answer": 7, "refund": 8, "reclaim": 9,
-            "receipt": 10}
+            "receipt": 10, "recover": 11}
 
 
 def statement(recipient, amount, deposit_by, subject):

@@ -12,10 +12,29 @@ def token_secrets(seed, root, keyset, denomination, index, commitment, key):
     prf = labels.Transcript(labels.WALLET_TOKEN)
     prf.bytes("seed", seed).bytes("root", root).bytes("keyset", keyset).u64("denomination", denomination).u64("index", index)
     prf.bytes("commitment", commitment["a"]).bytes("commitment", commitment["b"]).bytes("key", key)
-    k, r, alpha, beta = (prf.scalar(field) for field in ("k", "r", "alpha", "beta"))
+    k = prf.scalar("k")
+    r, alpha, beta = blinding(recovery_secret(seed, root, keyset, denomination, index), keyset, denomination, commitment, key)
     if k == 0 or alpha == 0:
         raise Refused("issue-unusable-blinding")
     return k, r, alpha, beta
+
+
+def recovery_secret(seed, root, keyset, denomination, index):
+    """u of one output, known before its commitment is."""
+    prf = labels.Transcript(labels.RECOVERY_SECRET)
+    prf.bytes("seed", seed).bytes("root", root).bytes("keyset", keyset).u64("denomination", denomination).u64("index", index)
+    return prf.digest()
+
+
+def recovery_leaf(secret):
+    return labels.Transcript(labels.RECOVERY_LEAF).bytes("secret", secret).digest()
+
+
+def blinding(secret, keyset, denomination, commitment, key):
+    """(r, alpha, beta) of one output."""
+    prf = labels.Transcript(labels.BLINDING).bytes("secret", secret).bytes("keyset", keyset).u64("denomination", denomination)
+    prf.bytes("commitment", commitment["a"]).bytes("commitment", commitment["b"]).bytes("key", key)
+    return tuple(prf.scalar(field) for field in ("r", "alpha", "beta"))
 
 
 def recovery_hash(seed, root, session_index):

@@ -10,6 +10,7 @@ import issue
 import keysets
 import payment
 import proofs
+import recovery as recovery_
 import ristretto
 import seed
 import snowblind
@@ -84,8 +85,10 @@ class Mint:
         """A whole issuing session with everything that happened in it."""
         keyset, root = self.list.ids[keyset_number], self.root
         recovery = seed.recovery_hash(seed_bytes, root, recovery_index)
+        leaves = recovery_.session_leaves(seed_bytes, root, keyset, denominations, first_index)
         fresh = [rand(f"{label} {step} fresh", 32) for step in ("open", "issue")]
-        request = issue.open_request(root, keyset, denominations, funding, secrets, recovery, fresh[0])
+        request = issue.open_request(root, keyset, denominations, funding, secrets, recovery, recovery_.commitment(leaves),
+                                     fresh[0])
         open_ = issue.Open(request)
         open_.verify(root, self.list)
         nonces = [[wide(f"{label} {i} {name}") for name in "aby"] for i in range(len(denominations))]
@@ -105,7 +108,7 @@ class Mint:
         for (_, denomination, message), signature, _ in tokens:
             snowblind.verify(keyset, denomination, self.list.key(keyset, denomination), message, signature)
         return {"keyset": keyset, "denominations": denominations, "funding": funding, "seed": seed_bytes, "first_index": first_index,
-                "recovery_index": recovery_index, "recovery": recovery, "fresh": fresh, "nonces": nonces, "open": open_,
+                "recovery_index": recovery_index, "recovery": recovery, "recovery_commitment": recovery_.commitment(leaves), "fresh": fresh, "nonces": nonces, "open": open_,
                 "request": request, "opened": opened, "pending": pending, "asked": asked, "answer": answer, "tokens": tokens}
 
 

@@ -2,13 +2,15 @@
 //!
 //! Every request goes over a connection of its own, without cookies: requests of one wallet shall not be joined by their transport.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use farthing_protocol::amount::Amount;
 use farthing_protocol::group::Point;
+use farthing_protocol::proof::KeysetId;
 use farthing_protocol::wire::{
-    Frame, IssueRequestFrame, IssueResponseFrame, KeysetListFrame, OpenRequestFrame, OpenResponseFrame, RestoreBucketFrame,
+    Bytes, Frame, IssueRequestFrame, IssueResponseFrame, KeysetListFrame, OpenRequestFrame, OpenResponseFrame, RestoreBucketFrame,
 };
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 use reqwest::{Client, Response, StatusCode};
@@ -108,6 +110,12 @@ struct VoucherAnswer {
     currency: String,
 }
 
+#[derive(Deserialize)]
+struct FrozenAnswer {
+    keyset: Bytes<32>,
+    denomination: u64,
+}
+
 /// The mint, as the wallet talks to it.
 pub(crate) struct MintClient {
     base: Url,
@@ -142,6 +150,13 @@ impl MintClient {
     pub(crate) async fn bucket(&self, keyset: u64, bucket: u64) -> Result<RestoreBucketFrame, WalletError> {
         let request = http_client(&self.options)?.get(self.url(&format!("v1/restore/{keyset}/{bucket}"))).header(ACCEPT, FRAME_TYPE);
         Self::answer(request.send().await).await
+    }
+
+    /// The denominations that are frozen, says the mint.
+    pub(crate) async fn frozen(&self) -> Result<BTreeSet<(KeysetId, Amount)>, WalletError> {
+        let body = Self::body(http_client(&self.options)?.get(self.url("v1/frozen")).send().await, SMALL_BODY).await?;
+        let answer: Vec<FrozenAnswer> = serde_json::from_slice(&body).map_err(|_| WalletError::MintBroken("its answer is no JSON"))?;
+        Ok(answer.into_iter().map(|one| (KeysetId(one.keyset.0), Amount::from_units(one.denomination))).collect())
     }
 
     /// What a voucher still holds, and in which unit.

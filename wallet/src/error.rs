@@ -52,7 +52,7 @@ pub enum WalletError {
     /// The keyset list must not be trusted.
     #[error("the mint's keyset list is refused: {0}")]
     Keysets(#[from] KeysetError),
-    /// The mint has no keyset that issues now.
+    /// The mint has no keyset that issues now, or none whose denominations, without those that are frozen, make the amount.
     #[error("the mint issues nothing now")]
     NothingIssuing,
     /// The text is no seed, or was mistyped.
@@ -136,6 +136,11 @@ impl WalletError {
             Self::ContentTooLarge => "content-too-large",
             Self::Internal(_) => "internal",
         }
+    }
+
+    /// Whether the next issue may succeed although this one has not.
+    pub(crate) const fn concerns_one_issue(&self) -> bool {
+        matches!(self, Self::MintRefuses { .. } | Self::MintBroken(_) | Self::NothingIssuing)
     }
 
     /// The code the other side gave, if it gave one.

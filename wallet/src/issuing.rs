@@ -1,4 +1,5 @@
-//! Buying tokens: with a voucher, with older tokens, with change. Every step is stored before the next byte is sent.
+//! Buying tokens: with a voucher, with older tokens, with change, with tokens of a frozen denomination. Every step is stored before the
+//! next byte is sent.
 //!
 //! ```text
 //! begun (open request stored) -> opened (commitments and issue request stored) -> tokens stored, record gone
@@ -6,9 +7,10 @@
 //! ```
 
 use farthing_protocol::amount::Amount;
-use farthing_protocol::issue::{FundingKeys, MAX_OUTPUTS, PendingTokens, SessionPlan};
+use farthing_protocol::issue::{FundingKeys, PendingTokens, SessionPlan};
 use farthing_protocol::keyset::Keyset;
 use farthing_protocol::proof::{LoneKey, SpentKey, Statement};
+use farthing_protocol::recovery::Recovery;
 use farthing_protocol::snowblind::Commitment;
 use farthing_protocol::token::{MAX_TOKENS, OwnedTokens, UsedTokens};
 use farthing_protocol::voucher::VoucherCode;
@@ -17,8 +19,8 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::error::WalletError;
-use crate::policy::top_up;
-use crate::records::{Exchange, FundingRecord, HeldToken, PaymentRecord, PaymentState, SessionRecord, TokenRecord, TokenState};
+use crate::records::{Exchange, FundingRecord, HeldToken, Origin, PaymentRecord, PaymentState, SessionRecord, TokenRecord, TokenState};
+use crate::recovering::Replacing;
 use crate::store::Change;
 use crate::{Wallet, now};
 
@@ -30,9 +32,10 @@ const LARGEST_PER_SESSION: u64 = 128;
 
 /// The mint's refusals of an issue request that say that it has booked nothing for it and never will. Any other answer, such as a
 /// gateway's in front of the mint, says nothing about that: what was paid may be booked, and the same request must be sent again.
-const NOTHING_BOOKED: [&str; 16] = [
+const NOTHING_BOOKED: [&str; 17] = [
     "change-unavailable",
     "denomination-frozen",
+    "denomination-not-frozen",
     "issue-amount-mismatch",
     "issue-count-mismatch",
     "issue-invalid-denominations",
@@ -60,6 +63,10 @@ pub struct RefreshReport {
     pub change_waiting: Amount,
     /// Amounts of refunded payments taken back.
     pub reclaimed: Amount,
+    /// Value of tokens of frozen denominations that was paid back for their sessions.
+    pub recovered: Amount,
+    /// The same, waiting for a keyset that issues it: try again when the mint has a new one.
+    pub recovery_waiting: Amount,
     /// Tokens the mint says were spent before, and change that was taken before; they are gone.
     pub lost: Amount,
 }
@@ -70,6 +77,7 @@ enum LoadedFunding {
     Refresh(UsedTokens),
     Change(UsedTokens, Statement),
     Reclaim(UsedTokens, Statement),
+    Recovery(UsedTokens, Recovery),
 }
 
 impl LoadedFunding {
@@ -79,6 +87,7 @@ impl LoadedFunding {
             Self::Refresh(tokens) => FundingKeys::Refresh(tokens),
             Self::Change(tokens, statement) => FundingKeys::Change(tokens, *statement),
             Self::Reclaim(tokens, statement) => FundingKeys::Reclaim(tokens, *statement),
+            Self::Recovery(tokens, recovery) => FundingKeys::Recovery(tokens, recovery),
         }
     }
 }
@@ -97,6 +106,7 @@ impl Wallet {
     /// [`WalletError`]; value asked for and not received yet stays recorded.
     pub async fn topup(&mut self, code: &VoucherCode) -> Result<Amount, WalletError> {
         self.refuse_fork()?;
+        self.learn_frozen().await;
         let key = code.key()?;
         let secret = Bytes(*key.expose_secret());
         let mut total = Amount::ZERO;
@@ -114,7 +124,8 @@ impl Wallet {
             if balance.is_zero() {
                 return if total.is_zero() { Err(WalletError::VoucherEmpty) } else { Ok(total) };
             }
-            let denominations = self.issuing_keyset().await?.denominations();
+            let keyset = self.issuing_keyset().await?;
+            let denominations = self.issued(&keyset);
             let largest = denominations.last().map_or(1, |largest| largest.units());
             let amount = balance.min(Amount::from_units(largest.saturating_mul(LARGEST_PER_SESSION)));
             let number = self.begin(FundingRecord::Voucher { secret }, amount).await?;
@@ -132,8 +143,11 @@ impl Wallet {
             change: Amount::ZERO,
             change_waiting: Amount::ZERO,
             reclaimed: Amount::ZERO,
+            recovered: Amount::ZERO,
+            recovery_waiting: Amount::ZERO,
             lost: Amount::ZERO,
         };
+        self.learn_frozen().await;
         // One issue that is stuck must not stand in the way of the others; its error is told at the end.
         let mut failed = None;
         for (number, session) in self.store.sessions()? {
@@ -150,16 +164,19 @@ impl Wallet {
         let stale: Vec<(SpentKey, TokenRecord)> = tokens
             .into_iter()
             .filter(|(key, record)| {
-                let spendable = self.keysets.get(&key.keyset).is_some_and(|keyset| keyset.spendable_at(now));
+                let spendable = self.keysets.get(&key.keyset).is_some_and(|keyset| keyset.spendable_at(now)) && !self.is_frozen(key);
                 record.state == TokenState::RefreshOnly || (record.state == TokenState::Owned && (all || !spendable))
             })
             .collect();
+        let (frozen, stale) = stale.into_iter().partition(|(key, record)| self.is_frozen(key) && record.origin.is_some());
+        let stale: Vec<(SpentKey, TokenRecord)> = stale;
         for group in stale.chunks(MAX_TOKENS) {
-            match self.refresh_group(group, &mut report).await {
-                Err(error @ (WalletError::MintRefuses { .. } | WalletError::MintBroken(_))) => drop(failed.get_or_insert(error)),
+            match self.refresh_group(group, Replacing::Refresh, &mut report).await {
+                Err(error) if error.concerns_one_issue() => drop(failed.get_or_insert(error)),
                 other => other?,
             }
         }
+        self.recover(frozen, &mut report, &mut failed).await?;
         self.take_change(false, &mut report, &mut failed).await?;
         failed.map_or(Ok(report), Err)
     }
@@ -171,6 +188,7 @@ impl Wallet {
     /// `reclaim-unavailable` if it was not refunded.
     pub async fn reclaim(&mut self, url: &url::Url) -> Result<Amount, WalletError> {
         let url = crate::canonical_url(url).ok_or(WalletError::InsecureAddress)?;
+        self.learn_frozen().await;
         for (number, session) in self.store.sessions()? {
             if let FundingRecord::Reclaim { payment } = &session.funding
                 && self.store.payment(&payment.0)?.is_some_and(|payment| payment.url == url)
@@ -195,7 +213,7 @@ impl Wallet {
             let funding = FundingRecord::Change { payment: payment.id };
             let number = self.begin(funding.clone(), payment.change).await?;
             match self.run_into(number, &funding, report).await {
-                Err(error @ (WalletError::MintRefuses { .. } | WalletError::MintBroken(_))) => drop(failed.get_or_insert(error)),
+                Err(error) if error.concerns_one_issue() => drop(failed.get_or_insert(error)),
                 other => other?,
             }
         }
@@ -209,24 +227,29 @@ impl Wallet {
             let funding = FundingRecord::Reclaim { payment: payment.id };
             let number = self.begin(funding.clone(), payment.amount).await?;
             match self.run_into(number, &funding, report).await {
-                Err(error @ (WalletError::MintRefuses { .. } | WalletError::MintBroken(_))) => drop(failed.get_or_insert(error)),
+                Err(error) if error.concerns_one_issue() => drop(failed.get_or_insert(error)),
                 other => other?,
             }
         }
         Ok(())
     }
 
-    /// Refreshes tokens together; if the mint refuses that, each by itself, so that one it will not take costs the others nothing.
-    async fn refresh_group(&mut self, group: &[(SpentKey, TokenRecord)], report: &mut RefreshReport) -> Result<(), WalletError> {
-        match self.refresh_together(group, report).await {
+    /// Replaces tokens together; if the mint refuses that, each by itself, so that one it will not take costs the others nothing.
+    pub(crate) async fn refresh_group(
+        &mut self,
+        group: &[(SpentKey, TokenRecord)],
+        how: Replacing,
+        report: &mut RefreshReport,
+    ) -> Result<(), WalletError> {
+        match self.refresh_together(group, how, report).await {
             Ok(true) => return Ok(()),
             Ok(false) => {}
             Err(error) => return Err(error),
         }
         let mut failed = None;
         for single in group.chunks(1) {
-            match self.refresh_together(single, report).await {
-                Err(error @ WalletError::MintRefuses { .. }) => drop(failed.get_or_insert(error)),
+            match self.refresh_together(single, how, report).await {
+                Err(error @ (WalletError::MintRefuses { .. } | WalletError::NothingIssuing)) => drop(failed.get_or_insert(error)),
                 other => drop(other?),
             }
         }
@@ -234,9 +257,29 @@ impl Wallet {
     }
 
     /// Whether it is done; `false` if several tokens were refused and none is waiting for an answer.
-    async fn refresh_together(&mut self, group: &[(SpentKey, TokenRecord)], report: &mut RefreshReport) -> Result<bool, WalletError> {
+    async fn refresh_together(
+        &mut self,
+        group: &[(SpentKey, TokenRecord)],
+        how: Replacing,
+        report: &mut RefreshReport,
+    ) -> Result<bool, WalletError> {
         let value = Amount::checked_sum(group.iter().map(|(key, _)| key.denomination)).ok_or(WalletError::Damaged)?;
-        let funding = FundingRecord::Refresh { tokens: group.iter().map(|(key, record)| HeldToken::new(key, record)).collect() };
+        if !self.can_issue(value).await? {
+            // While a denomination is frozen the others may make a part of it.
+            return match how {
+                _ if group.len() > 1 => Ok(false),
+                Replacing::Refresh => Err(WalletError::NothingIssuing),
+                Replacing::Recovery => {
+                    report.recovery_waiting = add(report.recovery_waiting, value)?;
+                    Ok(true)
+                }
+            };
+        }
+        let tokens = group.iter().map(|(key, record)| HeldToken::new(key, record)).collect();
+        let funding = match how {
+            Replacing::Refresh => FundingRecord::Refresh { tokens },
+            Replacing::Recovery => FundingRecord::Recovery { tokens },
+        };
         let number = self.begin(funding.clone(), value).await?;
         match (self.run_into(number, &funding, report).await, group) {
             (Err(WalletError::MintRefuses { code }), [(token, _)]) if code == "token-spent" => {
@@ -256,6 +299,7 @@ impl Wallet {
             (Ok(amount), FundingRecord::Refresh { .. }) => report.refreshed = add(report.refreshed, amount)?,
             (Ok(amount), FundingRecord::Change { .. }) => report.change = add(report.change, amount)?,
             (Ok(amount), FundingRecord::Reclaim { .. }) => report.reclaimed = add(report.reclaimed, amount)?,
+            (Ok(amount), FundingRecord::Recovery { .. }) => report.recovered = add(report.recovered, amount)?,
             (Ok(_), FundingRecord::Voucher { .. }) => {}
             (Err(WalletError::MintRefuses { code }), FundingRecord::Reclaim { payment }) if code == "reclaim-unavailable" => {
                 self.no_refund(payment)?;
@@ -269,7 +313,7 @@ impl Wallet {
     }
 
     /// The newest keyset that issues; asks the mint for its list if none does.
-    async fn issuing_keyset(&mut self) -> Result<Keyset, WalletError> {
+    pub(crate) async fn issuing_keyset(&mut self) -> Result<Keyset, WalletError> {
         self.refuse_fork()?;
         if self.keysets.issuing(&self.unit, now()).is_none() {
             self.update_keysets().await?;
@@ -280,8 +324,7 @@ impl Wallet {
     /// Records an issue and what pays for it, before anything is sent.
     async fn begin(&mut self, funding: FundingRecord, amount: Amount) -> Result<u64, WalletError> {
         let keyset = self.issuing_keyset().await?;
-        let denominations = top_up(amount, &keyset.denominations()).filter(|outputs| outputs.len() <= MAX_OUTPUTS);
-        let denominations = denominations.ok_or(WalletError::NothingIssuing)?;
+        let denominations = self.outputs(amount, &keyset).ok_or(WalletError::NothingIssuing)?;
         let number = self.store.change(|change| change.reserve_indices(denominations.len()))?;
         let (open, first_index) = self.open_request(&funding, &keyset, denominations, number)?;
         let record = SessionRecord { funding, first_index, open, exchange: None };
@@ -299,8 +342,7 @@ impl Wallet {
         denominations: Vec<Amount>,
         first_index: u64,
     ) -> Result<(OpenRequestFrame, u64), WalletError> {
-        let recovery = self.seed.recovery_hash(&self.root, first_index);
-        let plan = SessionPlan { keyset: keyset.id(), denominations, recovery };
+        let plan = SessionPlan::new(&self.seed, &self.root, keyset.id(), denominations, first_index)?;
         let loaded = self.load(funding)?;
         Ok((plan.open(&self.root, &loaded.keys(), &mut self.rng)?, first_index))
     }
@@ -319,6 +361,7 @@ impl Wallet {
                 let payment = self.store.payment(&payment.0)?.ok_or(WalletError::Damaged)?;
                 LoadedFunding::Reclaim(used_tokens(&payment.tokens)?, Statement::from_bytes(payment.statement.0))
             }
+            FundingRecord::Recovery { tokens } => LoadedFunding::Recovery(used_tokens(tokens)?, self.claim(tokens)?),
         })
     }
 
@@ -357,12 +400,12 @@ impl Wallet {
         let acquired = now();
         self.store.change(|change| {
             change.remove_session(number)?;
-            if let FundingRecord::Refresh { tokens } = &record.funding {
-                for token in tokens {
-                    change.remove_token(&token.spent_key())?;
-                }
+            for token in record.funding.tokens() {
+                change.remove_token(&token.spent_key())?;
             }
-            tokens.iter().try_for_each(|owned| change.put_token(owned.token().spent_key(), &TokenRecord::new(owned, acquired)))
+            let origins = Origin::of_session(record.first_index, &record.plan().denominations);
+            let mut made = tokens.iter().zip(origins);
+            made.try_for_each(|(owned, origin)| change.put_token(owned.token().spent_key(), &TokenRecord::new(owned, origin, acquired)))
         })
     }
 
@@ -395,7 +438,7 @@ impl Wallet {
     /// Puts a new session in the place of one the mint has cancelled for good, with indices of its own.
     async fn renew(&mut self, number: u64, record: SessionRecord) -> Result<(), WalletError> {
         let keyset = self.issuing_keyset().await?;
-        let denominations = top_up(record.amount()?, &keyset.denominations()).ok_or(WalletError::NothingIssuing)?;
+        let denominations = self.outputs(record.amount()?, &keyset).ok_or(WalletError::NothingIssuing)?;
         let first_index = self.store.change(|change| change.reserve_indices(denominations.len()))?;
         let (open, first_index) = self.open_request(&record.funding, &keyset, denominations, first_index)?;
         let record = SessionRecord { open, first_index, exchange: None, ..record };
@@ -415,7 +458,7 @@ impl Wallet {
         let payment = |id: &Bytes<32>| self.store.payment(&id.0)?.ok_or(WalletError::Damaged);
         match funding {
             FundingRecord::Voucher { .. } => Ok(()),
-            FundingRecord::Refresh { tokens } => {
+            FundingRecord::Refresh { tokens } | FundingRecord::Recovery { tokens } => {
                 let mut all = tokens.iter();
                 all.try_for_each(|token| change.put_token(&token.spent_key(), &token.at_rest(tokens_to.clone(), now())))
             }

@@ -15,6 +15,7 @@ mod paying;
 mod policy;
 mod receipt;
 mod records;
+mod recovering;
 mod restoring;
 mod seed_text;
 mod standing;
@@ -29,6 +30,7 @@ pub use receipt::{KeptReceipt, ShownReceipt};
 pub use records::{PaymentRecord, PaymentState};
 pub use restoring::RestoreReport;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -36,6 +38,7 @@ use farthing_protocol::amount::{Amount, Unit};
 use farthing_protocol::error::KeysetError;
 use farthing_protocol::group::Point;
 use farthing_protocol::keyset::KeysetList;
+use farthing_protocol::proof::KeysetId;
 use farthing_protocol::seed::WalletSeed;
 use farthing_protocol::wire::{Frame, KeysetListFrame};
 use rand::SeedableRng;
@@ -56,6 +59,8 @@ pub struct Wallet {
     seed: WalletSeed,
     keysets: KeysetList,
     unit: Unit,
+    /// The denominations that the mint has last said are frozen. Nobody signs that: it decides what is asked for, never what is kept.
+    frozen: BTreeSet<(KeysetId, Amount)>,
     rng: StdRng,
 }
 
@@ -115,7 +120,7 @@ impl Wallet {
     ) -> Result<Self, WalletError> {
         // The first keyset's, which no later one can change: a keyset of another unit must not turn what is held into something else.
         let unit = keysets.keysets().first().ok_or(WalletError::Damaged)?.unit().clone();
-        Ok(Self { store, mint: MintClient::new(mint, &options)?, options, root, seed, keysets, unit, rng })
+        Ok(Self { store, mint: MintClient::new(mint, &options)?, options, root, seed, keysets, unit, frozen: BTreeSet::new(), rng })
     }
 
     /// The unit the wallet counts in.
@@ -166,7 +171,7 @@ impl Wallet {
         }
         for (_, session) in self.store.sessions()? {
             // Tokens being refreshed were counted above.
-            if !matches!(session.funding, records::FundingRecord::Refresh { .. }) {
+            if session.funding.tokens().is_empty() {
                 add(&mut balance.in_issues, session.amount()?)?;
             }
         }

@@ -297,6 +297,8 @@ fn refreshed(report: &RefreshReport, unit: &Unit) -> String {
         (report.change, "of change taken."),
         (report.change_waiting, "of change is not booked at the mint yet."),
         (report.reclaimed, "taken back after a refund."),
+        (report.recovered, "of frozen tokens paid back."),
+        (report.recovery_waiting, "of frozen tokens waits for the mint's next keyset."),
         (report.lost, "had been spent before and is gone."),
     ];
     let done = parts.iter().filter(|(value, _)| !value.is_zero());
@@ -317,7 +319,9 @@ async fn restore(directory: &Path, mint: Url, root: Point, options: ClientOption
     }
     // What is left undone by a failure here, `farthing refresh` does.
     let done = wallet.refresh(false).await?;
-    print(json, &json!({ "found": report, "refreshed": done.refreshed, "spent_before": done.lost }), || refreshed(&done, &unit))
+    print(json, &json!({ "found": report, "refreshed": done.refreshed, "recovered": done.recovered, "spent_before": done.lost }), || {
+        refreshed(&done, &unit)
+    })
 }
 
 fn print(json: bool, value: &Value, text: impl FnOnce() -> String) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 
 use farthing_protocol::amount::Amount;
 use farthing_protocol::http::pass_resource;
-use farthing_protocol::issue::SessionPlan;
+use farthing_protocol::issue::{MAX_OUTPUTS, SessionPlan};
 use farthing_protocol::proof::{KeysetId, SpendKey, SpentKey};
 use farthing_protocol::snowblind::Signature;
 use farthing_protocol::token::{OwnedToken, Token};
@@ -26,6 +26,37 @@ pub(crate) enum TokenState {
     Refreshing(u64),
 }
 
+/// The output of which session a token is: what is shown if its denomination is frozen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Origin {
+    /// The index of the session's first output.
+    pub(crate) first_index: u64,
+    /// The output's place, from 0.
+    pub(crate) position: u8,
+    /// The denominations of all outputs, ascending, with how many there are of each.
+    outputs: Vec<(u64, u16)>,
+}
+
+impl Origin {
+    /// The origins of a session's outputs, in order.
+    pub(crate) fn of_session(first_index: u64, denominations: &[Amount]) -> impl Iterator<Item = Self> + use<> {
+        let mut outputs: Vec<(u64, u16)> = Vec::new();
+        for denomination in denominations {
+            match outputs.last_mut() {
+                Some((last, count)) if *last == denomination.units() => *count = count.saturating_add(1),
+                _ => outputs.push((denomination.units(), 1)),
+            }
+        }
+        (0..=u8::MAX).map(move |position| Self { first_index, position, outputs: outputs.clone() })
+    }
+
+    /// The denominations of all outputs, ascending.
+    pub(crate) fn denominations(&self) -> Vec<Amount> {
+        let all = self.outputs.iter().flat_map(|(denomination, count)| std::iter::repeat_n(*denomination, usize::from(*count)));
+        all.take(MAX_OUTPUTS).map(Amount::from_units).collect()
+    }
+}
+
 /// A token at rest: its public half is the key of its row.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct TokenRecord {
@@ -34,12 +65,16 @@ pub(crate) struct TokenRecord {
     pub(crate) state: TokenState,
     /// When it was issued, Unix time in seconds.
     pub(crate) acquired: u64,
+    /// Missing only in what an earlier version stored: it cannot be recovered.
+    #[serde(default)]
+    pub(crate) origin: Option<Origin>,
 }
 
 impl TokenRecord {
-    pub(crate) fn new(owned: &OwnedToken, acquired: u64) -> Self {
+    pub(crate) fn new(owned: &OwnedToken, origin: Origin, acquired: u64) -> Self {
         let secret = Bytes(*owned.key().expose_secret());
-        Self { signature: owned.token().signature().to_body(), secret, state: TokenState::Owned, acquired }
+        let signature = owned.token().signature().to_body();
+        Self { signature, secret, state: TokenState::Owned, acquired, origin: Some(origin) }
     }
 }
 
@@ -49,18 +84,20 @@ pub(crate) struct HeldToken {
     pub(crate) spent_key: SpentKeyBody,
     pub(crate) signature: SignatureBody,
     pub(crate) secret: Bytes<32>,
+    #[serde(default)]
+    pub(crate) origin: Option<Origin>,
 }
 
 impl HeldToken {
     pub(crate) fn new(spent_key: &SpentKey, record: &TokenRecord) -> Self {
         let spent_key =
             SpentKeyBody { keyset: spent_key.keyset.0.into(), denomination: spent_key.denomination.units(), key: spent_key.key.into() };
-        Self { spent_key, signature: record.signature, secret: record.secret }
+        Self { spent_key, signature: record.signature, secret: record.secret, origin: record.origin.clone() }
     }
 
     /// The token at rest, in this state.
     pub(crate) fn at_rest(&self, state: TokenState, acquired: u64) -> TokenRecord {
-        TokenRecord { signature: self.signature, secret: self.secret, state, acquired }
+        TokenRecord { signature: self.signature, secret: self.secret, state, acquired, origin: self.origin.clone() }
     }
 
     pub(crate) fn spent_key(&self) -> SpentKey {
@@ -89,6 +126,18 @@ pub(crate) enum FundingRecord {
     Change { payment: Bytes<32> },
     /// A refunded payment.
     Reclaim { payment: Bytes<32> },
+    /// Tokens of frozen denominations, all of one session, which stand in state `Refreshing`.
+    Recovery { tokens: Vec<HeldToken> },
+}
+
+impl FundingRecord {
+    /// The tokens that are given up for new ones.
+    pub(crate) fn tokens(&self) -> &[HeldToken] {
+        match self {
+            Self::Refresh { tokens } | Self::Recovery { tokens } => tokens,
+            Self::Voucher { .. } | Self::Change { .. } | Self::Reclaim { .. } => &[],
+        }
+    }
 }
 
 /// An unfinished issue: written before anything is sent, gone when its tokens are stored.
@@ -113,6 +162,7 @@ impl SessionRecord {
             keyset: KeysetId(self.open.keyset.0),
             denominations: self.open.denominations.iter().copied().map(Amount::from_units).collect(),
             recovery: self.open.recovery.0,
+            recovery_commitment: self.open.recovery_commitment.0,
         }
     }
 

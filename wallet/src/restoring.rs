@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::client::{ClientOptions, MintClient};
 use crate::error::WalletError;
-use crate::records::{TokenRecord, TokenState};
+use crate::records::{Origin, TokenRecord, TokenState};
 use crate::store::Store;
 use crate::{Wallet, now, seed_text, system_rng};
 
@@ -103,11 +103,11 @@ async fn search(client: &MintClient, seed: &WalletSeed, keysets: &KeysetList) ->
             found.report.tokens += tokens.len();
             let next = index.checked_add(session.outputs() as u64).and_then(|next| next.checked_add(BEYOND));
             found.next_index = found.next_index.max(next.ok_or(WalletError::Damaged)?);
-            for token in tokens {
+            for (token, origin) in tokens.into_iter().zip(Origin::of_session(index, &session.denominations())) {
                 let (signature, secret) = (token.token().signature().to_body(), Bytes(*token.key().expose_secret()));
                 let issued = found.report.issued.checked_add(token.token().denomination());
                 found.report.issued = issued.ok_or(WalletError::MintBroken("more was issued than can be counted"))?;
-                let record = TokenRecord { signature, secret, state: TokenState::RefreshOnly, acquired: now };
+                let record = TokenRecord { signature, secret, state: TokenState::RefreshOnly, acquired: now, origin: Some(origin) };
                 found.tokens.push((*token.token().spent_key(), record));
             }
         }

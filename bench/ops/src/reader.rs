@@ -51,7 +51,7 @@ impl Market {
     /// A session of these denominations, ascending, in smallest units.
     pub fn plan(&self, denominations: &[u64]) -> SessionPlan {
         let denominations = denominations.iter().copied().map(Amount::from_units).collect();
-        SessionPlan { keyset: self.keyset().id(), denominations, recovery: [0; 32] }
+        SessionPlan { keyset: self.keyset().id(), denominations, recovery: [0; 32], recovery_commitment: [0; 32] }
     }
 }
 

@@ -62,6 +62,16 @@ enum FundingBody {
     Refresh(TokensBody),
     Change { statement: Text, list: Vec<SpentKeyBody> },
     Reclaim { statement: Text, list: Vec<SpentKeyBody> },
+    Recovery { keyset: Text, session: Text, leaves: Vec<Text>, claims: Vec<ClaimBody> },
+}
+
+/// A claimed output of a session whose denomination is frozen
+#[derive(ToSchema)]
+struct ClaimBody {
+    position: u8,
+    denomination: u64,
+    key: Text,
+    secret: Text,
 }
 
 /// Opens an issuing session
@@ -71,6 +81,7 @@ pub(super) struct OpenRequestFrame {
     denominations: Vec<u64>,
     funding: FundingBody,
     recovery: Text,
+    recovery_commitment: Text,
     proof: ProofBody,
 }
 

@@ -25,7 +25,7 @@ use serde_json::json;
 use utoipa::OpenApi;
 
 use crate::config::{Limits, base64url, from_base64url};
-use crate::operations::{ListedSegment, OperationError, Operations, SpentIndex};
+use crate::operations::{FrozenDenomination, ListedSegment, OperationError, Operations, SpentIndex};
 use clients::Clients;
 use encoding::{BodyRoom, Encoding, Framed, encoded};
 use forward::Forwarder;
@@ -43,8 +43,22 @@ type Shared = State<Arc<Operations>>;
         title = "Farthing mint",
         description = "For wallets and verifiers. Every frame is JSON or, as application/vnd.farthing, the bytes of spec/wire.md."
     ),
-    paths(keysets, voucher, publisher, commitments, issue, deposits, refunds, restore, spent::index, spent::segment, livez, readyz),
-    components(schemas(ProblemBody, SpentIndex, ListedSegment))
+    paths(
+        keysets,
+        frozen,
+        voucher,
+        publisher,
+        commitments,
+        issue,
+        deposits,
+        refunds,
+        restore,
+        spent::index,
+        spent::segment,
+        livez,
+        readyz
+    ),
+    components(schemas(ProblemBody, SpentIndex, ListedSegment, FrozenDenomination))
 )]
 struct Document;
 
@@ -64,6 +78,7 @@ pub(crate) fn router(operations: Arc<Operations>, limits: &Limits) -> Router {
     let issue = move |mint: Shared, framed: Framed<IssueRequestFrame>| issue(mint, framed, forwarder);
     let routes = Router::new()
         .route("/v1/keysets", get(keysets))
+        .route("/v1/frozen", get(frozen))
         .route("/v1/vouchers/{key}", get(voucher))
         .route("/v1/commitments", post(commitments).layer(Extension(readers.clone())))
         .route("/v1/issue", post(issue).layer(Extension(readers)))
@@ -127,6 +142,19 @@ async fn keysets(State(mint): Shared, headers: HeaderMap) -> Response {
     response
 }
 
+/// The frozen denominations: what wallets claim by their sessions, and do not ask for.
+#[utoipa::path(
+    get,
+    path = "/v1/frozen",
+    tag = "mint",
+    responses((status = 200, description = "All of them, by keyset", body = Vec<FrozenDenomination>))
+)]
+async fn frozen(State(mint): Shared) -> Result<Response, Problem> {
+    let mut response = crate::admin::json(&mint.frozen().await?)?;
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=10"));
+    Ok(response)
+}
+
 /// What is left on a voucher.
 #[utoipa::path(
     get,
@@ -173,8 +201,8 @@ async fn publisher(State(mint): Shared, Path(name): Path<String>) -> Result<Resp
         (status = 400, description = "codes of frames, `body-incomplete`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "`body-too-large`, `frame-too-long`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported-media-type`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "`voucher-unknown`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "`keyset-not-issuing`, `keyset-not-refreshing`, `voucher-insufficient`, `token-spent`, `change-unavailable`, `reclaim-unavailable`, `session-busy`, `denomination-frozen`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "`voucher-unknown`, `recovery-unknown`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`keyset-not-issuing`, `keyset-not-refreshing`, `voucher-insufficient`, `token-spent`, `change-unavailable`, `reclaim-unavailable`, `session-busy`, `denomination-not-frozen`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "codes of issuing and proofs, `issue-amount-mismatch`", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
@@ -195,7 +223,7 @@ async fn commitments(State(mint): Shared, Framed { frame, answer, .. }: Framed<O
         (status = 413, description = "`body-too-large`, `frame-too-long`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported-media-type`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "`voucher-unknown`", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "`session-answered`, `keyset-not-issuing`, `keyset-not-refreshing`, `voucher-insufficient`, `token-spent`, `change-unavailable`, `reclaim-unavailable`, `denomination-frozen`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "`session-answered`, `keyset-not-issuing`, `keyset-not-refreshing`, `voucher-insufficient`, `token-spent`, `change-unavailable`, `reclaim-unavailable`, `denomination-frozen`, `denomination-not-frozen`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 410, description = "`session-gone`", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "codes of issuing and proofs", body = ProblemBody, content_type = "application/problem+json"),
     )

@@ -100,7 +100,13 @@ impl From<OperationError> for Problem {
             E::TooManyPayments => Self::new(S::UNPROCESSABLE_ENTITY, "too-many-payments", "a deposit holds at most 256 payments"),
             E::KeysetNotIssuing => Self::new(S::CONFLICT, "keyset-not-issuing", "the keyset does not issue now: fetch the list"),
             E::KeysetNotRefreshing => Self::new(S::CONFLICT, "keyset-not-refreshing", "a token's keyset is past its refresh window"),
-            E::DenominationFrozen => Self::new(S::CONFLICT, "denomination-frozen", "a denomination is frozen: ask the mint's operator"),
+            E::DenominationFrozen => {
+                Self::new(S::CONFLICT, "denomination-frozen", "a denomination is frozen: claim its tokens by their session")
+            }
+            E::DenominationNotFrozen => {
+                Self::new(S::CONFLICT, "denomination-not-frozen", "a denomination is not frozen: refresh its tokens")
+            }
+            E::RecoveryUnknown => Self::new(S::NOT_FOUND, "recovery-unknown", "no such session was booked"),
             E::VoucherUnknown => Self::new(S::NOT_FOUND, "voucher-unknown", "no such voucher"),
             E::VoucherInsufficient => Self::new(S::CONFLICT, "voucher-insufficient", "the voucher's balance is below the amount"),
             E::TokenSpent => Self::new(S::CONFLICT, "token-spent", "a token to be refreshed was spent before"),

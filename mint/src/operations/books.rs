@@ -16,9 +16,13 @@ pub struct DenominationStatus {
     pub issued: u64,
     /// Tokens that came back.
     pub redeemed: u64,
-    /// Tokens in readers' wallets: issued less redeemed.
+    /// Tokens paid back for their sessions because the denomination is frozen.
+    pub repaid: u64,
+    /// Tokens in readers' wallets: issued less redeemed and repaid.
     pub outstanding: u64,
-    /// Whether more wanted to come back than were issued.
+    /// Counterfeits that came back, at least: redeemed and repaid less issued. Zero unless frozen.
+    pub counterfeits: u64,
+    /// Whether more wanted to come back than were issued, or the operator said that its key has leaked.
     pub frozen: bool,
 }
 
@@ -45,7 +49,7 @@ pub struct KeysetStatus {
 /// The mint's balance sheet at one moment, in smallest units.
 ///
 /// ```text
-/// sold + recovered = vouchers + outstanding + change due + refunds due + credits + fees + paid out
+/// sold + recovered + counterfeits = vouchers + outstanding + change due + refunds due + credits + fees + paid out
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Status {
@@ -57,6 +61,9 @@ pub struct Status {
     /// Tokens that came back and were issued after a backup that was restored since.
     #[schema(value_type = u64)]
     pub recovered: Amount,
+    /// Counterfeits of frozen denominations that came back, at least: the mint's own loss.
+    #[schema(value_type = u64)]
+    pub counterfeits: Amount,
     /// Left on vouchers.
     #[schema(value_type = u64)]
     pub vouchers: Amount,
@@ -101,21 +108,24 @@ impl Operations {
     pub async fn status(&self) -> Result<Status, OperationError> {
         let (sheet, list) = (self.ledger.sheet().await?, self.list());
         let mut keysets = Vec::with_capacity(list.keysets().len());
-        let mut all = Sum::default();
+        let (mut all, mut forged) = (Sum::default(), Sum::default());
         for keyset in list.keysets() {
             let (mut issued, mut redeemed, mut outstanding) = (Sum::default(), Sum::default(), Sum::default());
             let mut denominations = Vec::new();
             for counter in sheet.counters.iter().filter(|counter| u64::from(counter.keyset) == keyset.number()) {
-                let out = counter.issued.saturating_sub(counter.redeemed);
+                let out = counter.outstanding();
                 issued.add(counter.denomination, counter.issued);
                 redeemed.add(counter.denomination, counter.redeemed);
                 outstanding.add(counter.denomination, out);
                 all.add(counter.denomination, out);
+                forged.add(counter.denomination, counter.counterfeits());
                 denominations.push(DenominationStatus {
                     denomination: counter.denomination,
                     issued: counter.issued,
                     redeemed: counter.redeemed,
+                    repaid: counter.repaid,
                     outstanding: out,
+                    counterfeits: counter.counterfeits(),
                     frozen: counter.frozen,
                 });
             }
@@ -138,10 +148,13 @@ impl Operations {
             sheet.fees,
             sheet.paid_out,
         ]);
+        let counterfeits = forged.amount();
+        let given = Amount::checked_sum([sheet.sold, sheet.recovered, counterfeits]);
         Ok(Status {
             unit: self.unit.name(),
             sold: sheet.sold,
             recovered: sheet.recovered,
+            counterfeits,
             vouchers: sheet.vouchers,
             outstanding,
             change_due: sheet.change_due,
@@ -149,7 +162,7 @@ impl Operations {
             credits: sheet.credits,
             fees: sheet.fees,
             paid_out: sheet.paid_out,
-            balanced: parts.is_some() && parts == sheet.sold.checked_add(sheet.recovered),
+            balanced: parts.is_some() && parts == given,
             keysets,
         })
     }

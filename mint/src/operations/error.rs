@@ -22,6 +22,10 @@ pub enum OperationError {
     KeysetNotRefreshing,
     /// A denomination is frozen, because more of it came back than was issued.
     DenominationFrozen,
+    /// A token to be paid back is of a denomination that is not frozen: it can be refreshed.
+    DenominationNotFrozen,
+    /// No session was booked under the recovery hash and commitment of a claim.
+    RecoveryUnknown,
     /// No such voucher.
     VoucherUnknown,
     /// The voucher's balance is below the amount.

@@ -79,20 +79,23 @@ impl Operations {
 }
 
 fn bucket_of(keyset: KeysetId, number: u64, rows: Vec<RecordedRow>) -> Result<Bucket, LedgerError> {
-    let damaged = LedgerError::Corrupt("a recorded session");
-    let session = |row: RecordedRow| {
-        let response = IssueResponseFrame::from_bytes(&row.response).map_err(|_| damaged)?;
-        if response.responses.len() != row.outputs.len() {
-            return Err(damaged);
-        }
-        let outputs = row.outputs.into_iter().zip(response.responses).map(|((denomination, points), response)| {
-            let (mut a, mut b) = ([0; 32], [0; 32]);
-            a.copy_from_slice(&points[..32]);
-            b.copy_from_slice(&points[32..]);
-            RecordedOutputBody { denomination: denomination.units(), commitment: CommitmentBody { a: a.into(), b: b.into() }, response }
-        });
-        RecordedSession::new(row.recovery, outputs.collect()).map_err(|_| damaged)
-    };
-    let sessions = rows.into_iter().map(session).collect::<Result<_, _>>()?;
-    Bucket::new(keyset, number, sessions).map_err(|_| damaged)
+    let sessions = rows.into_iter().map(recorded_session).collect::<Result<_, _>>()?;
+    Bucket::new(keyset, number, sessions).map_err(|_| DAMAGED)
+}
+
+const DAMAGED: LedgerError = LedgerError::Corrupt("a recorded session");
+
+/// A session as the protocol has it.
+pub(super) fn recorded_session(row: RecordedRow) -> Result<RecordedSession, LedgerError> {
+    let response = IssueResponseFrame::from_bytes(&row.response).map_err(|_| DAMAGED)?;
+    if response.responses.len() != row.outputs.len() {
+        return Err(DAMAGED);
+    }
+    let outputs = row.outputs.into_iter().zip(response.responses).map(|((denomination, points), response)| {
+        let (mut a, mut b) = ([0; 32], [0; 32]);
+        a.copy_from_slice(&points[..32]);
+        b.copy_from_slice(&points[32..]);
+        RecordedOutputBody { denomination: denomination.units(), commitment: CommitmentBody { a: a.into(), b: b.into() }, response }
+    });
+    RecordedSession::new(row.recovery, outputs.collect()).map_err(|_| DAMAGED)
 }

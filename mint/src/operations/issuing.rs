@@ -52,6 +52,7 @@ impl Operations {
         if let Some(frame) = self.sessions.repeated(&open, now)? {
             return Ok(frame);
         }
+        self.check_recovery(open.funding()).await?;
         match self.ledger.funding(debit(open.funding())?, open.amount()).await? {
             FundingState::Ready => {}
             FundingState::VoucherUnknown => return Err(OperationError::VoucherUnknown),
@@ -59,6 +60,7 @@ impl Operations {
             FundingState::TokenSpent => return Err(OperationError::TokenSpent),
             FundingState::ChangeUnavailable => return Err(OperationError::ChangeUnavailable),
             FundingState::ReclaimUnavailable => return Err(OperationError::ReclaimUnavailable),
+            FundingState::NotFrozen => return Err(OperationError::DenominationNotFrozen),
             FundingState::ChangeDiffers | FundingState::ReclaimDiffers => return Err(IssueError::AmountMismatch.into()),
         }
         let this = self.clone();
@@ -138,6 +140,7 @@ impl Operations {
             digest,
             response: frame.to_bytes(),
             recovery: plan.recovery,
+            recovery_commitment: plan.recovery_commitment,
             points: commitments.iter().map(points).collect(),
             commitments: commitments.iter().map(Commitment::row).collect(),
             keyset: plan.keyset,
@@ -151,6 +154,7 @@ impl Operations {
             Debit::Refresh(_) => "refresh",
             Debit::Change(_) => "change",
             Debit::Reclaim(_) => "reclaim",
+            Debit::Recovery(_) => "recovery",
         };
         let begun = Instant::now();
         let booked = self.ledger.issue(booking).await?;
@@ -168,6 +172,7 @@ impl Operations {
             IssueBooked::ChangeUnavailable => Err(OperationError::ChangeUnavailable),
             IssueBooked::ReclaimUnavailable => Err(OperationError::ReclaimUnavailable),
             IssueBooked::Frozen => Err(OperationError::DenominationFrozen),
+            IssueBooked::NotFrozen => Err(OperationError::DenominationNotFrozen),
             IssueBooked::KeysetRetired => Err(OperationError::KeysetNotIssuing),
             IssueBooked::KeysetClosed => Err(OperationError::KeysetNotRefreshing),
             IssueBooked::CommitmentReused => {
@@ -203,6 +208,7 @@ impl Operations {
             Funding::Voucher(_) => Vec::new(),
             Funding::Refresh(tokens) => tokens.iter().map(Token::keyset).collect(),
             Funding::Change(_, list) | Funding::Reclaim(_, list) => list.iter().map(|spent| spent.keyset).collect(),
+            Funding::Recovery(recovery) => vec![recovery.keyset()],
         };
         let list = self.list();
         for id in keysets {
@@ -210,7 +216,7 @@ impl Operations {
             if *keyset.unit() != self.unit {
                 return Err(IssueError::InvalidFunding.into());
             }
-            if matches!(funding, Funding::Refresh(_)) && !keyset.refreshable_at(now) {
+            if matches!(funding, Funding::Refresh(_) | Funding::Recovery(_)) && !keyset.refreshable_at(now) {
                 return Err(OperationError::KeysetNotRefreshing);
             }
         }
@@ -243,5 +249,6 @@ fn debit(funding: &Funding) -> Result<Debit, OperationError> {
         Funding::Refresh(tokens) => Debit::Refresh(tokens.iter().map(|token| *token.spent_key()).collect::<Vec<SpentKey>>()),
         Funding::Change(..) => Debit::Change(funding.payment_id().ok_or(IssueError::InvalidFunding)?),
         Funding::Reclaim(..) => Debit::Reclaim(funding.payment_id().ok_or(IssueError::InvalidFunding)?),
+        Funding::Recovery(recovery) => Debit::Recovery(recovery.list()),
     })
 }

@@ -193,10 +193,7 @@ impl Operations {
         let both = list.keysets().iter().zip(&lifecycle.keysets);
         let summary = |(keyset, row): (&Keyset, &KeysetRow)| {
             let own = || sheet.counters.iter().filter(|counter| counter.keyset == row.number);
-            let out = |counter: &crate::store::Counter| {
-                let tokens = counter.issued.saturating_sub(counter.redeemed);
-                counter.denomination.units().saturating_mul(tokens)
-            };
+            let out = |counter: &crate::store::Counter| counter.denomination.units().saturating_mul(counter.outstanding());
             let windows = keyset.windows();
             KeysetSummary {
                 number: keyset.number(),

@@ -9,6 +9,7 @@ mod givebacks;
 mod issuing;
 mod keysets;
 mod observe;
+mod recovering;
 mod resync;
 mod sessions;
 mod sharing;
@@ -33,6 +34,7 @@ use filters::Filters;
 pub use filters::{ListedSegment, SpentIndex};
 use keysets::Live;
 pub use keysets::{KeysetSummary, Size};
+pub use recovering::FrozenDenomination;
 use sessions::Sessions;
 pub use sharing::Owner;
 

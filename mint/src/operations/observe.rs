@@ -45,6 +45,7 @@ impl Operations {
         for (account, amount) in [
             ("sold", status.sold),
             ("recovered", status.recovered),
+            ("counterfeits", status.counterfeits),
             ("vouchers", status.vouchers),
             ("tokens", status.outstanding),
             ("change-due", status.change_due),

@@ -9,13 +9,15 @@
 //! change taken           change due       ->  tokens
 //! refund                 publisher        ->  refunds due
 //! reclaim                refunds due      ->  tokens
+//! recovery               tokens           ->  tokens           of a frozen denomination, for the session that made them
 //! payout                 publisher        ->  fees, paid out
 //! back after a restore   recovered        ->  tokens of a keyset
 //! ```
 //!
 //! On the left what is debited, on the right what is credited. `sold` is what the mint was given, `recovered` what it was given after a
 //! backup that was restored since (see [`super::resync`]), every other account what it owes, has earned or has passed on. So at any time:
-//! sold + recovered = vouchers + tokens + change due + refunds due + publishers + fees + paid out.
+//! sold + recovered = vouchers + tokens + change due + refunds due + publishers + fees + paid out. The tokens of a keyset may be below zero:
+//! by counterfeits of a frozen denomination that came back, whose honest tokens were paid back too.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -14,6 +14,7 @@ pub mod orders;
 // abstract over engines without the loss of either speed or readable code.
 #[expect(clippy::duplicate_mod, reason = "the statements of `sql/` belong to both engines")]
 pub mod postgres;
+pub mod recovery;
 pub mod resolve;
 pub mod resync;
 pub mod spent;
@@ -31,6 +32,7 @@ use books::Books;
 use closes::Closes;
 use keysets::KeysetLedger;
 use orders::Orders;
+use recovery::Recoveries;
 use resync::Resync;
 use spent::SpentLog;
 
@@ -76,6 +78,8 @@ pub enum Debit {
     Change(PaymentId),
     /// The amount of a refunded payment.
     Reclaim(PaymentId),
+    /// Tokens of frozen denominations that a recorded session leads to, each marked as spent by the session they pay for.
+    Recovery(Vec<SpentKey>),
 }
 
 /// One issue: what it costs and what it answers.
@@ -89,6 +93,8 @@ pub struct IssueBooking {
     pub response: Vec<u8>,
     /// Hash of the session's recovery key.
     pub recovery: [u8; 32],
+    /// The commitment to its outputs' recovery secrets.
+    pub recovery_commitment: [u8; 32],
     /// A and B of every output, in order, as they are published for wallets that have only their seed.
     pub points: Vec<[u8; 64]>,
     /// Hash(A, B) of every commitment answered, each unique for good.
@@ -124,6 +130,8 @@ pub enum IssueBooked {
     ReclaimUnavailable,
     /// More of a denomination came back than was issued; it is frozen, durably.
     Frozen,
+    /// A token to be paid back is of a denomination that is not frozen.
+    NotFrozen,
     /// A commitment was answered before: this process's memory was copied or revived. Nothing changed.
     CommitmentReused,
     /// The issuing keyset was retired or has closed.
@@ -197,6 +205,8 @@ pub enum FundingState {
     ReclaimUnavailable,
     /// The payment is of another amount.
     ReclaimDiffers,
+    /// A token to be paid back is of a denomination that is not frozen.
+    NotFrozen,
 }
 
 /// What became of a refund.
@@ -269,8 +279,22 @@ pub struct Counter {
     pub issued: u64,
     /// Tokens that came back, never more than were issued.
     pub redeemed: u64,
-    /// Whether more wanted to come back.
+    /// Tokens paid back for their sessions because the denomination is frozen, never more than were issued either.
+    pub repaid: u64,
+    /// Whether more wanted to come back, or the operator said so.
     pub frozen: bool,
+}
+
+impl Counter {
+    /// Tokens in readers' wallets, if no counterfeits came back.
+    pub const fn outstanding(&self) -> u64 {
+        self.issued.saturating_sub(self.redeemed.saturating_add(self.repaid))
+    }
+
+    /// How many more came back than were issued: so many counterfeits there were at least. None of a denomination that is not frozen.
+    pub const fn counterfeits(&self) -> u64 {
+        if self.frozen { self.redeemed.saturating_add(self.repaid).saturating_sub(self.issued) } else { 0 }
+    }
 }
 
 /// Every sum of the ledger, read at one moment.
@@ -299,7 +323,7 @@ pub struct Sheet {
 }
 
 /// A ledger.
-pub trait Ledger: KeysetLedger + Books + Closes + Orders + Resync + SpentLog {
+pub trait Ledger: KeysetLedger + Books + Closes + Orders + Recoveries + Resync + SpentLog {
     /// Books an issue: session row, commitments, debit, counts and response in one transaction.
     fn issue(&self, booking: IssueBooking) -> Answer<'_, IssueBooked>;
 

@@ -31,6 +31,8 @@ mod journal;
 mod keysets;
 #[path = "sql/orders.rs"]
 mod orders;
+#[path = "sql/recovery.rs"]
+mod recovery;
 #[path = "sql/resync.rs"]
 mod resync;
 #[path = "sql/rows.rs"]

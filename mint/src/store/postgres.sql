@@ -65,6 +65,25 @@ CREATE TABLE recorded (
     PRIMARY KEY (keyset, number)
 );
 
+-- By what a booked session is found whose outputs are claimed because their denominations are frozen. committed: the hash of its outputs'
+-- recovery secrets' hashes, sent when it opened. number: of its row of `recorded`.
+CREATE TABLE recoverable (
+    recovery     BYTEA   NOT NULL CHECK (length(recovery) = 32),
+    keyset       BIGINT  NOT NULL REFERENCES keyset (number),
+    number       BIGINT  NOT NULL CHECK (number >= 0),
+    committed    BYTEA   NOT NULL CHECK (length(committed) = 32),
+    PRIMARY KEY (recovery, keyset, number)
+);
+
+-- Tokens of frozen denominations whose value was paid back for their sessions, beside what `counter` says was redeemed.
+CREATE TABLE repaid (
+    keyset       BIGINT  NOT NULL,
+    denomination BIGINT  NOT NULL,
+    tokens       BIGINT  NOT NULL CHECK (tokens > 0),
+    PRIMARY KEY (keyset, denomination),
+    FOREIGN KEY (keyset, denomination) REFERENCES counter (keyset, denomination)
+);
+
 -- Hash(A, B) of every commitment that was ever answered.
 CREATE TABLE commitment (
     row         BYTEA   NOT NULL PRIMARY KEY

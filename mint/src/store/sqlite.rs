@@ -34,6 +34,8 @@ mod journal;
 mod keysets;
 #[path = "sql/orders.rs"]
 mod orders;
+#[path = "sql/recovery.rs"]
+mod recovery;
 #[path = "sql/resync.rs"]
 mod resync;
 #[path = "sql/rows.rs"]
@@ -83,6 +85,7 @@ const CLOSES: &str = "close_run";
 const RESYNC: &str = "resync";
 const ORDERS: &str = "voucher_order";
 const SPENT_LOG: &str = "spent_log";
+const RECOVERY: &str = "recoverable";
 
 /// Where the ledger is, and who copies its log.
 struct Place {
@@ -254,7 +257,7 @@ async fn has(connection: &mut Connection, table: &'static str) -> Outcome<bool> 
 
 /// Whether a ledger has every table of this version.
 async fn is_complete(connection: &mut Connection) -> Outcome<bool> {
-    for table in [RESYNC, BOOKS, CLOSES, ORDERS, SPENT_LOG] {
+    for table in [RESYNC, BOOKS, CLOSES, ORDERS, SPENT_LOG, RECOVERY] {
         if !has(connection, table).await? {
             return Ok(false);
         }
@@ -262,7 +265,8 @@ async fn is_complete(connection: &mut Connection) -> Outcome<bool> {
     Ok(true)
 }
 
-/// Adds what a ledger of an earlier version lacks. Filters of spent tokens hold what comes back from then on.
+/// Adds what a ledger of an earlier version lacks. Filters of spent tokens hold what comes back from then on; sessions can be recovered that
+/// are booked from then on.
 async fn ensure(connection: &mut Connection) -> Outcome<()> {
     if !has(connection, RESYNC).await? {
         sqlx::raw_sql(resync::SCHEMA).execute(&mut *connection).await?;
@@ -272,6 +276,9 @@ async fn ensure(connection: &mut Connection) -> Outcome<()> {
     }
     if !has(connection, SPENT_LOG).await? {
         sqlx::raw_sql(include_str!("sqlite_spent_log.sql")).execute(&mut *connection).await?;
+    }
+    if !has(connection, RECOVERY).await? {
+        sqlx::raw_sql(include_str!("sqlite_recovery.sql")).execute(&mut *connection).await?;
     }
     if !has(connection, BOOKS).await? {
         add_books(connection).await?;

@@ -224,11 +224,8 @@ impl World {
     }
 
     pub fn plan(&self, denominations: &[u64]) -> SessionPlan {
-        SessionPlan {
-            keyset: self.keyset().id(),
-            denominations: denominations.iter().copied().map(Amount::from_units).collect(),
-            recovery: self.seed.recovery_hash(&self.root, self.next_index),
-        }
+        let denominations = denominations.iter().copied().map(Amount::from_units).collect();
+        SessionPlan::new(&self.seed, &self.root, self.keyset().id(), denominations, self.next_index).unwrap()
     }
 
     /// Opens a session and makes the issue request, which the caller sends.

@@ -102,6 +102,20 @@ pub struct SpentKeyBody {
     pub key: Bytes<32>,
 }
 
+/// A claimed output of a session whose denomination is frozen: 73 bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
+pub struct ClaimBody {
+    /// The output's place in its session, from 0.
+    pub position: u8,
+    /// Value in smallest units.
+    pub denomination: u64,
+    /// P.
+    pub key: Bytes<32>,
+    /// u, the output's recovery secret.
+    pub secret: Bytes<32>,
+}
+
 /// What pays for a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "arbitrary", derive(arbitrary::Arbitrary))]
@@ -124,6 +138,17 @@ pub enum FundingBody {
         /// L.
         list: Vec<SpentKeyBody>,
     },
+    /// Outputs of a session whose denominations are frozen.
+    Recovery {
+        /// The keyset that issued them.
+        keyset: Bytes<32>,
+        /// The recovery hash of their session.
+        session: Bytes<32>,
+        /// Hash(u) of every output of the session, in order.
+        leaves: Vec<Bytes<32>>,
+        /// The outputs claimed, ascending by (denomination, P).
+        claims: Vec<ClaimBody>,
+    },
 }
 
 /// Opens an issuing session.
@@ -138,6 +163,8 @@ pub struct OpenRequestFrame {
     pub funding: FundingBody,
     /// Hash of the session's recovery key.
     pub recovery: Bytes<32>,
+    /// Hash of the outputs' recovery secrets' hashes.
+    pub recovery_commitment: Bytes<32>,
     /// The proof.
     pub proof: ProofBody,
 }

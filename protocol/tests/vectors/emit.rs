@@ -86,9 +86,8 @@ impl World {
     fn issue(&mut self, number: usize, denominations: &[u64], funding: &FundingKeys<'_>) -> Vec<OwnedToken> {
         let root = *self.root.public();
         let keyset = &self.list.keysets()[number];
-        let recovery = self.seed.recovery_hash(&root, self.next_index);
         let amounts = denominations.iter().copied().map(Amount::from_units).collect();
-        let plan = SessionPlan { keyset: keyset.id(), denominations: amounts, recovery };
+        let plan = SessionPlan::new(&self.seed, &root, keyset.id(), amounts, self.next_index).unwrap();
         let open_request = plan.open(&root, funding, &mut self.rng).unwrap();
         let open = Open::from_frame(&open_request).unwrap().verify(&root, &self.list.key_table(), &mut self.rng).unwrap();
         let h = Point::second_generator();

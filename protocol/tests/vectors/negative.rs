@@ -8,10 +8,11 @@ use farthing_protocol::error::{
 use farthing_protocol::evidence::DoubleSpend;
 use farthing_protocol::group::Point;
 use farthing_protocol::http::{ChargeRequest, Credential};
-use farthing_protocol::issue::{Issue, Open, PendingTokens, SessionPlan};
+use farthing_protocol::issue::{Funding, Issue, Open, PendingTokens, SessionPlan};
 use farthing_protocol::keyset::KeysetList;
 use farthing_protocol::payment::{Deposit, Payment};
 use farthing_protocol::proof::{KeyList, KeyProof, KeysetId, PaymentId, Purpose, SpentKey, Statement};
+use farthing_protocol::recovery::Recovery;
 use farthing_protocol::refund::{self, Refund, RefundRefusal};
 use farthing_protocol::restore::Bucket;
 use farthing_protocol::seed::WalletSeed;
@@ -20,8 +21,9 @@ use farthing_protocol::snowblind::{Challenge, SigningKey};
 use farthing_protocol::spending::{Spending, verify_batch};
 use farthing_protocol::voucher::VoucherCode;
 use farthing_protocol::wire::{
-    Bytes, DepositRequestFrame, DepositResponseFrame, DoubleSpendFrame, Frame, IssueRequestFrame, IssueResponseFrame, KeysetListFrame,
-    OpenRequestFrame, OpenResponseFrame, PaymentFrame, ProofBody, RefundRequestFrame, RefundResponseFrame, RereadFrame, RestoreBucketFrame,
+    Bytes, DepositRequestFrame, DepositResponseFrame, DoubleSpendFrame, Frame, FundingBody, IssueRequestFrame, IssueResponseFrame,
+    KeysetListFrame, OpenRequestFrame, OpenResponseFrame, PaymentFrame, ProofBody, RefundRequestFrame, RefundResponseFrame, RereadFrame,
+    RestoreBucketFrame,
 };
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -68,6 +70,7 @@ pub fn run(operation: &str, input: &Value) -> Option<&'static str> {
         }
         "bucket" => bucket(input).err().map(RestoreError::code),
         "restore-session" => restore_session(input),
+        "recovery" => recovery(input),
         "http-payment" => {
             let payment = Payment::from_frame(&input.frame::<PaymentFrame>("frame")).unwrap();
             let subject = subject(&input.at("challenge"), &input.hex("salt"));
@@ -197,7 +200,8 @@ fn issue(input: &Value) -> Option<&'static str> {
 fn blind(input: &Value) -> Result<PendingTokens, IssueError> {
     let list = input.keysets();
     let keyset = list.get(&KeysetId(input.bytes("keyset"))).unwrap();
-    let plan = SessionPlan { keyset: keyset.id(), denominations: input.amounts("denominations"), recovery: [0; 32] };
+    let plan =
+        SessionPlan { keyset: keyset.id(), denominations: input.amounts("denominations"), recovery: [0; 32], recovery_commitment: [0; 32] };
     let seed = WalletSeed::from_bytes(&input.secret("seed"));
     plan.blind(&seed, list.root(), keyset, input.number("first_index"), &input.frame::<OpenResponseFrame>("opened"))
 }
@@ -212,6 +216,36 @@ fn restore_session(input: &Value) -> Option<&'static str> {
     let keyset = list.get(&KeysetId(input.bytes("keyset"))).unwrap();
     let seed = WalletSeed::from_bytes(&input.secret("seed"));
     bucket.sessions()[0].restore(&seed, list.root(), keyset, input.number("first_index")).err().map(IssueError::code)
+}
+
+fn recovery(input: &Value) -> Option<&'static str> {
+    let list = input.keysets();
+    let open = Open::from_frame(&input.frame::<OpenRequestFrame>("frame"));
+    let claim = match open.as_ref().map(Open::funding) {
+        Ok(Funding::Recovery(claim)) => claim,
+        Ok(_) => panic!("another funding"),
+        // The amounts are another vector's matter.
+        Err(IssueError::AmountMismatch) => return recovery_of_another_amount(input, &list),
+        Err(error) => return Some(error.code()),
+    };
+    checked_recovery(claim, input, &list)
+}
+
+/// A claim whose outputs are worth what it claims, whatever the frame asks for.
+fn recovery_of_another_amount(input: &Value, list: &KeysetList) -> Option<&'static str> {
+    let mut frame = input.frame::<OpenRequestFrame>("frame");
+    let FundingBody::Recovery { claims, .. } = &frame.funding else { panic!("another funding") };
+    frame.denominations = claims.iter().map(|claim| claim.denomination).collect();
+    let open = Open::from_frame(&frame).unwrap();
+    let Funding::Recovery(claim) = open.funding() else { panic!("another funding") };
+    checked_recovery(claim, input, list)
+}
+
+fn checked_recovery(claim: &Recovery, input: &Value, list: &KeysetList) -> Option<&'static str> {
+    let frame = input.frame::<RestoreBucketFrame>("recorded");
+    let keyset = list.get(&KeysetId(frame.keyset.0)).unwrap();
+    let bucket = Bucket::from_frame(&frame, keyset.id(), frame.bucket).unwrap();
+    claim.verify(keyset, &bucket.sessions()[0]).err().map(IssueError::code)
 }
 
 fn answer(input: &Value) -> Option<&'static str> {

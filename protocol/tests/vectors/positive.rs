@@ -16,6 +16,7 @@ use farthing_protocol::labels::ALL_DOMAINS;
 use farthing_protocol::payment::{Deposit, Payment, PaymentTerms};
 use farthing_protocol::proof::{KeyList, KeyProof, KeysetId, LoneKey, PaymentId, Purpose, SpentKey, Statement};
 use farthing_protocol::receipt::PublisherReceipt;
+use farthing_protocol::recovery::{Recovery, RecoverySecret, SessionOrigin};
 use farthing_protocol::refund::{self, Refund, RefundRefusal};
 use farthing_protocol::restore::{self, Bucket};
 use farthing_protocol::seed::{TokenPlace, WalletSeed};
@@ -160,7 +161,11 @@ fn wallet_token(input: &Value, check: &Check<'_>) {
     let commitment = Commitment::from_body(&body).unwrap();
     let keyset = KeysetId(input.bytes("keyset"));
     let place = TokenPlace { root: &root, keyset, denomination: input.amount("denomination"), index: input.number("index"), key: &key };
-    let (spend_key, blinding) = WalletSeed::from_bytes(&input.secret("seed")).token(&place, &commitment).unwrap();
+    let seed = WalletSeed::from_bytes(&input.secret("seed"));
+    let (spend_key, blinding) = seed.token(&place, &commitment).unwrap();
+    let secret = seed.recovery_secret(&root, keyset, place.denomination, place.index);
+    check.holds("secret", secret == RecoverySecret::from_bytes(check.output.bytes("secret")));
+    check.hex("leaf", secret.leaf());
     check.hex("k", spend_key.expose_secret().as_ref());
     check.hex("p_point", spend_key.public().as_bytes());
     // r, alpha and beta stay inside; the challenge depends on all three.
@@ -222,17 +227,28 @@ fn session(input: &Value, check: &Check<'_>) {
     let (root, list) = (input.point("root"), input.keysets());
     let seed = WalletSeed::from_bytes(&input.secret("seed"));
     let keyset = list.get(&KeysetId(input.bytes("keyset"))).unwrap();
-    let recovery = seed.recovery_hash(&root, input.number("recovery_index"));
-    check.hex("recovery", recovery);
-    let plan = SessionPlan { keyset: keyset.id(), denominations: input.amounts("denominations"), recovery };
+    let plan = SessionPlan::new(&seed, &root, keyset.id(), input.amounts("denominations"), input.number("recovery_index")).unwrap();
+    check.hex("recovery", plan.recovery);
+    check.hex("recovery_commitment", plan.recovery_commitment);
     check.number("amount", plan.amount().unwrap().units());
 
     let given = input.at("funding");
     let mut code = Recorded::new(if given.get("voucher").is_some() { given.hex("voucher") } else { vec![0; 16] });
     let voucher = VoucherCode::generate(&mut code).key().unwrap();
-    let used = ["refresh", "change", "reclaim"].into_iter().find(|kind| given.get(kind).is_some()).map(|kind| given.tokens(kind).retire());
+    let used = ["refresh", "change", "reclaim", "recovery"]
+        .into_iter()
+        .find(|kind| given.get(kind).is_some())
+        .map(|kind| given.tokens(kind).retire());
+    let claim = used.as_ref().filter(|_| given.get("recovery").is_some()).map(|used| {
+        let (denominations, first_index) = (given.amounts("denominations"), given.number("first_index"));
+        let positions = given.items("positions").iter().map(|position| u8::try_from(position.as_u64().unwrap()).unwrap());
+        let places: Vec<_> = positions.zip(used.list()).collect();
+        let origin = SessionOrigin { root: &root, keyset: places[0].1.keyset, denominations: &denominations, first_index };
+        Recovery::new(&seed, &origin, &places).unwrap()
+    });
     let funding = match &used {
         None => FundingKeys::Voucher(&voucher),
+        Some(used) if claim.is_some() => FundingKeys::Recovery(used, claim.as_ref().unwrap()),
         Some(used) if given.get("refresh").is_some() => FundingKeys::Refresh(used),
         Some(used) if given.get("reclaim").is_some() => FundingKeys::Reclaim(used, Statement::from_bytes(given.bytes("statement"))),
         Some(used) => FundingKeys::Change(used, Statement::from_bytes(given.bytes("statement"))),

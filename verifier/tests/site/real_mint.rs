@@ -59,11 +59,8 @@ impl RealMint {
         let funding = FundingKeys::Voucher(&voucher);
         let seed = WalletSeed::generate(rng);
         let keyset = &list.keysets()[0];
-        let plan = SessionPlan {
-            keyset: keyset.id(),
-            denominations: denominations.iter().copied().map(Amount::from_units).collect(),
-            recovery: seed.recovery_hash(&root, 0),
-        };
+        let denominations = denominations.iter().copied().map(Amount::from_units).collect();
+        let plan = SessionPlan::new(&seed, &root, keyset.id(), denominations, 0).unwrap();
         let open = plan.open(&root, &funding, rng).unwrap();
         let opened: OpenResponseFrame = self.ask("v1/commitments", Some(open.to_bytes())).await;
         let pending = plan.blind(&seed, &root, keyset, 0, &opened).unwrap();

@@ -87,11 +87,8 @@ impl World {
     pub fn tokens_of(&mut self, number: usize, keys: &[(Amount, SigningKey)], denominations: &[u64]) -> Vec<OwnedToken> {
         let root = self.root();
         let keyset = &self.list.keysets()[number];
-        let plan = SessionPlan {
-            keyset: keyset.id(),
-            denominations: denominations.iter().copied().map(Amount::from_units).collect(),
-            recovery: self.seed.recovery_hash(&root, self.next_index),
-        };
+        let denominations: Vec<Amount> = denominations.iter().copied().map(Amount::from_units).collect();
+        let plan = SessionPlan::new(&self.seed, &root, keyset.id(), denominations.clone(), self.next_index).unwrap();
         let first_index = self.next_index;
         self.next_index += denominations.len() as u64;
         let voucher = VoucherCode::generate(&mut self.rng).key().unwrap();

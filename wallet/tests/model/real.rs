@@ -146,8 +146,7 @@ impl Real {
     }
 
     fn plan(&self, value: u8) -> SessionPlan {
-        let recovery = self.seed.recovery_hash(self.list.root(), self.index);
-        SessionPlan { keyset: self.list.keysets()[0].id(), denominations: vec![units(value)], recovery }
+        SessionPlan::new(&self.seed, self.list.root(), self.list.keysets()[0].id(), vec![units(value)], self.index).unwrap()
     }
 
     /// Sends a frame to the mint; the body of its answer, or the code of its refusal.

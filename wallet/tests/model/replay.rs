@@ -140,7 +140,8 @@ fn would_pay(state: FundingState) -> bool {
         | FundingState::VoucherInsufficient
         | FundingState::TokenSpent
         | FundingState::ChangeUnavailable
-        | FundingState::ReclaimUnavailable => false,
+        | FundingState::ReclaimUnavailable
+        | FundingState::NotFrozen => false,
         FundingState::ChangeDiffers | FundingState::ReclaimDiffers => panic!("another amount than the model's"),
     }
 }

@@ -149,7 +149,12 @@ async fn a_mint_that_repeats_commitments_is_refused() {
     let voucher = stage.voucher(1).await;
     let key = voucher.key().unwrap();
     let keyset = wallet.keysets().keysets()[0].clone();
-    let plan = farthing_protocol::issue::SessionPlan { keyset: keyset.id(), denominations: vec![units(1)], recovery: [0; 32] };
+    let plan = farthing_protocol::issue::SessionPlan {
+        keyset: keyset.id(),
+        denominations: vec![units(1)],
+        recovery: [0; 32],
+        recovery_commitment: [0; 32],
+    };
     let mut rng = rand::rng();
     let funding = farthing_protocol::issue::FundingKeys::Voucher(&key);
     let frame = plan.open(&stage.mint.root(), &funding, &mut rng).unwrap();

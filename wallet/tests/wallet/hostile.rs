@@ -202,7 +202,8 @@ async fn a_publisher_that_says_refunded_and_has_deposited_costs_its_price_and_no
 async fn assert_nothing_left(wallet: &mut Wallet) {
     let before = wallet.balance().unwrap();
     let report = wallet.refresh(false).await.unwrap();
-    let sums = [report.refreshed, report.change, report.change_waiting, report.reclaimed, report.lost];
+    let sums =
+        [report.refreshed, report.change, report.change_waiting, report.reclaimed, report.recovered, report.recovery_waiting, report.lost];
     assert_eq!(Amount::checked_sum(sums), Some(Amount::ZERO), "{report:?}");
     assert_eq!(wallet.balance().unwrap(), before);
 }

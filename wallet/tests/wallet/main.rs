@@ -5,4 +5,5 @@ mod flows;
 mod givebacks;
 mod hostile;
 mod passes;
+mod recovery;
 mod stage;

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
 use super::engine::{Engine, Work, read};
 use super::rows::{self, Outcome, amount, integer, pieces, unsigned};
-use super::{Connection, MOMENT, Row, journal, tuples};
+use super::{Connection, MOMENT, Row, journal, recovery, tuples};
 use crate::store::books::{Difference, balance};
 use crate::store::closes::{Close, CloseMade, CloseTotal, Closes, NONE, Sums, shown};
 use crate::store::{Answer, LedgerError};
@@ -120,6 +120,7 @@ async fn reckon(connection: &mut Connection, now: u64, ended: bool) -> Outcome<C
     for (account, balance) in balances {
         differ(account, balance, 0);
     }
+    differences.extend(recovery::audit(connection).await?);
     if !differences.is_empty() {
         return Ok(CloseMade::Differs(differences));
     }

@@ -5,8 +5,8 @@ use farthing_protocol::proof::PaymentId;
 use farthing_protocol::restore::MAX_SESSIONS;
 use sqlx::Row as _;
 
-use super::Connection;
 use super::rows::{self, Failure, Outcome};
+use super::{Connection, Row};
 use crate::store::books::{Account, Entries};
 use crate::store::{FundingState, IssueBooked, IssueBooking, LedgerError, RecordedRow, RefundBooked, RefundDone};
 
@@ -131,14 +131,14 @@ pub(super) async fn recorded(connection: &mut Connection, keyset: u32, bucket: u
     .bind(rows::integer(first + size)?)
     .fetch_all(connection)
     .await?;
-    found
-        .iter()
-        .map(|row| {
-            let outputs: &[u8] = row.try_get("outputs")?;
-            let outputs = outputs.chunks(OUTPUT).map(output).collect::<Outcome<_>>()?;
-            Ok(RecordedRow { recovery: rows::array(row, "recovery")?, outputs, response: row.try_get("response")? })
-        })
-        .collect()
+    found.iter().map(recorded_row).collect()
+}
+
+/// A session from its recovery hash, outputs and response.
+pub(super) fn recorded_row(row: &Row) -> Outcome<RecordedRow> {
+    let outputs: &[u8] = row.try_get("outputs")?;
+    let outputs = outputs.chunks(OUTPUT).map(output).collect::<Outcome<_>>()?;
+    Ok(RecordedRow { recovery: rows::array(row, "recovery")?, outputs, response: row.try_get("response")? })
 }
 
 fn output(bytes: &[u8]) -> Outcome<(Amount, [u8; 64])> {

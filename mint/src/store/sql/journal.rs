@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::rows::{self, Outcome, amount, integer, pieces, unsigned};
-use super::{Connection, Row, closes, tuples};
+use super::{Connection, Row, closes, recovery, tuples};
 use crate::store::books::{Account, Audit, Balance, Difference, Entries, balance};
 use crate::store::{Counter, LedgerError, Sheet};
 
@@ -74,8 +74,11 @@ pub(super) async fn stated(connection: &mut Connection) -> Outcome<Vec<(Account,
     ] {
         out.push((account, sums.try_get(column)?));
     }
-    let tokens =
-        "SELECT keyset, CAST(sum(denomination * (issued - redeemed)) AS BIGINT) AS worth FROM counter GROUP BY keyset ORDER BY keyset";
+    // Below zero only by counterfeits of frozen denominations.
+    let tokens = "SELECT counter.keyset AS keyset,
+                         CAST(sum(counter.denomination * (issued - redeemed - coalesce(tokens, 0))) AS BIGINT) AS worth
+                  FROM counter LEFT JOIN repaid ON repaid.keyset = counter.keyset AND repaid.denomination = counter.denomination
+                  GROUP BY counter.keyset ORDER BY counter.keyset";
     for row in sqlx::query(tokens).fetch_all(&mut *connection).await? {
         out.push((Account::Tokens(keyset(&row)?), row.try_get("worth")?));
     }
@@ -134,8 +137,9 @@ pub(super) async fn audit(connection: &mut Connection) -> Outcome<Audit> {
         differ(format!("payments of {}", row.try_get::<String, _>("name")?), row.try_get("earned")?, row.try_get("balance")?);
     }
     // Tokens begin with their keyset's number, big-endian; a keyset that is dropping its rows cannot be counted any more.
-    let redeemed =
-        "SELECT counter.keyset AS keyset, CAST(sum(redeemed) AS BIGINT) AS redeemed FROM counter JOIN keyset ON number = counter.keyset
+    let redeemed = "SELECT counter.keyset AS keyset, CAST(sum(redeemed + coalesce(tokens, 0)) AS BIGINT) AS redeemed
+                    FROM counter JOIN keyset ON number = counter.keyset
+                                 LEFT JOIN repaid ON repaid.keyset = counter.keyset AND repaid.denomination = counter.denomination
                     WHERE state < 3 GROUP BY counter.keyset ORDER BY counter.keyset";
     for row in sqlx::query(redeemed).fetch_all(&mut *connection).await? {
         let number = keyset(&row)?;
@@ -147,6 +151,7 @@ pub(super) async fn audit(connection: &mut Connection) -> Outcome<Audit> {
             .await?;
         differ(format!("spent tokens of keyset {number}"), spent.try_get("spent")?, row.try_get("redeemed")?);
     }
+    differences.extend(recovery::audit(connection).await?);
     differences.extend(closes::audit(connection).await?);
     Ok(Audit { bookings, balances, differences })
 }
@@ -156,11 +161,14 @@ pub(super) async fn sheet(connection: &mut Connection) -> Outcome<Sheet> {
     let position = rows::position(connection).await?;
     let sums = sums(connection).await?;
     let mut counters = Vec::new();
+    let repaid = recovery::repaid(connection).await?;
     let all = sqlx::query("SELECT keyset, denomination, issued, redeemed, frozen FROM counter ORDER BY keyset, denomination");
     for row in all.fetch_all(connection).await? {
+        let (keyset, denomination) = (keyset(&row)?, amount(&row, "denomination")?);
         counters.push(Counter {
-            keyset: u32::try_from(row.try_get::<i64, _>("keyset")?).map_err(|_| LedgerError::Corrupt("a keyset number"))?,
-            denomination: amount(&row, "denomination")?,
+            keyset,
+            denomination,
+            repaid: repaid.get(&(keyset, denomination)).copied().unwrap_or(0),
             issued: unsigned(&row, "issued")?,
             redeemed: unsigned(&row, "redeemed")?,
             frozen: row.try_get::<i64, _>("frozen")? != 0,

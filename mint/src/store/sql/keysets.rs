@@ -46,7 +46,7 @@ pub(super) async fn issue_guard(connection: &mut Connection, booking: &IssueBook
     if issues.is_none() {
         return Ok(Some(IssueBooked::KeysetRetired));
     }
-    if let Debit::Refresh(tokens) = &booking.debit {
+    if let Debit::Refresh(tokens) | Debit::Recovery(tokens) = &booking.debit {
         let mut keysets: Vec<KeysetId> = tokens.iter().map(|token| token.keyset).collect();
         keysets.dedup();
         for keyset in keysets {

@@ -4,7 +4,7 @@ use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::{KeysetId, SpentKey};
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{Connection, MOST_ROWS, Row, givebacks, keysets, places, resync, spent as order, tuples};
+use super::{Connection, MOST_ROWS, Row, givebacks, keysets, places, recovery, resync, spent as order, tuples};
 use crate::store::books::{Account, Entries, worth};
 use crate::store::resolve::Count;
 use crate::store::{Announcement, Debit, FundingState, IssueBooked, IssueBooking, LedgerError, Position, SessionId, SessionRow};
@@ -107,7 +107,7 @@ pub(super) async fn keyset_number(connection: &mut Connection, id: &KeysetId) ->
 }
 
 /// The numbers of the keysets that tokens name, each looked up once.
-async fn numbered(connection: &mut Connection, tokens: impl Iterator<Item = &SpentKey>) -> Outcome<Vec<(SpentKey, [u8; 44])>> {
+pub(super) async fn numbered(connection: &mut Connection, tokens: impl Iterator<Item = &SpentKey>) -> Outcome<Vec<(SpentKey, [u8; 44])>> {
     let mut known: Vec<(KeysetId, u32)> = Vec::new();
     let mut out = Vec::new();
     for token in tokens {
@@ -196,7 +196,7 @@ pub(super) async fn redeem(connection: &mut Connection, keyset: u32, denominatio
 }
 
 /// Equal neighbours of an ascending list, counted.
-fn counted<T: PartialEq + Copy>(items: impl IntoIterator<Item = T>) -> Vec<(T, u64)> {
+pub(super) fn counted<T: PartialEq + Copy>(items: impl IntoIterator<Item = T>) -> Vec<(T, u64)> {
     let mut out: Vec<(T, u64)> = Vec::new();
     for item in items {
         match out.last_mut() {
@@ -274,6 +274,7 @@ pub(super) async fn issue(connection: &mut Connection, booking: &IssueBooking, e
         entries.credit(Account::Tokens(keyset), worth(denomination, tokens)?)?;
     }
     givebacks::record(connection, booking, keyset).await?;
+    recovery::record(connection, booking, keyset).await?;
     Ok(IssueBooked::Booked)
 }
 
@@ -329,11 +330,12 @@ async fn debit(connection: &mut Connection, booking: &IssueBooking, entries: &mu
             entries.debit(Account::RefundsDue, booking.amount)?;
             givebacks::reclaim(connection, payment, amount).await
         }
+        Debit::Recovery(tokens) => recovery::repay(connection, booking, tokens, entries).await,
     }
 }
 
 /// Keyset number and denomination of rows of `spent`.
-fn kinds(rows: &[[u8; 44]]) -> Vec<(u32, Amount)> {
+pub(super) fn kinds(rows: &[[u8; 44]]) -> Vec<(u32, Amount)> {
     let kind = |row: &[u8; 44]| {
         let (mut number, mut denomination) = ([0; 4], [0; 8]);
         number.copy_from_slice(&row[..4]);
@@ -397,6 +399,7 @@ pub(super) async fn funding(connection: &mut Connection, debit: &Debit, worth: A
             Ok(if amount(&row, "change")? == worth { FundingState::Ready } else { FundingState::ChangeDiffers })
         }
         Debit::Reclaim(payment) => givebacks::reclaimable(connection, payment, worth).await,
+        Debit::Recovery(tokens) => recovery::claimable(connection, tokens).await,
     }
 }
 
