@@ -250,3 +250,39 @@ impl<'k> Batch<'k> {
         RistrettoPoint::vartime_multiscalar_mul(scalars, points)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::amount::Amount;
+    use crate::group::Point;
+    use crate::proof::{SpendKey, SpentKey, Statement, prove};
+    use crate::snowblind::{Blinding, SigningContext, SigningKey, commit};
+    use crate::spending::verify_batch;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    #[test]
+    fn a_batch_checks_each_proof_for_its_own_purpose() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let (id, denomination, signer) = (KeysetId([1; 32]), Amount::from_units(500), SigningKey::generate(&mut rng));
+        let keys = KeyTable::new([(id, VerifyingKeyset::new(id, &[(denomination, *signer.public())]))]);
+        let context = SigningContext::new(&id.0, 500, signer.public());
+        let mut proven = |proven: Purpose, claimed: Purpose| {
+            let key = SpendKey::generate(&mut rng);
+            let spent = SpentKey { keyset: id, denomination, key: key.public().to_bytes() };
+            let (nonces, commitment) = commit(&Point::second_generator(), &mut rng).unwrap();
+            let blinding = Blinding::generate(&mut rng);
+            let (pending, challenge) = blinding.challenge(&context, signer.public(), &commitment, &spent.key).unwrap();
+            let signature = pending.unblind(&nonces.respond(&signer, &challenge)).unwrap();
+            let statement = Statement::from_bytes([2; 32]);
+            let proof = prove(proven, &statement, KeyList::Tokens(&[spent]), &[&key], &mut rng).unwrap();
+            Spending::new(claimed, statement, alloc::vec![Token::new(spent, signature)], proof)
+        };
+        let (pay, refresh) = (Purpose::Pay, Purpose::Refresh);
+        let batch = alloc::vec![proven(pay, pay), proven(refresh, refresh), proven(refresh, pay), proven(pay, refresh), proven(pay, pay)];
+        let answers = verify_batch(batch, &keys, &mut StdRng::seed_from_u64(2)).unwrap();
+        let answers: Vec<_> = answers.into_iter().map(Result::err).collect();
+        assert_eq!(answers, [None, None, Some(ProofError::InvalidProof), Some(ProofError::InvalidProof), None]);
+    }
+}

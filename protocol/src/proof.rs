@@ -410,3 +410,25 @@ impl LoneKey {
         prove(purpose, statement, KeyList::Lone(self.public().as_bytes()), &[&self.0], rng)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    #[test]
+    fn a_proof_takes_one_key_for_every_entry_of_its_list() {
+        let mut rng = StdRng::seed_from_u64(1);
+        let keys = [SpendKey::generate(&mut rng), SpendKey::generate(&mut rng)];
+        let spent =
+            |key: &SpendKey| SpentKey { keyset: KeysetId([1; 32]), denomination: Amount::from_units(1), key: key.public.to_bytes() };
+        let list = [spent(&keys[0]), spent(&keys[1])];
+        let statement = Statement::from_bytes([2; 32]);
+        let mut made = |list, keys: &[&SpendKey]| prove(Purpose::Pay, &statement, KeyList::Tokens(list), keys, &mut rng).err();
+        assert_eq!(made(&list, &[&keys[0], &keys[1]]), None);
+        assert_eq!(made(&list, &[&keys[0]]), Some(UseError::NoKeys));
+        assert_eq!(made(&list[..1], &[&keys[0], &keys[1]]), Some(UseError::NoKeys));
+        assert_eq!(made(&[], &[]), Some(UseError::NoKeys));
+    }
+}

@@ -393,6 +393,8 @@ async fn only_what_is_over_is_forgotten<S: Store>(store: &S) {
     assert_eq!(forget(&[], 10).await, 0, "no keyset, nothing to forget");
     assert_eq!(left().await, [1, 2, 3, 4, 5, 6], "nothing is forgotten");
     assert_eq!(forget(&[7], 1).await, 2, "decided, access over, all tokens of closed keysets");
+    let unfilled = store.prune(Prune::new([KeysetId([7; 32])].into(), 3_000, 100)).await.expect("prune");
+    assert!(unfilled.payments == 0 && unfilled.next.is_none(), "a step that was not filled is the last");
     assert_eq!(left().await, [2, 3, 4, 5], "what is undecided, can still be read, or holds other tokens stays");
     assert_eq!(store.totals().await.map(|totals| totals.latest_claim), Ok(3_000), "time does not go back behind what is forgotten");
     for claim in &claims[1..5] {

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use farthing_protocol::amount::Amount;
+use farthing_protocol::amount::{Amount, Unit, default_denominations};
 use farthing_protocol::evidence::DoubleSpend;
+use farthing_protocol::keyset::{Proposal, Windows};
+use farthing_protocol::proof::LoneKey;
+use farthing_protocol::snowblind::SigningKey;
 use farthing_verifier::store::MemoryStore;
 use farthing_verifier::{DeferredLimits, Mode};
 use rand::SeedableRng;
@@ -11,7 +14,7 @@ use rand::rngs::StdRng;
 
 use crate::site::{Plan, Reader, Site, pay, request_of, reread};
 use crate::stand_in::{Fault, StandIn};
-use crate::world::{NOW, World, copy};
+use crate::world::{DAY, NOW, World, copy};
 
 async fn deferred(number: u64, outstanding: u64, per_window: u64) -> (StandIn, Site<MemoryStore>, Reader, StdRng) {
     let (mint, url) = StandIn::start(World::new(number)).await;
@@ -111,6 +114,45 @@ async fn what_the_mint_refuses_counts_until_its_window_ends() {
         assert_eq!(reply.receipt().extensions["state"], state);
     }
     assert_eq!(second_site.verifier.statistics().limit_reached, 1);
+}
+
+#[tokio::test]
+async fn tokens_that_cannot_be_deposited_for_long_enough_are_settled_first() {
+    let mut world = World::new(62);
+    // A second keyset that takes its last deposits ten hours from now, before the day that deferred payments have.
+    let keys: Vec<_> =
+        default_denominations().into_iter().map(|denomination| (denomination, SigningKey::generate(&mut world.rng))).collect();
+    let end = NOW + 10 * 3_600;
+    let proposal = Proposal {
+        published: 5 * DAY,
+        unit: Unit::default_eur(),
+        windows: Windows { issue_from: 6 * DAY, issue_until: 20 * DAY, spend_until: end, refresh_until: end, deposit_until: end },
+        receipt_key: *LoneKey::generate(&mut world.rng).public(),
+        keys: keys.iter().map(|(denomination, key)| (*denomination, *key.public())).collect(),
+    };
+    world.list.announce(proposal, &world.root, &mut world.rng).unwrap();
+    let (mint, url) = StandIn::start(world).await;
+    let root = mint.books().world.root();
+    let limits = DeferredLimits {
+        outstanding: Amount::from_units(100_000),
+        per_window: Amount::from_units(100_000),
+        window: Duration::from_mins(10),
+    };
+    let site = Plan::new(&url, root).await.mode(Mode::Deferred(limits)).open(MemoryStore::new()).await;
+    let (reader, mut rng) = (Reader::new(), StdRng::seed_from_u64(62));
+    let one = site.url("/articles/one");
+    for (lasting, ending, state) in [(500, 0, "accepted"), (0, 500, "settled"), (200, 500, "settled")] {
+        let mut tokens = Vec::new();
+        if lasting > 0 {
+            tokens.extend(mint.books().world.tokens(&[lasting]));
+        }
+        if ending > 0 {
+            tokens.extend(mint.books().world.tokens_of(1, &keys, &[ending]));
+        }
+        let sent = pay(&reader.challenge(&one).await, tokens, None, &mut rng);
+        let reply = reader.get_with(&one, &sent.header).await;
+        assert_eq!(reply.receipt().extensions["state"], state, "{lasting} and {ending}");
+    }
 }
 
 async fn settled(site: &Site<MemoryStore>) {

@@ -1,5 +1,7 @@
 //! Following the mint's keyset list.
 
+use std::time::Duration;
+
 use farthing_protocol::error::KeysetError;
 use farthing_protocol::keyset::KeysetList;
 use farthing_verifier::store::MemoryStore;
@@ -31,6 +33,20 @@ async fn a_new_keyset_is_learnt_from_a_payment() {
     // The list was asked for a moment ago, at the start: a payment cannot make the verifier ask again at once.
     assert_eq!(reader.get_with(&one, &sent.header).await.code(), "unknown-keyset");
     site.verifier.refresh_keysets().await.unwrap();
+    assert_eq!(reader.get_with(&one, &sent.header).await.status, 200);
+
+    // After the pause between two such questions the payment itself is reason enough.
+    let tokens = {
+        let mut books = mint.books();
+        let World { list, root, rng, .. } = &mut books.world;
+        let (_, keys) = announce(list, NOW - 2 * DAY, NOW + 10 * DAY, root, rng);
+        let tokens = books.world.tokens_of(2, &keys, &[500]);
+        books.list = books.world.list.clone();
+        tokens
+    };
+    site.set_clock(NOW + 10 * DAY);
+    let sent = pay(&reader.challenge(&one).await, tokens, None, &mut rng);
+    tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(reader.get_with(&one, &sent.header).await.status, 200);
 }
 

@@ -7,7 +7,7 @@ use farthing_verifier::store::{MemoryStore, RedbStore};
 use farthing_verifier::{Offer, Price};
 use http::Method;
 
-use crate::site::{Plan, Reader, echoed, loop_of, pay, request_of};
+use crate::site::{Plan, Reader, echoed, loop_of, pay, payment_credential, request_of};
 use crate::stand_in::{Fault, StandIn};
 use crate::world::{NOW, World, copy};
 
@@ -99,6 +99,25 @@ async fn raw_get(host: &str, path: &str, credential: &str) -> String {
     let mut reply = String::new();
     stream.read_to_string(&mut reply).await.unwrap();
     reply
+}
+
+#[tokio::test]
+async fn a_payment_that_was_claimed_is_answered_for_its_own_bytes_alone() {
+    let (mint, site, reader) = loop_of(8).await;
+    let url = site.url("/articles/one");
+    let challenge = reader.challenge(&url).await;
+    let sent = pay(&challenge, mint.books().world.tokens(&[500]), None, &mut rand::SeedableRng::seed_from_u64(8));
+    // The id leaves the proof out: whoever knows what was paid, but not the keys, can name it, and no more.
+    let mut frame = sent.payment.to_frame();
+    frame.proof.u.0[0] ^= 1;
+    let forged = payment_credential(&challenge, &frame.to_bytes(), &sent.salt);
+    mint.fail_always(Some(Fault::Unavailable));
+    assert_eq!(reader.get_with(&url, &sent.header).await.code(), "mint-unavailable");
+    assert_eq!(reader.get_with(&url, &forged).await.code(), "invalid-proof", "it does not join what is pending");
+    mint.fail_always(None);
+    assert_eq!(reader.get_with(&url, &sent.header).await.status, 200);
+    assert_eq!(reader.get_with(&url, &forged).await.code(), "invalid-proof");
+    assert_eq!((site.served(), mint.credited()), (1, 1));
 }
 
 #[tokio::test]

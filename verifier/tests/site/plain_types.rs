@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
+use base64ct::{Base64UrlUnpadded, Encoding};
 use farthing_protocol::amount::Amount;
-use farthing_verifier::store::MemoryStore;
-use farthing_verifier::{Decision, Offer, Price, Verifier};
+use farthing_verifier::store::{MemoryStore, RedbStore, StoreError};
+use farthing_verifier::{Decision, DeferredLimits, Mode, Offer, Price, Verifier};
 use http::{Method, Request};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::plain_server::serve;
-use crate::site::{Plan, Reader, pay, reread};
-use crate::stand_in::StandIn;
+use crate::site::{Plan, Reader, pay, reopen, reread};
+use crate::stand_in::{Fault, StandIn};
 use crate::world::{World, copy};
 
 #[tokio::test]
@@ -60,4 +61,64 @@ async fn a_server_without_the_layer_is_paid_as_well() {
     assert!(body["proof"].is_string() && refused.headers().contains_key("www-authenticate"));
     assert_eq!(verifier.double_spend_proofs().await.unwrap().len(), 1);
     server.abort();
+}
+
+#[tokio::test]
+async fn a_decision_and_a_look_say_what_became_of_a_payment() {
+    let (mint, url) = StandIn::start(World::new(96)).await;
+    let root = mint.books().world.root();
+    let limits =
+        DeferredLimits { outstanding: Amount::from_units(1_000), per_window: Amount::from_units(1_000), window: Duration::from_mins(10) };
+    let verifier = Verifier::open(Plan::new(&url, root).await.mode(Mode::Deferred(limits)).config, MemoryStore::new()).await.unwrap();
+    let mut rng = StdRng::seed_from_u64(96);
+    let price = Price::Fixed(Amount::from_units(500));
+    let offer = Offer { price, title: "One".into(), external_id: "one".into(), access: Duration::from_hours(1) };
+    let resource = verifier.resource(&Method::GET, &"/articles/one".parse().unwrap());
+    let challenge = || {
+        let challenge = verifier.challenge(&offer, &resource, verifier.now()).unwrap();
+        mpp::parse_www_authenticate(challenge.header().to_str().unwrap()).unwrap()
+    };
+    let head = |credential: &str| Request::get("/articles/one").header("authorization", credential).body(()).unwrap().into_parts().0;
+    mint.fail_always(Some(Fault::Unavailable));
+    let sent = pay(&challenge(), mint.books().world.tokens(&[200, 500]), None, &mut rng);
+    let reference = Base64UrlUnpadded::encode_string(&sent.id.0);
+
+    let found = verifier.check(&head(&sent.header), &offer).await.unwrap();
+    assert_eq!((found.state_name(), found.is_reread(), found.reference()), ("unclaimed", false, reference.clone()));
+    assert_eq!((found.amount().units(), found.change().units()), (500, 200));
+    assert_eq!(format!("{found:?}"), "Found { state: \"unclaimed\", reread: false, .. }");
+
+    for (settles, state) in [(false, "accepted"), (true, "settled")] {
+        if settles {
+            mint.fail_always(None);
+            verifier.flush_outbox().await.unwrap();
+        }
+        let Decision::Serve(paid) = verifier.decide(&head(&sent.header), &offer).await else { panic!("not served") };
+        assert_eq!((paid.is_settled(), paid.state_name(), paid.is_reread(), paid.reference()), (settles, state, false, reference.clone()));
+        assert_eq!((paid.amount().units(), paid.change().units()), (500, 200));
+        assert_eq!(format!("{paid:?}"), format!("Paid {{ state: \"{state}\", reread: false, .. }}"));
+        let found = verifier.check(&head(&sent.header), &offer).await.unwrap();
+        assert_eq!((found.state_name(), found.is_reread()), (state, false));
+
+        let again = reread(&challenge(), sent.id, &sent.used, &mut rng);
+        let found = verifier.check(&head(&again), &offer).await.unwrap();
+        assert_eq!((found.state_name(), found.is_reread(), found.reference()), (state, true, reference.clone()));
+        let Decision::Serve(paid) = verifier.decide(&head(&again), &offer).await else { panic!("not read again") };
+        assert_eq!((paid.state_name(), paid.is_reread(), paid.change().units()), (state, true, 200));
+    }
+    verifier.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_last_clone_that_is_dropped_stops_the_work_and_lets_go_of_the_store() {
+    let (mint, url) = StandIn::start(World::new(97)).await;
+    let root = mint.books().world.root();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("store");
+    let verifier = Verifier::open(Plan::new(&url, root).await.config, RedbStore::open(&file).unwrap()).await.unwrap();
+    let clone = verifier.clone();
+    drop(verifier);
+    assert_eq!(RedbStore::open(&file).err(), Some(StoreError::InUse), "a clone is left");
+    drop(clone);
+    drop(reopen(&file).await);
 }
