@@ -278,6 +278,7 @@ async fn a_paid_payment_is_no_way_in_for_a_forged_one() {
     assert_eq!(bad.reader.get_with(&bad.site.url(ARTICLE), &sent.header).await.status, 200);
 }
 
+/// Named attack: clock forward and back.
 #[tokio::test]
 async fn a_clock_set_back_revives_nothing() {
     let mut bad = Bad::new(26).await;
@@ -406,6 +407,7 @@ async fn configurations_that_cannot_work() {
     assert!(ChallengeSecret::load_or_create(&file).is_err());
 }
 
+/// Named attack: tokens, URLs or addresses in logs.
 #[tokio::test]
 async fn nothing_that_is_printed_says_anything() {
     let mut bad = Bad::new(30).await;

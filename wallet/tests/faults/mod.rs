@@ -112,6 +112,7 @@ async fn cut_everywhere(flow: Flow) {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
+/// Named attack: lost response after booking.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_issue_cut_anywhere_is_finished() {
     cut_everywhere(Flow::Issue).await;
