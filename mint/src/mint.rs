@@ -153,7 +153,15 @@ impl Mint {
         Self::on(data, ledger, options).await
     }
 
-    /// Opens a mint on a ledger.
+    /// Opens a mint on a ledger of the caller's: an engine of one's own, which has to pass what `tests/conformance.rs` asks of every engine.
+    /// [`MintOptions::ledger`] is not looked at.
+    ///
+    /// # Errors
+    /// [`MintError::NotInitialised`], [`MintError::File`], [`MintError::Exposed`], [`MintError::Damaged`] or [`MintError::Ledger`].
+    pub async fn open_on(dir: &Path, ledger: Arc<dyn Ledger>, options: MintOptions) -> Result<Self, MintError> {
+        Self::on(DataDirectory::new(dir), ledger, options).await
+    }
+
     async fn on(data: DataDirectory, ledger: Arc<dyn Ledger>, options: MintOptions) -> Result<Self, MintError> {
         let Described { unit, root, .. } = data.description()?;
         let lifecycle = ledger.lifecycle().await?;

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use farthing_protocol::filter::SpentMark;
 use farthing_protocol::issue::{FundingKeys, PendingTokens, SessionPlan};
 use farthing_protocol::payment::{Deposit, PaymentTerms};
 use farthing_protocol::proof::PaymentId;
@@ -13,205 +12,28 @@ use farthing_protocol::wire::{DepositRequestFrame, IssueRequestFrame};
 
 use super::*;
 use crate::operations::OperationError;
-use crate::store::books::{Audit, BankAccount, Books, PayoutBooked, PayoutOrder, PayoutRun, StatementDay};
-use crate::store::closes::{Close, CloseMade, Closes};
-use crate::store::keysets::{KeysetLedger, LedgerSize, Lifecycle};
-use crate::store::orders::{Order, OrderBooked, OrderBooking, Orders, PayoutSummary, PublisherRow};
-use crate::store::recovery::Recoveries;
-use crate::store::resync::{Resync, ResyncBegun, Resynced};
-use crate::store::spent::SpentLog;
-use crate::store::{
-    Answer, Debit, DepositBooked, FundingState, IssueBooked, IssueBooking, PaymentBooking, Position, RecordedRow, RefundBooked, SessionId,
-    SessionRow, Sheet,
-};
+use crate::store;
+use crate::store::books::BankAccount;
+
+#[path = "../tests/common/faulty_ledger.rs"]
+mod faulty_ledger;
+
+use faulty_ledger::{Fate, Faulty, Strike};
 
 const SOUND: u8 = 0;
 const NOT_STORED: u8 = 1;
 const STORED: u8 = 2;
 
-/// Passes everything on, and fails the next change as it was told.
-struct Faulty {
-    sound: Arc<dyn Ledger>,
-    fault: AtomicU8,
-}
+/// The next change fails as it was told.
+struct Once(AtomicU8);
 
-impl Faulty {
-    fn change<'a, T: Send + 'a>(&'a self, change: impl FnOnce() -> Answer<'a, T> + Send + 'a) -> Answer<'a, T> {
-        Box::pin(async move {
-            match self.fault.swap(SOUND, Ordering::SeqCst) {
-                NOT_STORED => Err(LedgerError::Unavailable),
-                STORED => {
-                    change().await?;
-                    Err(LedgerError::Unavailable)
-                }
-                _ => change().await,
-            }
-        })
-    }
-}
-
-impl Ledger for Faulty {
-    fn issue(&self, booking: IssueBooking) -> Answer<'_, IssueBooked> {
-        self.change(move || self.sound.issue(booking))
-    }
-    fn cancel_session(&self, session: SessionId, now: u64) -> Answer<'_, SessionRow> {
-        self.change(move || self.sound.cancel_session(session, now))
-    }
-    fn session(&self, session: SessionId) -> Answer<'_, Option<SessionRow>> {
-        self.sound.session(session)
-    }
-    fn funding(&self, debit: Debit, amount: Amount) -> Answer<'_, FundingState> {
-        self.sound.funding(debit, amount)
-    }
-    fn deposit(&self, payments: Vec<PaymentBooking>, now: u64) -> Answer<'_, DepositBooked> {
-        self.change(move || self.sound.deposit(payments, now))
-    }
-    fn refund(&self, payment: PaymentId, publisher: String, now: u64) -> Answer<'_, RefundBooked> {
-        self.change(move || self.sound.refund(payment, publisher, now))
-    }
-    fn recorded(&self, keyset: u32, bucket: u64) -> Answer<'_, Vec<RecordedRow>> {
-        self.sound.recorded(keyset, bucket)
-    }
-    fn create_vouchers(&self, keys: Vec<[u8; 32]>, amount: Amount, now: u64) -> Answer<'_, bool> {
-        self.change(move || self.sound.create_vouchers(keys, amount, now))
-    }
-    fn voucher_balance(&self, key: [u8; 32]) -> Answer<'_, Option<Amount>> {
-        self.sound.voucher_balance(key)
-    }
-    fn add_publisher(&self, name: String) -> Answer<'_, ()> {
-        self.change(move || self.sound.add_publisher(name))
-    }
-    fn set_publisher_key(&self, name: String, key: [u8; 32]) -> Answer<'_, bool> {
-        self.change(move || self.sound.set_publisher_key(name, key))
-    }
-    fn publisher_key(&self, name: String) -> Answer<'_, Option<[u8; 32]>> {
-        self.sound.publisher_key(name)
-    }
-    fn publisher_balance(&self, name: String) -> Answer<'_, Option<Amount>> {
-        self.sound.publisher_balance(name)
-    }
-    fn announce(&self, announcement: Announcement) -> Answer<'_, bool> {
-        self.change(move || self.sound.announce(announcement))
-    }
-    fn keysets(&self) -> Answer<'_, Vec<u8>> {
-        self.sound.keysets()
-    }
-    fn sheet(&self) -> Answer<'_, Sheet> {
-        self.sound.sheet()
-    }
-    fn position(&self) -> Answer<'_, Position> {
-        self.sound.position()
-    }
-}
-
-impl Recoveries for Faulty {
-    fn recoverable(&self, keyset: u32, recovery: [u8; 32], commitment: [u8; 32]) -> Answer<'_, Vec<RecordedRow>> {
-        self.sound.recoverable(keyset, recovery, commitment)
-    }
-    fn frozen(&self) -> Answer<'_, Vec<(u32, Amount)>> {
-        self.sound.frozen()
-    }
-}
-
-impl SpentLog for Faulty {
-    fn spent_before(&self, keyset: u32, time: u64) -> Answer<'_, u64> {
-        self.sound.spent_before(keyset, time)
-    }
-    fn spent_marks(&self, keyset: u32, first: u64, end: u64) -> Answer<'_, Vec<SpentMark>> {
-        self.sound.spent_marks(keyset, first, end)
-    }
-}
-
-impl Books for Faulty {
-    fn audit(&self) -> Answer<'_, Audit> {
-        self.sound.audit()
-    }
-    fn set_payee(&self, publisher: String, payee: BankAccount) -> Answer<'_, bool> {
-        self.change(move || self.sound.set_payee(publisher, payee))
-    }
-    fn without_payee(&self) -> Answer<'_, Vec<String>> {
-        self.sound.without_payee()
-    }
-    fn pay_out(&self, order: PayoutOrder) -> Answer<'_, PayoutBooked> {
-        self.change(move || self.sound.pay_out(order))
-    }
-    fn payout_runs(&self, id: Option<String>) -> Answer<'_, Vec<PayoutRun>> {
-        self.sound.payout_runs(id)
-    }
-    fn payout_written(&self, id: String) -> Answer<'_, ()> {
-        self.change(move || self.sound.payout_written(id))
-    }
-    fn statement(&self, publisher: String) -> Answer<'_, Option<Vec<StatementDay>>> {
-        self.sound.statement(publisher)
-    }
-}
-
-impl Orders for Faulty {
-    fn sell(&self, order: OrderBooking) -> Answer<'_, OrderBooked> {
-        self.change(move || self.sound.sell(order))
-    }
-    fn order(&self, id: [u8; 32]) -> Answer<'_, Option<Order>> {
-        self.sound.order(id)
-    }
-    fn reverse(&self, payment: [u8; 32], total: Amount, now: u64) -> Answer<'_, Amount> {
-        self.change(move || self.sound.reverse(payment, total, now))
-    }
-    fn publishers(&self) -> Answer<'_, Vec<PublisherRow>> {
-        self.sound.publishers()
-    }
-    fn payouts(&self) -> Answer<'_, Vec<PayoutSummary>> {
-        self.sound.payouts()
-    }
-}
-
-impl Closes for Faulty {
-    fn close_books(&self, now: u64, ended: bool) -> Answer<'_, CloseMade> {
-        self.change(move || self.sound.close_books(now, ended))
-    }
-    fn closes(&self) -> Answer<'_, Vec<Close>> {
-        self.sound.closes()
-    }
-    fn close(&self, number: u64) -> Answer<'_, Option<Close>> {
-        self.sound.close(number)
-    }
-}
-
-impl Resync for Faulty {
-    fn note_shown(&self, sequence: u64) -> Answer<'_, ()> {
-        self.change(move || self.sound.note_shown(sequence))
-    }
-    fn begin_resync(&self, restored: bool, now: u64) -> Answer<'_, ResyncBegun> {
-        self.change(move || self.sound.begin_resync(restored, now))
-    }
-    fn finish_resync(&self, allowance: Amount, now: u64) -> Answer<'_, bool> {
-        self.change(move || self.sound.finish_resync(allowance, now))
-    }
-    fn resynced(&self, since: u64) -> Answer<'_, Vec<Resynced>> {
-        self.sound.resynced(since)
-    }
-}
-
-impl KeysetLedger for Faulty {
-    fn lifecycle(&self) -> Answer<'_, Lifecycle> {
-        self.sound.lifecycle()
-    }
-    fn freeze_denomination(&self, number: u32, denomination: Amount) -> Answer<'_, bool> {
-        self.change(move || self.sound.freeze_denomination(number, denomination))
-    }
-    fn retire_keyset(&self, number: u32, now: u64) -> Answer<'_, bool> {
-        self.change(move || self.sound.retire_keyset(number, now))
-    }
-    fn advance_keysets(&self, now: u64) -> Answer<'_, u64> {
-        self.change(move || self.sound.advance_keysets(now))
-    }
-    fn prune_keyset(&self, number: u32, rows: u32) -> Answer<'_, u64> {
-        self.change(move || self.sound.prune_keyset(number, rows))
-    }
-    fn accept_clock(&self, now: u64) -> Answer<'_, ()> {
-        self.change(move || self.sound.accept_clock(now))
-    }
-    fn size(&self) -> Answer<'_, LedgerSize> {
-        self.sound.size()
+impl Fate for Once {
+    fn strike(&self, _: &'static str) -> Strike {
+        match self.0.swap(SOUND, Ordering::SeqCst) {
+            NOT_STORED => Strike::NotStored,
+            STORED => Strike::ButStored,
+            _ => Strike::Sound,
+        }
     }
 }
 
@@ -221,7 +43,7 @@ mod postgres;
 struct World {
     dir: tempfile::TempDir,
     mint: Mint,
-    ledger: Arc<Faulty>,
+    ledger: Arc<Faulty<Once>>,
     voucher: LoneKey,
     options: MintOptions,
 }
@@ -246,7 +68,7 @@ impl World {
             LedgerPlace::Embedded => Arc::new(SqliteLedger::open(&data.ledger()).await.unwrap()),
             LedgerPlace::Postgres(url) => Arc::new(PostgresLedger::open(url.expose_secret()).await.unwrap()),
         };
-        let ledger = Arc::new(Faulty { sound, fault: AtomicU8::new(SOUND) });
+        let ledger = Arc::new(Faulty { sound, fate: Once(AtomicU8::new(SOUND)) });
         let mint = Mint::on(data, ledger.clone(), options.clone()).await.unwrap();
         let voucher = mint.create_vouchers(Amount::from_units(1_000), 1).await.unwrap()[0].key().unwrap();
         mint.add_publisher("news.example").await.unwrap();
@@ -254,7 +76,7 @@ impl World {
     }
 
     fn fail_next(&self, how: u8) {
-        self.ledger.fault.store(how, Ordering::SeqCst);
+        self.ledger.fate.0.store(how, Ordering::SeqCst);
     }
 
     fn operations(&self) -> &Arc<Operations> {

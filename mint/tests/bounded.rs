@@ -75,6 +75,7 @@ async fn ledger(dir: &Path) -> Arc<dyn Ledger> {
     Arc::new(ledger)
 }
 
+/// Named attack: prune against deposit in flight.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deposits_in_flight_while_another_process_closes_and_prunes_are_booked_once_or_refused() {
     let dir = tempfile::tempdir().unwrap();

@@ -253,6 +253,7 @@ async fn a_refresh_beyond_the_cap_freezes_too() {
     assert!(status.keysets[0].denominations.iter().any(|one| one.frozen && one.denomination.units() == 500));
 }
 
+/// Named attack: restored backup.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restored_backup_stops_the_mint_and_an_invented_mark_does_not() {
     let mut world = world().await;

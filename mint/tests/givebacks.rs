@@ -70,6 +70,7 @@ async fn a_refund_is_taken_back_once_by_whoever_paid() {
     assert_eq!((status.outstanding.units(), status.refunds_due.units(), status.change_due.units()), (600, 0, 0));
 }
 
+/// Named attack: refund then re-deposit.
 #[tokio::test]
 async fn change_may_be_taken_before_the_refund_and_a_refunded_payment_still_proves_a_double_spend() {
     let mut world = World::new().await;

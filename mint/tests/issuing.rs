@@ -68,6 +68,7 @@ async fn the_same_open_request_gets_the_same_session_and_others_wait() {
     assert!(busy.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() <= 120);
 }
 
+/// Named attack: slow commit against retried session.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forgotten_session_is_cancelled_before_it_is_called_gone() {
     let mut world = World::new().await;
@@ -88,6 +89,7 @@ async fn a_forgotten_session_is_cancelled_before_it_is_called_gone() {
     world.balanced().await;
 }
 
+/// Named attack: slow commit against retried session.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_cancelled_elsewhere_is_never_booked() {
     // The slow commit: this process still holds the nonces when another one has already told the reader that the session is gone.

@@ -151,6 +151,7 @@ async fn with_clock(world: &mut World, clock: Arc<dyn Clock>) -> Mint {
     mint
 }
 
+/// Named attack: clock forward and back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_last_second_counts_and_the_next_does_not_whatever_the_clock_does_after() {
     let mut world = world(MintOptions::default()).await;

@@ -60,6 +60,7 @@ async fn redeposit(world: &World, deposits: &[&Deposit], seen: LedgerMark) -> (V
     }
 }
 
+/// Named attack: restored backup.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restored_mint_catches_up_from_its_publishers() {
     let mut world = World::new().await;

@@ -379,6 +379,7 @@ fn operator(world: &World, etc: &Path) -> String {
     log
 }
 
+/// Named attack: tokens, URLs or addresses in logs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn logs_and_metrics_hold_nothing_of_anybody() {
     let mut made = Made::new(

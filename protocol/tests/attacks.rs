@@ -5,6 +5,8 @@
 
 #[allow(dead_code, reason = "other tests use more of it")]
 mod common;
+#[path = "attacks/named.rs"]
+mod named;
 
 use common::World;
 use curve25519_dalek::ristretto::{CompressedRistretto, RistrettoPoint};
@@ -136,6 +138,18 @@ fn shared_e_verifier(world: &World, frame: &PaymentFrame) -> bool {
     signatures.into_iter().chain([proof]).all(|left| left == RistrettoPoint::default())
 }
 
+/// BROKEN: no look for the identity, for tokens that stand twice, or for scalars beyond l.
+fn permissive_verifier(world: &World, frame: &PaymentFrame) -> bool {
+    let reduce = |bytes: &mut Bytes<32>| bytes.0 = Scalar::from_bytes_mod_order(bytes.0).to_bytes();
+    let mut read = frame.clone();
+    reduce(&mut read.proof.u);
+    for token in &mut read.tokens.tokens {
+        reduce(&mut token.signature.s);
+        reduce(&mut token.signature.t);
+    }
+    correct_verifier(world, &read)
+}
+
 /// What the crate says: to the payment alone, and to it among honest ones.
 fn ours(world: &mut World, frame: &PaymentFrame) -> Result<(), ProofError> {
     let spending = Payment::from_frame(frame).unwrap().state(PUBLISHER, SUBJECT);
@@ -183,6 +197,7 @@ fn the_copies_are_faithful() {
     }
 }
 
+/// Named attack: shared batch weight.
 #[test]
 fn one_weight_for_a_payment_would_be_a_counterfeit() {
     // No mint is asked. c' does not depend on T, so T can be chosen to cancel what is wrong with the signature:
@@ -206,6 +221,7 @@ fn one_weight_for_a_payment_would_be_a_counterfeit() {
     assert_eq!(ours(&mut world, &forged), Err(ProofError::InvalidSignature));
 }
 
+/// Named attack: shared e.
 #[test]
 fn one_e_for_all_keys_would_spend_a_strangers_token() {
     // The attacker has seen a stranger's token on P2, and buys a token on P1 = k'G - P2, whose secret nobody knows.
@@ -260,6 +276,7 @@ impl BrokenSigner {
     }
 }
 
+/// Named attack: cloned mint.
 #[test]
 fn two_challenges_on_one_commitment_reveal_the_key() {
     // z1 - z2 = (c1 - c2) x. The crate's nonces cannot be asked twice: tests/misuse/nonces_answer_twice.rs does not compile.
@@ -415,13 +432,13 @@ fn our_wallet_leaves_nothing_to_link() {
     }
 }
 
+/// Named attack: identity key.
 #[test]
 fn the_identity_signs_nothing() {
     // With X the identity any (s, t) would verify; with P the identity anybody knows k = 0.
     assert!(Point::from_bytes([0; 32]).is_err());
     let mut world = World::new(7);
     let mut frame = honest_payment(&mut world, &[500]);
-    let token = frame.tokens.tokens[0].clone();
     for which in 0..3 {
         let mut forged = frame.clone();
         match which {
@@ -433,8 +450,91 @@ fn the_identity_signs_nothing() {
     }
     frame.tokens.tokens[0].signature.t = [0; 32].into();
     assert_eq!(Payment::from_frame(&frame).err(), Some(PaymentError::ZeroScalar));
-    frame.tokens.tokens = vec![token.clone(), token];
-    assert_eq!(Payment::from_frame(&frame).err(), Some(PaymentError::DuplicateToken));
+
+    // The mint signs the identity like anything else. Without the rule whoever sees such a token pays with it: u = t, no key.
+    let rng = &mut StdRng::seed_from_u64(7);
+    let (p, t) = ([0; 32], scalar(rng));
+    let signature = blindly_signed(&world, 500, &p, rng);
+    let mut anybodys = draft(&world, vec![TokenBody { keyset: 0, denomination: 500, key: p.into(), signature }]);
+    anybodys.proof = ProofBody { t: encode(RistrettoPoint::mul_base(&t)).into(), u: t.to_bytes().into() };
+    assert!(permissive_verifier(&world, &anybodys));
+    assert_eq!(ours(&mut world, &anybodys), Err(ProofError::InvalidPoint));
+}
+
+/// A token that the attacker has bought, and knows the key of.
+fn bought(world: &World, rng: &mut StdRng) -> (Scalar, TokenBody) {
+    let k = scalar(rng);
+    let p = encode(RistrettoPoint::mul_base(&k));
+    let signature = blindly_signed(world, 500, &p, rng);
+    (k, TokenBody { keyset: 0, denomination: 500, key: p.into(), signature })
+}
+
+/// Named attack: duplicate token in a payment or across keysets.
+#[test]
+fn a_token_named_twice_would_pay_twice() {
+    let mut world = World::new(8);
+    let rng = &mut StdRng::seed_from_u64(8);
+    let (k, token) = bought(&world, rng);
+    let mut twice = draft(&world, vec![token.clone(), token.clone()]);
+    assert_eq!(twice.amount, 1_000);
+    let t = scalar(rng);
+    twice.proof.t = encode(RistrettoPoint::mul_base(&t)).into();
+    twice.proof.u = (t + coefficients(&twice).iter().sum::<Scalar>() * k).to_bytes().into();
+    assert!(permissive_verifier(&world, &twice), "both equations hold, for twice the money");
+    assert_eq!(Payment::from_frame(&twice).err(), Some(PaymentError::DuplicateToken));
+
+    // Nor under a second entry of the table of keysets that says the same keyset.
+    let own = twice.tokens.keysets[0];
+    twice.tokens.keysets.push(own);
+    twice.tokens.tokens[1].keyset = 1;
+    assert!(Payment::from_frame(&twice).is_err());
+    // Under another keyset's id it is another message, which no mint has signed.
+    let mut alone = draft(&world, vec![token]);
+    alone.tokens.keysets[0].0[0] ^= 1;
+    assert_eq!(ours(&mut world, &alone), Err(ProofError::UnknownKeyset));
+}
+
+/// Named attack: non-canonical points and scalars.
+#[test]
+fn another_encoding_of_the_same_payment_would_verify() {
+    // s and s + l are one number. Where both are read, one payment has several encodings, and whatever is keyed on bytes sees several.
+    let l = [
+        0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0x10,
+    ];
+    let plus_l = |bytes: &mut [u8; 32]| {
+        let mut carry = 0;
+        for (byte, more) in bytes.iter_mut().zip(l) {
+            let sum = u16::from(*byte) + more + carry;
+            (*byte, carry) = (sum.to_le_bytes()[0], sum >> 8);
+        }
+    };
+    let mut world = World::new(9);
+    let honest = honest_payment(&mut world, &[500]);
+    assert!(permissive_verifier(&world, &honest));
+    for which in 0..3 {
+        let mut again = honest.clone();
+        let signature = &mut again.tokens.tokens[0].signature;
+        plus_l(&mut [&mut signature.s, &mut signature.t, &mut again.proof.u][which].0);
+        assert!(permissive_verifier(&world, &again), "{which}");
+        assert_eq!(Payment::from_frame(&again).err(), Some(PaymentError::NonCanonicalScalar), "{which}");
+    }
+    // Points: the field has room for p + 1, which is 1 again, and for negative numbers.
+    let mut above = [0xff; 32];
+    (above[0], above[31]) = (0xee, 0x7f);
+    for bytes in [above, [0xff; 32], [1; 32]] {
+        assert!(Point::from_bytes(bytes).is_err());
+    }
+}
+
+/// Named attack: empty batch.
+#[test]
+fn nothing_at_all_would_be_a_valid_batch() {
+    let mut world = World::new(10);
+    // The empty sum is zero: a verifier that forgets to ask says yes, and panics at the first payment it then looks for.
+    assert!(shared_weight_verifier(&world, &[], &mut StdRng::seed_from_u64(10)));
+    assert_eq!(verify_batch(vec![], &world.table, &mut world.rng).err(), Some(ProofError::EmptyBatch));
+    assert_eq!(Payment::from_frame(&draft(&world, vec![])).err(), Some(PaymentError::Empty));
 }
 
 /// A booked session of one output: as the mint recorded it, and the challenge it answered.

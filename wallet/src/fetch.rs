@@ -40,7 +40,7 @@ impl Page {
 
 async fn get(url: &Url, authorization: Option<&str>, options: &ClientOptions) -> Result<Page, WalletError> {
     require_secure(url)?;
-    let mut request = http_client(options)?.get(url.clone()).header(ACCEPT, "*/*").header("Accept-Payment", "farthing/charge");
+    let mut request = http_client(options, url)?.get(url.clone()).header(ACCEPT, "*/*").header("Accept-Payment", "farthing/charge");
     if let Some(authorization) = authorization {
         request = request.header(AUTHORIZATION, authorization);
     }

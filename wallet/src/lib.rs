@@ -102,7 +102,10 @@ impl Wallet {
     /// # Errors
     /// [`WalletError`]: there is none, or another process has it open, or it does not read back.
     pub fn open(directory: &Path, options: ClientOptions) -> Result<Self, WalletError> {
-        let store = Store::open(directory)?;
+        Self::on(Store::open(directory)?, options)
+    }
+
+    fn on(store: Store, options: ClientOptions) -> Result<Self, WalletError> {
         let (seed, mint, root) = store.identity()?;
         let frame = KeysetListFrame::from_bytes(&store.keysets()?).map_err(|_| WalletError::Damaged)?;
         let keysets = KeysetList::verify(&frame, &root)?;
@@ -241,3 +244,8 @@ fn system_rng() -> Result<StdRng, WalletError> {
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs())
 }
+
+// Here and not beside the other tests, because a wallet's disk is nobody's business but its own.
+#[cfg(test)]
+#[path = "../tests/faults/mod.rs"]
+mod faults;

@@ -183,6 +183,12 @@ impl Store {
         }
     }
 
+    /// A wallet's file that is elsewhere.
+    #[cfg(test)]
+    pub(crate) const fn on(database: Database) -> Self {
+        Self { database }
+    }
+
     /// Runs a change; it is on disk when this returns, or nothing of it is.
     pub(crate) fn change<T>(&self, work: impl FnOnce(&Change) -> Result<T, WalletError>) -> Result<T, WalletError> {
         let change = Change { transaction: self.database.begin_write().map_err(storage)? };

@@ -126,6 +126,7 @@ fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Undescribed> {
 mod tests {
     use super::*;
 
+    /// Named attack: spoofed trust header.
     #[test]
     fn only_configured_peers_are_trusted() {
         let peers = TrustedPeers::parse(&["127.0.0.1".into(), "10.1.0.0/16".into(), "fd00::/8".into()]).unwrap();

@@ -262,6 +262,28 @@ async fn challenges_of_others_and_of_other_times() {
     assert_eq!(bad.reader.get_with(&bad.site.url(ARTICLE), &sent.header).await.status, 200);
 }
 
+/// Named attack: forged token on a fast path.
+#[tokio::test]
+async fn a_paid_payment_is_no_way_in_for_a_forged_one() {
+    let mut bad = Bad::new(29).await;
+    let (challenge, sent) = bad.sent(&[500]).await;
+    assert_eq!(bad.reader.get_with(&bad.site.url(ARTICLE), &sent.header).await.status, 200);
+    let (handed_in, served) = (bad.mint.handed_in(), bad.site.served());
+    // A payment id is over neither signatures nor proof: who has seen statement and list makes a payment of the same id, with nothing in
+    // it. What was paid is served again without curve work only if all of its bytes are the same.
+    let forged = |change: &dyn Fn(&mut PaymentFrame)| {
+        let mut frame = sent.payment.to_frame();
+        change(&mut frame);
+        payment_credential(&challenge, &frame.to_bytes(), &sent.salt)
+    };
+    bad.refused(&forged(&|frame| frame.tokens.tokens[0].signature.s.0[0] ^= 1), 402, "verification-failed", "invalid-signature").await;
+    bad.refused(&forged(&|frame| frame.proof.u.0[0] ^= 1), 402, "verification-failed", "invalid-proof").await;
+    assert_eq!((bad.mint.handed_in(), bad.site.served()), (handed_in, served));
+    // The true one is served as often as it comes.
+    assert_eq!(bad.reader.get_with(&bad.site.url(ARTICLE), &sent.header).await.status, 200);
+}
+
+/// Named attack: clock forward and back.
 #[tokio::test]
 async fn a_clock_set_back_revives_nothing() {
     let mut bad = Bad::new(26).await;
@@ -390,6 +412,7 @@ async fn configurations_that_cannot_work() {
     assert!(ChallengeSecret::load_or_create(&file).is_err());
 }
 
+/// Named attack: tokens, URLs or addresses in logs.
 #[tokio::test]
 async fn nothing_that_is_printed_says_anything() {
     let mut bad = Bad::new(30).await;

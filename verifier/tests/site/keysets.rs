@@ -88,6 +88,7 @@ async fn a_forked_list_stops_everything_for_good() {
     assert!(site.verifier.forked_keysets().await.unwrap().is_some());
 }
 
+/// Named attack: copied keyset of another mint.
 #[tokio::test]
 async fn lists_that_are_not_the_mints_are_refused() {
     let (mint, url) = StandIn::start(World::new(72)).await;

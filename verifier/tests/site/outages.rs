@@ -79,6 +79,7 @@ async fn an_invented_double_spend_refuses_nobody() {
     }
 }
 
+/// Named attack: refused-then-replayed payment served.
 #[tokio::test]
 async fn what_the_mint_refuses_stays_refused() {
     let (mint, site, reader) = loop_of(52).await;
@@ -124,6 +125,7 @@ async fn a_mint_that_is_gone_comes_back() {
     assert_eq!(reader.get_with(&one, &sent.header).await.status, 200);
 }
 
+/// Named attack: replay while the replay store is down or overflowed.
 #[tokio::test]
 async fn a_store_that_fails_serves_nothing_and_loses_nothing() {
     let (mint, url) = StandIn::start(World::new(54)).await;

@@ -148,6 +148,7 @@ fn proof_in(json: &serde_json::Value) -> DoubleSpendFrame {
     DoubleSpendFrame::from_bytes(&Base64UrlUnpadded::decode_vec(json["proof"].as_str().unwrap()).unwrap()).unwrap()
 }
 
+/// Named attack: refused-then-replayed payment served.
 #[tokio::test]
 async fn a_token_paid_at_another_publisher_is_refused_and_stays_refused() {
     let (mint, url) = StandIn::start(World::new(5)).await;
@@ -175,6 +176,7 @@ async fn a_token_paid_at_another_publisher_is_refused_and_stays_refused() {
     assert_eq!(blog.verifier.statistics().double_spent, 1);
 }
 
+/// Named attack: two parallel replays in settle-first.
 #[tokio::test(flavor = "multi_thread")]
 async fn parallel_replays_are_served_together_and_deposited_once() {
     let (mint, url) = StandIn::start(World::new(6)).await;

@@ -59,6 +59,7 @@ async fn a_wallet_without_exact_coins_gets_change_and_spends_it() {
     assert_eq!(stage.mint.publisher_balance(&stage.publisher).await.unwrap(), Some(units(7)));
 }
 
+/// Named attack: lost response after booking.
 #[tokio::test]
 async fn an_issue_cut_off_anywhere_is_finished_by_the_same_command() {
     for path in ["/v1/vouchers", "/v1/commitments", "/v1/issue"] {
@@ -218,6 +219,7 @@ async fn relay(State(target): State<url::Url>) -> Response {
     (http::StatusCode::PAYMENT_REQUIRED, [("www-authenticate", header)], "pay").into_response()
 }
 
+/// Named attack: relayed challenge of another site.
 #[tokio::test]
 async fn a_relayed_offer_of_another_site_is_not_paid() {
     let stage = Stage::set().await;

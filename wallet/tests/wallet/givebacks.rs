@@ -88,6 +88,7 @@ async fn a_lost_wallet_comes_back_from_its_seed() {
     assert_eq!(*wallet.seed_text(), *seed);
 }
 
+/// Named attack: restore then pay.
 #[tokio::test]
 async fn a_restored_wallet_pays_only_what_it_has_refreshed() {
     let stage = Stage::set().await;

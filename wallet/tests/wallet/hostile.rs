@@ -71,6 +71,7 @@ async fn only_twos(stage: &Stage, wallet: &mut Wallet) {
     assert_eq!(pay(wallet, &stage.url("/articles/1")).await.unwrap().change, Amount::ZERO);
 }
 
+/// Named attack: publisher refuses, reader spends elsewhere, publisher deposits after all.
 #[tokio::test]
 async fn a_publisher_that_refuses_a_payment_and_deposits_it_does_not_burn_the_change() {
     let stage = Stage::set().await;
@@ -267,6 +268,7 @@ fn announce(list: &mut KeysetList, currency: &str, root: &LoneKey) {
     list.announce(proposal, root, &mut rng).unwrap();
 }
 
+/// Named attack: one keyset per reader.
 #[tokio::test]
 async fn a_forked_keyset_list_stops_the_wallet_for_good_and_its_evidence_stays() {
     let (url, shown) = list_server().await;

@@ -1,5 +1,6 @@
 //! The wallet against a real mint and real publishers.
 
+mod attacks;
 mod command;
 mod flows;
 mod givebacks;
