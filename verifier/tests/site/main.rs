@@ -6,6 +6,8 @@ mod batches;
 mod blocking;
 mod browsers;
 mod deferred;
+#[cfg(all(feature = "postgres", feature = "sidecar"))]
+mod described;
 mod faulty;
 mod filters;
 mod headers;
