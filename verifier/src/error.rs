@@ -7,6 +7,7 @@ use farthing_protocol::wire::DoubleSpendFrame;
 use http::StatusCode;
 use thiserror::Error;
 
+use crate::deposit_receipt::NoReceipt;
 use crate::refund::NotRefunded;
 use crate::store::StoreError;
 
@@ -40,6 +41,9 @@ pub enum VerifierError {
     /// A payment was not given back; nothing was changed.
     #[error("{0}")]
     NotRefunded(#[from] NotRefunded),
+    /// There is no deposit receipt of a payment.
+    #[error("{0}")]
+    NoReceipt(#[from] NoReceipt),
 }
 
 impl VerifierError {
@@ -47,6 +51,7 @@ impl VerifierError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NotRefunded(error) => error.code(),
+            Self::NoReceipt(error) => error.code(),
             Self::Store(_) => "store-unavailable",
             _ => "mint-unavailable",
         }

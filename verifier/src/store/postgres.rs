@@ -22,8 +22,8 @@ use sqlx::{ConnectOptions, Row};
 use super::codec::decode_deposit;
 use super::postgres_rows::{self as rows, Failure, Outcome, Tried, bytes, integer, unsigned};
 use super::{
-    Claim, ClaimOutcome, Decision, Document, KeptDeposit, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, Store, StoreError,
-    Totals, UsedChallenge, proof_key,
+    Claim, ClaimOutcome, Decision, Document, KeptAnswer, KeptDeposit, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, Store,
+    StoreError, Totals, UsedChallenge, proof_key,
 };
 
 /// The layout in `postgres.sql`.
@@ -141,9 +141,14 @@ impl PostgresStore {
         }
     }
 
-    async fn try_decide(&self, decisions: &[Decision], mark: Option<LedgerMark>) -> Outcome<Vec<Option<PaymentState>>> {
+    async fn try_decide(
+        &self,
+        decisions: &[Decision],
+        mark: Option<LedgerMark>,
+        answer: Option<&[u8]>,
+    ) -> Outcome<Vec<Option<PaymentState>>> {
         let mut transaction = self.pool.begin().await?;
-        let states = rows::decide(&mut transaction, decisions, mark).await?;
+        let states = rows::decide(&mut transaction, decisions, mark, answer).await?;
         transaction.commit().await?;
         Ok(states)
     }
@@ -196,6 +201,13 @@ impl PostgresStore {
                 Ok(KeptDeposit { payment: PaymentId(bytes(row, 0)?), deposit: decode_deposit(row.try_get(1)?)?, mark })
             })
             .collect()
+    }
+
+    async fn try_kept_answer(&self, payment: PaymentId) -> Outcome<Option<KeptAnswer>> {
+        let mut transaction = self.pool.begin().await?;
+        let kept = rows::kept_answer(&mut transaction, &payment.0).await?;
+        transaction.commit().await?;
+        Ok(kept)
     }
 
     async fn try_mark(&self) -> Outcome<Option<LedgerMark>> {
@@ -284,8 +296,13 @@ impl Store for PostgresStore {
         attempt!(self.try_use_challenge(challenge))
     }
 
-    async fn decide(&self, decisions: Vec<Decision>, mark: Option<LedgerMark>) -> Result<Vec<Option<PaymentState>>, StoreError> {
-        attempt!(self.try_decide(&decisions, mark))
+    async fn decide(
+        &self,
+        decisions: Vec<Decision>,
+        mark: Option<LedgerMark>,
+        answer: Option<Vec<u8>>,
+    ) -> Result<Vec<Option<PaymentState>>, StoreError> {
+        attempt!(self.try_decide(&decisions, mark, answer.as_deref()))
     }
 
     async fn outbox(&self, after: Option<PaymentId>, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
@@ -294,6 +311,10 @@ impl Store for PostgresStore {
 
     async fn kept(&self, after: Option<PaymentId>, since: Option<LedgerMark>, limit: usize) -> Result<Vec<KeptDeposit>, StoreError> {
         attempt!(self.try_kept(&id_before(after), since.as_ref(), rows_at_most(limit)))
+    }
+
+    async fn kept_answer(&self, payment: PaymentId) -> Result<Option<KeptAnswer>, StoreError> {
+        attempt!(self.try_kept_answer(payment))
     }
 
     async fn mark(&self) -> Result<Option<LedgerMark>, StoreError> {

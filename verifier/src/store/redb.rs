@@ -21,10 +21,10 @@ use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableT
 use tokio::sync::{mpsc, oneshot};
 
 use super::codec::{decode_deposit, decode_record};
-use super::redb_rows::{DOCUMENTS, KEPT, LATEST_CLAIM, LEDGERS, NUMBERS, OUTBOX, OUTSTANDING, PAYMENTS, PROOFS, Tables, set_up};
+use super::redb_rows::{ANSWERS, DOCUMENTS, KEPT, LATEST_CLAIM, LEDGERS, NUMBERS, OUTBOX, OUTSTANDING, PAYMENTS, PROOFS, Tables, set_up};
 use super::{
-    Claim, ClaimOutcome, Decision, Document, KeptDeposit, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, Store, StoreError,
-    Totals, UsedChallenge, may_lack, proof_key,
+    Claim, ClaimOutcome, Decision, Document, KeptAnswer, KeptDeposit, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, Store,
+    StoreError, Totals, UsedChallenge, may_lack, proof_key,
 };
 
 /// The most requests one commit may hold.
@@ -202,8 +202,13 @@ impl Store for RedbStore {
         }
     }
 
-    async fn decide(&self, decisions: Vec<Decision>, mark: Option<LedgerMark>) -> Result<Vec<Option<PaymentState>>, StoreError> {
-        match self.write(Box::new(move |tables| tables.decide(decisions, mark).map(Answer::States))).await? {
+    async fn decide(
+        &self,
+        decisions: Vec<Decision>,
+        mark: Option<LedgerMark>,
+        answer: Option<Vec<u8>>,
+    ) -> Result<Vec<Option<PaymentState>>, StoreError> {
+        match self.write(Box::new(move |tables| tables.decide(decisions, mark, answer.as_deref()).map(Answer::States))).await? {
             Answer::States(states) => Ok(states),
             _ => Err(StoreError::Unavailable),
         }
@@ -241,6 +246,20 @@ impl Store for RedbStore {
                 }
             }
             Ok(deposits)
+        })
+        .await
+    }
+
+    async fn kept_answer(&self, payment: PaymentId) -> Result<Option<KeptAnswer>, StoreError> {
+        self.read(move |transaction| {
+            let deposit = transaction.open_table(KEPT)?.get(payment.0)?.map(|row| decode_deposit(row.value().2)).transpose()?;
+            let record = transaction.open_table(PAYMENTS)?.get(payment.0)?.map(|bytes| decode_record(bytes.value())).transpose()?;
+            let (Some(deposit), Some(record)) = (deposit, record) else { return Ok(None) };
+            let answer = match record.answer {
+                Some(name) => Some(transaction.open_table(ANSWERS)?.get(name)?.ok_or(StoreError::Corrupt)?.value().1.to_vec()),
+                None => None,
+            };
+            Ok(Some(KeptAnswer { deposit, answer }))
         })
         .await
     }

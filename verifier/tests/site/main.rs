@@ -22,6 +22,7 @@ mod plain_types;
 #[path = "../postgres/mod.rs"]
 mod postgres;
 mod real_mint;
+mod receipts;
 mod refunding;
 mod rereading;
 mod several;
