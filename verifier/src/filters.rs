@@ -18,10 +18,10 @@ use crate::keysets::{Keysets, Trusted};
 use crate::mint_client::{ListedSegment, MintClient, MintError};
 use crate::store::Store;
 
-/// The most that all segments may take in memory, in bytes: some 200 million tokens. What the mint lists beyond is not held.
+/// The most that all segments may take in memory, in bytes: some 110 million tokens. What the mint lists beyond is not held.
 const MOST_BYTES: usize = 256 << 20;
 
-/// The most segments of a keyset: with 20 million tokens it has about 30. A look-up asks every one.
+/// The most segments of a keyset: with fifty million tokens it has 58. A look-up asks every one.
 const MOST_SEGMENTS: usize = 512;
 
 /// What is held of one keyset.
