@@ -47,13 +47,17 @@ pub enum VerifierError {
 }
 
 impl VerifierError {
-    /// The stable code of an operation that failed. What keeps a verifier from starting has none of its own.
+    /// The stable code.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NotRefunded(error) => error.code(),
             Self::NoReceipt(error) => error.code(),
             Self::Store(_) => "store-unavailable",
-            _ => "mint-unavailable",
+            Self::PrivateStore => "private-store",
+            Self::Config(_) => "setting-invalid",
+            Self::Offer(_) => "offer-invalid",
+            Self::Keysets(_) => "keysets-refused",
+            Self::HttpClient | Self::MintUnavailable => "mint-unavailable",
         }
     }
 }

@@ -147,7 +147,13 @@ pub fn run() -> ExitCode {
     match runtime.block_on(execute(arguments.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("farthing-verifier: {error}");
+            match &error {
+                // Some name it in their words.
+                SidecarError::Settings(why) if !why.to_string().contains(why.code()) => {
+                    eprintln!("farthing-verifier: {error} ({})", why.code());
+                }
+                _ => eprintln!("farthing-verifier: {error}"),
+            }
             ExitCode::FAILURE
         }
     }
