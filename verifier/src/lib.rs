@@ -98,6 +98,7 @@ pub use cors::AllowedOrigins;
 pub use decision::{Decision, Found, Paid, strip_credential};
 pub use deposit_receipt::{DepositReceipt, NoReceipt, ProvenDeposit, ReceiptError};
 pub use error::{Problem, Refused, VerifierError};
+pub use filters::FilterState;
 pub use layer::{PaymentFuture, PaymentLayer, PaymentService};
 pub use metrics::{Metrics, Taken};
 pub use offer::{MAX_EXTERNAL_ID, MAX_TITLE, Offer, Pass, Price, Resource};

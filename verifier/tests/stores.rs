@@ -39,7 +39,7 @@ async fn no_answer_stays_without_a_payment() {
         database.begin_read().unwrap().open_table(table).unwrap().len().unwrap()
     };
     let store = std::sync::Arc::new(RedbStore::open(&file).unwrap());
-    conformance::fill(&store, 0..130).await;
+    conformance::fill(&store, 0..130, 2).await;
     let all = store.kept(None, None, 1_000).await.unwrap();
     drop(store);
     assert_eq!((answers(), all.len()), (3, 130), "one an answer, not a payment");

@@ -86,6 +86,10 @@ impl Store for AnyStore {
         of_store!(self, store => store.mark().await)
     }
 
+    async fn oldest_undecided(&self) -> Result<Option<u64>, StoreError> {
+        of_store!(self, store => store.oldest_undecided().await)
+    }
+
     async fn totals(&self) -> Result<Totals, StoreError> {
         of_store!(self, store => store.totals().await)
     }

@@ -1,5 +1,7 @@
 //! The bytes of a payment record in an embedded store. Private to this crate: change [`VERSION`] when the layout changes.
 
+use std::ops::Range;
+
 use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::{KeysetId, SpentKey};
 use farthing_protocol::settle::Refusal;
@@ -18,6 +20,15 @@ const WITHOUT_ANSWER: u8 = 1;
 /// The name an answer is kept under.
 pub(super) fn answer_name(answer: &[u8]) -> [u8; 32] {
     Sha256::digest(answer).into()
+}
+
+/// Where a record says when it was claimed, in either version: behind version, state, resource, digest, amount and change.
+pub(super) const CLAIMED_AT: Range<usize> = 82..90;
+
+/// When a record was claimed, without reading the rest.
+pub(super) fn claimed_at(record: &[u8]) -> Result<u64, StoreError> {
+    let bytes = record.get(CLAIMED_AT).and_then(|bytes| bytes.try_into().ok());
+    bytes.map(u64::from_le_bytes).ok_or(StoreError::Corrupt)
 }
 
 /// The key that [`SpentKey::to_bytes`] wrote.

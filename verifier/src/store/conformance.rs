@@ -14,8 +14,8 @@
 //! Passing says nothing about power failures: that a finished write is on the disk is for the database's settings to assure.
 
 mod answers;
+mod made_up;
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use farthing_protocol::amount::Amount;
@@ -25,7 +25,8 @@ use farthing_protocol::wire::{
     Bytes, DepositBody, DoubleSpendFrame, LedgerMark, PaymentFrame, ProofBody, SignatureBody, SpendingSideBody, SpentKeyBody, TokenBody,
     TokensBody,
 };
-use sha2::{Digest, Sha256};
+
+pub use made_up::{accepted_payment, fill};
 
 use super::{
     Claim, ClaimOutcome, Decision, Document, PaymentRecord, PaymentState, Prune, RefusedBecause, RiskLimits, Store, UsedChallenge,
@@ -49,6 +50,7 @@ pub async fn run<S: Store>(mut open: impl AsyncFnMut() -> S) {
     answers::the_answer_is_forgotten_with_the_last_it_settles(&open().await).await;
     only_what_is_over_is_forgotten(&open().await).await;
     the_outbox_is_read_in_pages(&open().await).await;
+    answers::the_oldest_undecided_is_known(&open().await).await;
     limits_hold(&open().await).await;
     marks_rise(&open().await).await;
     documents_are_replaced(&open().await).await;
@@ -152,58 +154,6 @@ pub async fn run_shared<S: Store>(mut open: impl AsyncFnMut() -> S) {
     states[1].reverse();
     assert!(states[0] == states[1], "shared: who decides second learns what the first decided");
     assert_eq!(stores[2].totals().await.map(|totals| totals.undecided), Ok(0), "shared: all is decided");
-}
-
-/// Claims and settles made-up payments of one token each, numbered by `numbers`, 64 at a time: to measure a store at any size.
-///
-/// # Panics
-/// If the store fails, or knows one of them already.
-pub async fn fill<S: Store>(store: &Arc<S>, numbers: Range<u64>) {
-    let mut numbers = numbers.peekable();
-    while numbers.peek().is_some() {
-        let running: Vec<_> = numbers
-            .by_ref()
-            .take(64)
-            .map(|number| {
-                let (store, claim) = (Arc::clone(store), made_up(number));
-                tokio::spawn(async move {
-                    let payment = claim.payment;
-                    assert_eq!(store.claim(claim).await, Ok(ClaimOutcome::Claimed), "a made-up payment is claimed");
-                    payment
-                })
-            })
-            .collect();
-        let mut decisions = Vec::with_capacity(running.len());
-        for claimed in running {
-            decisions.push(Decision { payment: claimed.await.expect("a claim does not fail"), state: PaymentState::Settled });
-        }
-        // As long as a true one: ids, outcomes, mark, key and proof.
-        let mut answer: Vec<u8> = decisions.iter().flat_map(|decision| decision.payment.0).collect();
-        answer.resize(answer.len() + 12 * decisions.len() + 128, 0);
-        store.decide(decisions, Some(mark(1, 1)), Some(answer)).await.expect("made-up payments are settled");
-    }
-}
-
-/// Spread over the whole range of ids and keys, as true payments are.
-fn made_up(number: u64) -> Claim {
-    let id: [u8; 32] = Sha256::digest(number.to_le_bytes()).into();
-    let mut claim = claim(1, &[1], 1);
-    claim.payment = PaymentId(id);
-    claim.list[0].key = id;
-    claim.record.side.list[0].key = Bytes(id);
-    claim.challenge.id = id;
-    claim.deposit.payment.tokens.tokens[0].key = Bytes(id);
-    claim
-}
-
-/// A made-up payment of one token that asks to be accepted within limits: to try these with, on whatever store.
-pub fn accepted_payment(number: u64, token: SpentKey, amount: Amount, now: u64, window: u64, limits: RiskLimits) -> Claim {
-    let mut claim = made_up(number);
-    let spent = SpentKeyBody { keyset: Bytes(token.keyset.0), denomination: token.denomination.units(), key: Bytes(token.key) };
-    (claim.list, claim.record.side.list) = (vec![token], vec![spent]);
-    (claim.record.state, claim.record.amount, claim.limits) = (PaymentState::Accepted, amount, Some(limits));
-    (claim.record.claimed_at, claim.record.window) = (now, window);
-    claim
 }
 
 async fn a_payment_is_claimed_once<S: Store>(store: &S) {

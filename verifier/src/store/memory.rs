@@ -213,6 +213,11 @@ impl Store for MemoryStore {
         Ok(self.tables()?.ledgers.last().copied())
     }
 
+    async fn oldest_undecided(&self) -> Result<Option<u64>, StoreError> {
+        let tables = self.tables()?;
+        Ok(tables.outbox.keys().filter_map(|payment| tables.payments.get(payment)).map(|record| record.claimed_at).min())
+    }
+
     async fn totals(&self) -> Result<Totals, StoreError> {
         let tables = self.tables()?;
         Ok(Totals {

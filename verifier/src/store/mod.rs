@@ -394,6 +394,9 @@ pub trait Store: Send + Sync + 'static {
     /// The mark of the newest ledger seen.
     fn mark(&self) -> impl Future<Output = Result<Option<LedgerMark>, StoreError>> + Send;
 
+    /// When the oldest of the payments was claimed that the mint has not decided, Unix time in seconds. It may look at every one of them.
+    fn oldest_undecided(&self) -> impl Future<Output = Result<Option<u64>, StoreError>> + Send;
+
     /// What is open.
     fn totals(&self) -> impl Future<Output = Result<Totals, StoreError>> + Send;
 

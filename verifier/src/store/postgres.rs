@@ -19,7 +19,7 @@ use rand::RngExt;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Row};
 
-use super::codec::decode_deposit;
+use super::codec::{CLAIMED_AT, decode_deposit};
 use super::postgres_rows::{self as rows, Failure, Outcome, Tried, bytes, integer, unsigned};
 use super::{
     Claim, ClaimOutcome, Decision, Document, KeptAnswer, KeptDeposit, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, Store,
@@ -226,6 +226,16 @@ impl PostgresStore {
         Ok(Totals { outstanding: Amount::from_units(number(0)?), undecided: number(1)?, latest_claim: number(2)? })
     }
 
+    async fn try_oldest_undecided(&self) -> Outcome<Option<u64>> {
+        // Many were claimed in the same second. Places are counted from one.
+        let (from, length) = (i32::try_from(CLAIMED_AT.start + 1), i32::try_from(CLAIMED_AT.len()));
+        let query = "SELECT DISTINCT SUBSTRING(record FROM $1 FOR $2) FROM outbox JOIN payments ON payments.payment = outbox.payment";
+        let query = sqlx::query(query).bind(from.unwrap_or(i32::MAX)).bind(length.unwrap_or(0));
+        let rows = query.fetch_all(&self.pool).await?;
+        let times = rows.iter().map(|row| Ok(u64::from_le_bytes(bytes(row, 0)?))).collect::<Outcome<Vec<_>>>()?;
+        Ok(times.into_iter().min())
+    }
+
     async fn try_payment(&self, payment: PaymentId) -> Outcome<Option<PaymentRecord>> {
         rows::record(&mut *self.pool.acquire().await?, &payment.0).await
     }
@@ -319,6 +329,10 @@ impl Store for PostgresStore {
 
     async fn mark(&self) -> Result<Option<LedgerMark>, StoreError> {
         attempt!(self.try_mark())
+    }
+
+    async fn oldest_undecided(&self) -> Result<Option<u64>, StoreError> {
+        attempt!(self.try_oldest_undecided())
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {

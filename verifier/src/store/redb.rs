@@ -20,7 +20,7 @@ use redb::backends::FileBackend;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 use tokio::sync::{mpsc, oneshot};
 
-use super::codec::{decode_deposit, decode_record};
+use super::codec::{claimed_at, decode_deposit, decode_record};
 use super::redb_rows::{ANSWERS, DOCUMENTS, KEPT, LATEST_CLAIM, LEDGERS, NUMBERS, OUTBOX, OUTSTANDING, PAYMENTS, PROOFS, Tables, set_up};
 use super::{
     Claim, ClaimOutcome, Decision, Document, KeptAnswer, KeptDeposit, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, Store,
@@ -276,6 +276,20 @@ impl Store for RedbStore {
                 }
             }
             Ok(newest.map(|(_, mark)| mark))
+        })
+        .await
+    }
+
+    async fn oldest_undecided(&self) -> Result<Option<u64>, StoreError> {
+        self.read(|transaction| {
+            let (outbox, payments) = (transaction.open_table(OUTBOX)?, transaction.open_table(PAYMENTS)?);
+            let mut oldest = None;
+            for row in outbox.iter()? {
+                let record = payments.get(row?.0.value())?.ok_or(StoreError::Corrupt)?;
+                let claimed_at = claimed_at(record.value())?;
+                oldest = Some(oldest.map_or(claimed_at, |oldest: u64| oldest.min(claimed_at)));
+            }
+            Ok(oldest)
         })
         .await
     }

@@ -179,14 +179,15 @@ async fn two_sidecars_share_claims_and_limits_and_one_finishes_what_the_other_be
     let mint = RealMint::serve(&data, listener).await;
     mint.mint.add_publisher(PUBLISHER).await.unwrap();
     let (reader, mut rng) = (Reader::new(), StdRng::seed_from_u64(122));
-    let (mut tokens, list) = mint.tokens(&[500, 500, 500, 500], &mut rng).await;
+    let (mut tokens, list) = mint.tokens(&[500, 500, 500, 500, 500], &mut rng).await;
 
     let database = server.database();
     let more = format!(
         "store = \"postgres\"\ndatabase = \"{database}\"\ninstances = 2\n\
          [deferred]\noutstanding = \"0.01\"\nper_window = \"1.00\"\nwindow = 3600\n"
     );
-    let start = |name| Sidecar::start(mint.url.as_str(), mint.mint.root().as_bytes(), &directory.path().join(name), &more);
+    let (url, root) = (mint.url.clone(), mint.mint.root());
+    let start = |name| Sidecar::start(url.as_str(), root.as_bytes(), &directory.path().join(name), &more);
     let (mut one, two) = (start("one"), start("two"));
     one.ready().await;
     two.ready().await;
@@ -224,6 +225,7 @@ async fn two_sidecars_share_claims_and_limits_and_one_finishes_what_the_other_be
         assert_eq!(state, "accepted");
         accepted.push((reference, sent.header));
     }
+    let fifth = tokens.pop().unwrap();
     let third = pay(&two.ask(&reader, None).await.challenge(), tokens, None, &mut rng);
     for sidecar in [&two, &one] {
         assert_eq!(sidecar.ask(&reader, Some(&third.header)).await.code(), "mint-unavailable", "settled first");
@@ -245,5 +247,18 @@ async fn two_sidecars_share_claims_and_limits_and_one_finishes_what_the_other_be
     }
     assert_eq!(two.ask(&reader, Some(&third.header)).await.status, 200);
     assert_eq!(mint.balance(PUBLISHER).await, 2_000, "everything once");
+
+    // Their secret is replaced. Whoever started after that takes challenges of whoever has not.
+    let config = directory.path().join("one/verifier.toml");
+    for step in ["prepare", "switch"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_farthing-verifier"));
+        assert!(command.args(["secret", "--config"]).arg(&config).arg(step).stdout(Stdio::null()).status().unwrap().success(), "{step}");
+    }
+    let again = start("one again");
+    again.ready().await;
+    let foreign = pay(&again.ask(&reader, None).await.challenge(), vec![copy(&fifth)], None, &mut rng);
+    assert_eq!(two.ask(&reader, Some(&foreign.header)).await.code(), "challenge-unknown", "started before");
+    let old = pay(&two.ask(&reader, None).await.challenge(), vec![fifth], None, &mut rng);
+    assert_eq!(again.ask(&reader, Some(&old.header)).await.status, 200);
     mint.stop().await;
 }

@@ -100,6 +100,10 @@ impl<S: Store> Store for Faulty<S> {
         self.store.mark().await
     }
 
+    async fn oldest_undecided(&self) -> Result<Option<u64>, StoreError> {
+        self.store.oldest_undecided().await
+    }
+
     async fn totals(&self) -> Result<Totals, StoreError> {
         self.store.totals().await
     }

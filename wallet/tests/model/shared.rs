@@ -54,6 +54,10 @@ impl Store for Shared {
         self.0.mark().await
     }
 
+    async fn oldest_undecided(&self) -> Result<Option<u64>, StoreError> {
+        self.0.oldest_undecided().await
+    }
+
     async fn totals(&self) -> Result<Totals, StoreError> {
         self.0.totals().await
     }

@@ -1,4 +1,4 @@
-//! What the mint has signed about a payment is there as long as the payment is settled and known.
+//! What the mint has signed about a payment is there as long as the payment is settled and known; and what it owes an answer about.
 
 use farthing_protocol::proof::{KeysetId, PaymentId};
 use farthing_protocol::settle::Refusal;
@@ -63,4 +63,23 @@ pub(super) async fn the_answer_is_forgotten_with_the_last_it_settles<S: Store>(s
     assert_eq!([kept(store, 1).await, kept(store, 2).await], [None, Some(Some(vec![7; 100]))], "the other keeps the answer");
     assert_eq!(forget(4_000).await, 1, "then the other");
     assert_eq!(kept(store, 2).await, None, "nothing is left");
+}
+
+pub(super) async fn the_oldest_undecided_is_known<S: Store>(store: &S) {
+    let oldest = async || store.oldest_undecided().await.expect("the oldest");
+    assert_eq!(oldest().await, None, "nothing is undecided");
+    for (number, at) in [(1_u8, 5_000_u64), (2, 1 << 40), (3, 4_999), (4, 4_999)] {
+        let mut claim = claim(number, &[number], number);
+        claim.record.claimed_at = at;
+        assert_eq!(store.claim(claim).await, Ok(super::ClaimOutcome::Claimed), "a payment is claimed");
+    }
+    assert_eq!(oldest().await, Some(4_999), "the oldest of all");
+    decide(store, &[3], PaymentState::Settled, Some(&[1])).await;
+    assert_eq!(oldest().await, Some(4_999), "another of that second");
+    decide(store, &[4], PaymentState::Refused(RefusedBecause::Refusal(Refusal::Late)), None).await;
+    assert_eq!(oldest().await, Some(5_000), "then the next");
+    decide(store, &[1], PaymentState::Refunded, None).await;
+    assert_eq!(oldest().await, Some(1 << 40), "whatever is decided");
+    decide(store, &[2], PaymentState::Settled, None).await;
+    assert_eq!(oldest().await, None, "nothing is undecided any more");
 }
