@@ -24,8 +24,9 @@ const PUBLISHER: &str = "127.0.0.1:8801";
 fn text(mint: &str, root: &[u8], data: &std::path::Path, more: &str) -> String {
     let root = Base64UrlUnpadded::encode_string(root);
     format!(
-        "publisher = \"{PUBLISHER}\"\nmint = \"{mint}\"\nmint_key = \"{root}\"\ndata = {data:?}\n{more}\n\
-         [[rules]]\npath = \"/articles/*\"\nprice = \"0.005\"\n[[rules]]\npath = \"/**\"\nfree = true\n"
+        "publisher = \"{PUBLISHER}\"\nmint = \"{mint}\"\nmint_key = \"{root}\"\ndata = \"{}\"\n{more}\n\
+         [[rules]]\npath = \"/articles/*\"\nprice = \"0.005\"\n[[rules]]\npath = \"/**\"\nfree = true\n",
+        data.display(),
     )
 }
 
