@@ -197,16 +197,23 @@ pub(crate) fn ready(number: u64) -> Result<(), Failure> {
 
 pub(crate) fn metrics(number: u64) -> Result<String, Failure> {
     let open = handles::get(number)?;
-    let totals = open.run(|site| async move { site.verifier().totals().await })??;
+    let metrics = open.run(|site| async move { site.verifier().metrics().await })??;
     let mut text = String::new();
     let mut line = |name: &str, kind: &str, value: u64| {
         // Writing to a String cannot fail.
         let _ = write!(text, "# TYPE farthing_verifier_{name} {kind}\nfarthing_verifier_{name} {value}\n");
     };
-    for (name, count) in open.site.verifier().statistics().named() {
+    for (name, count) in metrics.statistics.named() {
         line(&format!("{name}_total"), "counter", count);
     }
-    line("outstanding_units", "gauge", totals.outstanding.units());
-    line("undecided_payments", "gauge", totals.undecided);
+    line("outstanding_units", "gauge", metrics.totals.outstanding.units());
+    line("undecided_payments", "gauge", metrics.totals.undecided);
+    line("undecided_oldest_seconds", "gauge", metrics.oldest_undecided.unwrap_or(0));
+    if let Some(filters) = metrics.filters {
+        line("filter_segments", "gauge", filters.segments);
+        line("filter_tokens", "gauge", filters.tokens);
+        line("filter_bytes", "gauge", filters.bytes);
+        line("filter_age_seconds", "gauge", filters.age.unwrap_or(u64::MAX));
+    }
     Ok(text)
 }

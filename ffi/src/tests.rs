@@ -108,6 +108,7 @@ fn from_eight_threads_each_gets_its_own_challenge() {
     let (_, metrics) = text_of(|text| unsafe { farthing_metrics(number, text) });
     assert!(metrics.contains("\nfarthing_verifier_challenge_total 80\n"), "{metrics}");
     assert!(metrics.contains("\nfarthing_verifier_undecided_payments 0\n"));
+    assert!(metrics.contains("\nfarthing_verifier_undecided_oldest_seconds 0\n"));
 
     // Closed while others still ask: each gets an answer or is told, and the data is free afterwards.
     std::thread::scope(|scope| {

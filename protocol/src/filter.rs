@@ -2,21 +2,21 @@
 //!
 //! ```text
 //! spent tokens of a keyset    0 .. 4096 .. 8192 .. 9216 .. 9300
-//! segments                    [  4096  ][  4096  ][1024 ][ 84 ]      each a binary fuse filter of 8 bits: 9 to 13 bits a token
+//! segments                    [  4096  ][  4096  ][1024 ][ 84 ]      each a binary fuse filter of 16 bits: 18 to 26 bits a token
 //! ```
 //!
 //! A segment of full length never changes, four neighbours are merged into one of the next length, and the short one at the end is made
 //! anew. So whoever follows downloads a token at most seven times, and both sides hold each about once.
 //!
 //! # Security
-//! A hit says "ask the mint first" and nothing else: one token in 256 that was never spent hits a segment, and nobody has signed it. A miss
-//! says nothing at all. What it shows of tokens: whoever knows (keyset, denomination, P) learns that it was probably spent, and roughly
+//! A hit says "ask the mint first" and nothing else, and nobody has signed it. Of tokens that were never spent one in 65,536 hits a segment, so
+//! that not one in a thousand hits any of the 58 segments of fifty million. A miss says nothing at all. What it shows of tokens: whoever knows (keyset, denomination, P) learns that it was probably spent, and roughly
 //! when; nobody learns a P from it. How many tokens of a keyset were spent by when is public.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use xorf::{BinaryFuse8, Descriptor, Filter};
+use xorf::{BinaryFuse16, Descriptor, Filter};
 
 use crate::labels;
 use crate::proof::{KeysetId, SpentKey};
@@ -35,13 +35,13 @@ const MERGED: u64 = 4;
 const HEADER: usize = 72;
 
 /// The first bytes of a segment.
-const MAGIC: [u8; 8] = *b"fspent/1";
+const MAGIC: [u8; 8] = *b"fspent/2";
 
 /// The longest block that a builder makes.
 const LONGEST_BLOCK: u32 = 1 << 18;
 
 /// A segment is never longer than this, in bytes.
-pub const LIMIT: usize = 2 << 20;
+pub const LIMIT: usize = 4 << 20;
 
 /// What stands for a spent token in a filter: 64 bits of Hash(keyset, denomination, P).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,7 +95,7 @@ pub struct SpentSegment {
     keyset: KeysetId,
     first: u64,
     count: u64,
-    filter: BinaryFuse8,
+    filter: BinaryFuse16,
 }
 
 impl SpentSegment {
@@ -111,7 +111,7 @@ impl SpentSegment {
         marks.sort_unstable();
         marks.dedup();
         let keys: Vec<u64> = marks.into_iter().map(|mark| mark.0).collect();
-        Some(Self { keyset, first, count, filter: BinaryFuse8::try_from(keys).ok()? })
+        Some(Self { keyset, first, count, filter: BinaryFuse16::try_from(keys).ok()? })
     }
 
     /// The keyset.
@@ -126,7 +126,7 @@ impl SpentSegment {
 
     /// Bytes it takes in memory, nearly.
     pub fn size(&self) -> usize {
-        self.filter.fingerprints.len() + HEADER
+        2 * self.filter.fingerprints.len() + HEADER
     }
 
     /// Whether the token may be one of them. Every one of them may.
@@ -150,7 +150,7 @@ impl SpentSegment {
         out.extend_from_slice(&descriptor.seed.to_le_bytes());
         out.extend_from_slice(&descriptor.segment_length.to_le_bytes());
         out.extend_from_slice(&descriptor.segment_count_length.to_le_bytes());
-        out.extend_from_slice(&self.filter.fingerprints);
+        out.extend(self.filter.fingerprints.iter().flat_map(|fingerprint| fingerprint.to_le_bytes()));
         out
     }
 
@@ -171,6 +171,7 @@ impl SpentSegment {
         let (seed, rest) = rest.split_first_chunk::<8>()?;
         let (block, rest) = rest.split_first_chunk::<4>()?;
         let (starts, fingerprints) = rest.split_first_chunk::<4>()?;
+        let (fingerprints, odd) = fingerprints.as_chunks::<2>();
         let (first, count) = (u64::from_le_bytes(*first), u64::from_le_bytes(*count));
         let (block, starts) = (u32::from_le_bytes(*block), u32::from_le_bytes(*starts));
         let sound = *magic == MAGIC
@@ -181,14 +182,16 @@ impl SpentSegment {
             && starts > 0
             && starts % block == 0
             // A token has a place in each of three neighbouring blocks, the first of which begins below `starts`.
-            && u64::from(starts) + 2 * u64::from(block) == fingerprints.len() as u64;
+            && u64::from(starts) + 2 * u64::from(block) == fingerprints.len() as u64
+            && odd.is_empty();
         let descriptor = Descriptor {
             seed: u64::from_le_bytes(*seed),
             segment_length: block,
             segment_length_mask: block.wrapping_sub(1),
             segment_count_length: starts,
         };
-        let filter = BinaryFuse8 { descriptor, fingerprints: Box::from(fingerprints) };
+        let fingerprints: Box<[u16]> = fingerprints.iter().map(|bytes| u16::from_le_bytes(*bytes)).collect();
+        let filter = BinaryFuse16 { descriptor, fingerprints };
         sound.then_some(Self { keyset: KeysetId(*keyset), first, count, filter })
     }
 }

@@ -3,7 +3,7 @@
 import labels
 
 MASK = (1 << 64) - 1
-MAGIC = b"fspent/1"
+MAGIC = b"fspent/2"
 
 
 def mark(keyset, denomination, key):
@@ -17,7 +17,7 @@ def places(value, seed, block, starts):
     h = ((h ^ h >> 33) * 0xC4CEB9FE1A85EC53) & MASK
     h ^= h >> 33
     first = h * starts >> 64
-    return (first, (first + block) ^ (h >> 18 & block - 1), (first + 2 * block) ^ (h & block - 1)), (h ^ h >> 32) & 0xFF
+    return (first, (first + block) ^ (h >> 18 & block - 1), (first + 2 * block) ^ (h & block - 1)), (h ^ h >> 32) & 0xFFFF
 
 
 def build(keyset, first, marks, block=8, starts=16):
@@ -33,19 +33,19 @@ def build(keyset, first, marks, block=8, starts=16):
             del left[alone[0]]
         if not left:
             break
-    prints = bytearray(starts + 2 * block)
+    prints = [0] * (starts + 2 * block)
     for value, place in reversed(order):
-        own, byte = places(value, seed, block, starts)
+        own, short = places(value, seed, block, starts)
         for other in own:
-            byte ^= prints[other] if other != place else 0
-        prints[place] = byte
+            short ^= prints[other] if other != place else 0
+        prints[place] = short
     numbers = [(first, 8), (len(marks), 8), (seed, 8), (block, 4), (starts, 4)]
-    return MAGIC + keyset + b"".join(number.to_bytes(size, "little") for number, size in numbers) + bytes(prints)
+    return MAGIC + keyset + b"".join(number.to_bytes(size, "little") for number, size in numbers) + b"".join(short.to_bytes(2, "little") for short in prints)
 
 
 def may_hold(segment, value):
     seed, block, starts = (int.from_bytes(segment[a:b], "little") for a, b in ((56, 64), (64, 68), (68, 72)))
-    own, byte = places(value, seed, block, starts)
+    own, short = places(value, seed, block, starts)
     for place in own:
-        byte ^= segment[72 + place]
-    return byte == 0
+        short ^= int.from_bytes(segment[72 + 2 * place:74 + 2 * place], "little")
+    return short == 0

@@ -1,8 +1,15 @@
 //! How large the embedded store grows, and how fast it claims at that size.
 //!
-//! `FARTHING_SIZING_TOKENS=10000000 cargo bench -p farthing-verifier --bench sizing` fills it to there; the default is a million. Payments have
-//! one token each, which is the largest share of everything else a token can have. After every tenth of the way it prints claims and decisions
-//! a second, and the same keys and values inserted into a bare redb table in groups of 64, each group durable, in the same minute.
+//! ```text
+//! cargo bench -p farthing-verifier --bench sizing                                             a million tokens, one a payment
+//! FARTHING_SIZING_TOKENS=50000000 FARTHING_SIZING_EACH=6 cargo bench -p farthing-verifier --bench sizing
+//! ```
+//!
+//! One token a payment is the largest share of everything else a token can have, and fifty million such payments want 120 GB of disk;
+//! `FARTHING_SIZING_EACH` is how many a payment has. What is filled lies in the directory for temporary files (`TMPDIR`). Memory is bounded: redb's
+//! cache of 1 GiB for each of two files, and groups of 64. After every tenth of the way it prints bytes a token, tokens claimed and settled a
+//! second, and the same number of bare keys and values inserted into another redb table in groups of 64 payments, each group durable, in
+//! the same minute.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,10 +18,10 @@ use std::time::Instant;
 use farthing_verifier::store::{RedbStore, conformance};
 use redb::{Database, TableDefinition};
 
-/// Payments claimed and settled, and rows inserted, for one figure.
+/// Payments claimed and settled for one figure.
 const SAMPLE: u64 = 16_384;
 
-/// About what a payment of one token writes: its spent key, record and deposit.
+/// A spent key and the payment that holds it: what no store can do without.
 const BARE: TableDefinition<'_, [u8; 72], [u8; 32]> = TableDefinition::new("bare");
 
 fn per_second(count: u64, start: Instant) -> f64 {
@@ -22,45 +29,53 @@ fn per_second(count: u64, start: Instant) -> f64 {
 }
 
 /// Rows a second of nothing but spent keys.
-fn bare(database: &Database, numbers: std::ops::Range<u64>) -> f64 {
-    let (start, count) = (Instant::now(), numbers.end - numbers.start);
-    let mut numbers = numbers.peekable();
-    while numbers.peek().is_some() {
+fn bare(database: &Database, rows: u64, group: u64) -> f64 {
+    let (start, mut left) = (Instant::now(), rows);
+    while left > 0 {
         let transaction = database.begin_write().unwrap();
         {
             let mut table = transaction.open_table(BARE).unwrap();
-            for _ in numbers.by_ref().take(64) {
+            for _ in 0..left.min(group) {
                 let (mut key, value): ([u8; 72], [u8; 32]) = ([7; 72], rand::random());
                 key[40..].copy_from_slice(&value);
                 table.insert(key, value).unwrap();
             }
         }
         transaction.commit().unwrap();
+        left = left.saturating_sub(group);
     }
-    per_second(count, start)
+    per_second(rows, start)
 }
 
 fn size(file: &Path) -> u64 {
     std::fs::metadata(file).unwrap().len()
 }
 
+/// A number from the environment.
+fn asked(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number")))
+}
+
 fn main() {
-    let asked = std::env::var("FARTHING_SIZING_TOKENS").ok().and_then(|text| text.parse().ok());
-    let most: u64 = asked.unwrap_or(1_000_000);
+    let each =
+        u8::try_from(asked("FARTHING_SIZING_EACH", 1)).ok().filter(|each| (1..=24).contains(each)).expect("1 to 24 tokens a payment");
+    let most = asked("FARTHING_SIZING_TOKENS", 1_000_000) / u64::from(each);
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("claims.redb");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let store = Arc::new(runtime.block_on(async { RedbStore::open(&file).unwrap() }));
     let database = Database::create(directory.path().join("bare.redb")).unwrap();
-    println!("payments of one token      file  bytes each  claimed and settled /s  bare rows /s");
+    println!("tokens, {each:>2} a payment      file  bytes a token  claimed and settled /s  bare rows /s");
     let (mut done, step) = (0, (most / 10).max(SAMPLE));
     while done < most {
-        runtime.block_on(conformance::fill(&store, done..done + step - SAMPLE));
-        let bare = bare(&database, done..done + SAMPLE);
+        runtime.block_on(conformance::fill(&store, done..done + step - SAMPLE, each));
+        let (rows, group) = (SAMPLE * u64::from(each), 64 * u64::from(each));
+        let bare = bare(&database, rows, group);
         let start = Instant::now();
-        runtime.block_on(conformance::fill(&store, done + step - SAMPLE..done + step));
-        let rate = per_second(SAMPLE, start);
+        runtime.block_on(conformance::fill(&store, done + step - SAMPLE..done + step, each));
+        let rate = per_second(rows, start);
         done += step;
-        println!("{done:>21} {:>5} MiB {:>11} {rate:>23.0} {bare:>13.0}", size(&file) >> 20, size(&file) / done);
+        let tokens = done * u64::from(each);
+        println!("{tokens:>20} {:>5} MiB {:>14} {rate:>23.0} {bare:>13.0}", size(&file) >> 20, size(&file) / tokens);
     }
 }

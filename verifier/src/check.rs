@@ -313,6 +313,7 @@ impl CheckedPayment {
             claimed_at: self.now,
             access_until: self.now.saturating_add(self.access),
             window: accept.map_or(0, |(_, window)| window),
+            answer: None,
         };
         Claim {
             payment: self.id,

@@ -7,6 +7,7 @@ use farthing_protocol::wire::DoubleSpendFrame;
 use http::StatusCode;
 use thiserror::Error;
 
+use crate::deposit_receipt::NoReceipt;
 use crate::refund::NotRefunded;
 use crate::store::StoreError;
 
@@ -40,15 +41,23 @@ pub enum VerifierError {
     /// A payment was not given back; nothing was changed.
     #[error("{0}")]
     NotRefunded(#[from] NotRefunded),
+    /// There is no deposit receipt of a payment.
+    #[error("{0}")]
+    NoReceipt(#[from] NoReceipt),
 }
 
 impl VerifierError {
-    /// The stable code of an operation that failed. What keeps a verifier from starting has none of its own.
+    /// The stable code.
     pub const fn code(&self) -> &'static str {
         match self {
             Self::NotRefunded(error) => error.code(),
+            Self::NoReceipt(error) => error.code(),
             Self::Store(_) => "store-unavailable",
-            _ => "mint-unavailable",
+            Self::PrivateStore => "private-store",
+            Self::Config(_) => "setting-invalid",
+            Self::Offer(_) => "offer-invalid",
+            Self::Keysets(_) => "keysets-refused",
+            Self::HttpClient | Self::MintUnavailable => "mint-unavailable",
         }
     }
 }

@@ -4,6 +4,7 @@
 //! accepted within the limits or settled first, never refused.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -18,15 +19,17 @@ use crate::keysets::{Keysets, Trusted};
 use crate::mint_client::{ListedSegment, MintClient, MintError};
 use crate::store::Store;
 
-/// The most that all segments may take in memory, in bytes: some 200 million tokens. What the mint lists beyond is not held.
+/// The most that all segments may take in memory, in bytes: some 110 million tokens. What the mint lists beyond is not held.
 const MOST_BYTES: usize = 256 << 20;
 
-/// The most segments of a keyset: with 20 million tokens it has about 30. A look-up asks every one.
+/// The most segments of a keyset: with fifty million tokens it has 58. A look-up asks every one.
 const MOST_SEGMENTS: usize = 512;
 
 /// What is held of one keyset.
 #[derive(Clone, Default)]
 struct Followed {
+    /// Whether it is all that the mint lists.
+    whole: bool,
     tag: Option<String>,
     segments: HashMap<[u8; 32], Arc<SpentSegment>>,
 }
@@ -37,16 +40,32 @@ impl Followed {
     }
 }
 
+/// What is held of the mint's filters of spent tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FilterState {
+    /// Segments, of all keysets.
+    pub segments: u64,
+    /// Spent tokens in them, as the mint counts.
+    pub tokens: u64,
+    /// Memory they take, in bytes, nearly.
+    pub bytes: u64,
+    /// Seconds since all of it was as the mint publishes it; `None` if it never was.
+    pub age: Option<u64>,
+}
+
 pub(crate) struct Filters {
     mint: Arc<MintClient>,
     held: RwLock<HashMap<KeysetId, Followed>>,
+    /// When all that the mint lists was held, Unix time in seconds; 0 for never.
+    whole_at: AtomicU64,
     /// Held while asking, so that an older answer never replaces a newer one.
     asking: tokio::sync::Mutex<()>,
 }
 
 impl Filters {
     pub(crate) fn new(mint: Arc<MintClient>) -> Self {
-        Self { mint, held: RwLock::default(), asking: tokio::sync::Mutex::default() }
+        Self { mint, held: RwLock::default(), whole_at: AtomicU64::new(0), asking: tokio::sync::Mutex::default() }
     }
 
     /// Whether one of the tokens was probably spent before, somewhere.
@@ -59,6 +78,19 @@ impl Filters {
             let mark = SpentMark::of(token);
             followed.segments.values().any(|segment| segment.may_hold(mark))
         })
+    }
+
+    /// What is held now.
+    pub(crate) fn state(&self, now: u64) -> FilterState {
+        let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
+        let whole_at = self.whole_at.load(Ordering::Relaxed);
+        let mut state = FilterState { age: (whole_at > 0).then(|| now.saturating_sub(whole_at)), ..FilterState::default() };
+        for segment in held.values().flat_map(|followed| followed.segments.values()) {
+            state.segments += 1;
+            state.tokens = state.tokens.saturating_add(segment.range().1);
+            state.bytes += segment.size() as u64;
+        }
+        state
     }
 
     /// Asks for every keyset whose tokens are accepted now, again and again.
@@ -78,6 +110,7 @@ impl Filters {
         let spendable = |keyset: &&Keyset| *keyset.unit() == config.unit && keyset.spendable_at(now);
         let alive: Vec<&Keyset> = trusted.list.keysets().iter().filter(spendable).collect();
         self.held.write().unwrap_or_else(PoisonError::into_inner).retain(|id, _| alive.iter().any(|keyset| keyset.id() == *id));
+        let mut whole = true;
         for keyset in &alive {
             let (before, others) = {
                 let held = self.held.read().unwrap_or_else(PoisonError::into_inner);
@@ -86,11 +119,18 @@ impl Filters {
             };
             match self.refreshed(keyset, before, MOST_BYTES.saturating_sub(others)).await {
                 Ok(Some(followed)) => {
+                    whole &= followed.whole;
                     self.held.write().unwrap_or_else(PoisonError::into_inner).insert(keyset.id(), followed);
                 }
                 Ok(None) => {}
-                Err(_) => tracing::warn!("the mint's filter of spent tokens cannot be fetched"),
+                Err(_) => {
+                    whole = false;
+                    tracing::warn!("the mint's filter of spent tokens cannot be fetched");
+                }
             }
+        }
+        if whole {
+            self.whole_at.store(now, Ordering::Relaxed);
         }
     }
 
@@ -116,6 +156,7 @@ impl Filters {
             size += segment.size();
             next.segments.insert(digest, segment);
         }
+        next.whole = whole;
         if whole {
             next.tag = tag;
         } else {

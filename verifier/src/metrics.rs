@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::config::{DeferredLimits, Mode};
 use crate::error::VerifierError;
+use crate::filters::FilterState;
 use crate::statistics::Statistics;
 use crate::store::{Store, Totals};
 use crate::verifier::Verifier;
@@ -30,6 +31,10 @@ pub struct Metrics {
     pub refusals: BTreeMap<&'static str, u64>,
     /// What waits for the mint.
     pub totals: Totals,
+    /// For how many seconds the mint has owed its answer about the oldest undecided payment; `None` if nothing is undecided.
+    pub oldest_undecided: Option<u64>,
+    /// The mint's filters of spent tokens, as far as they are followed: in the deferred mode.
+    pub filters: Option<FilterState>,
     /// Double-spend proofs kept, one a token.
     pub proofs: u64,
     /// The limits of the deferred mode.
@@ -85,10 +90,13 @@ impl<S: Store> Verifier<S> {
     pub async fn metrics(&self) -> Result<Metrics, VerifierError> {
         let inner = self.inner();
         let refusals = inner.observed.refusals.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (now, deferred) = (inner.config.clock.now(), matches!(inner.config.mode, Mode::Deferred(_)));
         Ok(Metrics {
             statistics: self.statistics(),
             refusals,
             totals: inner.store.totals().await?,
+            oldest_undecided: inner.store.oldest_undecided().await?.map(|since| now.saturating_sub(since)),
+            filters: deferred.then(|| inner.filters.state(now)),
             proofs: inner.store.proofs().await?.len() as u64,
             limits: match inner.config.mode {
                 Mode::Deferred(limits) => Some(limits),

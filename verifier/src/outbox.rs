@@ -21,6 +21,7 @@ use farthing_protocol::wire::{DepositBody, DepositRequestFrame, DepositResponseF
 use rand::RngExt;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
+use crate::deposit_receipt;
 use crate::keysets::{Keysets, Trusted};
 use crate::mint_client::{MintClient, MintError};
 use crate::redeposit::Redeposited;
@@ -52,6 +53,17 @@ struct Job {
     payment: PaymentId,
     change: Amount,
     body: DepositBody,
+}
+
+/// What the mint has answered, its signature verified.
+struct Asked {
+    mark: LedgerMark,
+    /// As it is kept with what it settles.
+    answer: Vec<u8>,
+    /// One a payment.
+    outcomes: Vec<Outcome>,
+    /// The list it was verified under.
+    trusted: Arc<Trusted>,
 }
 
 pub(crate) struct Outbox<S> {
@@ -170,7 +182,7 @@ impl<S: Store> Outbox<S> {
     }
 
     async fn try_batch(&self, batch: &[Job]) -> Result<Vec<Settlement>, Failure> {
-        let (mark, outcomes, trusted) = self.ask(batch).await?;
+        let Asked { mark, answer, outcomes, trusted } = self.ask(batch).await?;
         let mut decided = Vec::with_capacity(batch.len());
         for (job, outcome) in batch.iter().zip(outcomes) {
             decided.push(self.judge(job, outcome, &trusted));
@@ -185,7 +197,7 @@ impl<S: Store> Outbox<S> {
                 self.store.keep_proof((**proof).clone()).await.map_err(|_| Failure::Store)?;
             }
         }
-        let states = self.store.decide(decisions, Some(mark)).await.map_err(|_| Failure::Store)?;
+        let states = self.store.decide(decisions, Some(mark), Some(answer)).await.map_err(|_| Failure::Store)?;
         let mut states = states.into_iter();
         let settlement = |state: Option<PaymentState>| match state {
             // Every decided payment stands in the store; one that does not is not ours to serve.
@@ -196,7 +208,7 @@ impl<S: Store> Outbox<S> {
     }
 
     /// Asks the mint. What comes back is signed by it.
-    async fn ask(&self, batch: &[Job]) -> Result<(LedgerMark, Vec<Outcome>, Arc<Trusted>), Failure> {
+    async fn ask(&self, batch: &[Job]) -> Result<Asked, Failure> {
         let seen = self.store.mark().await.map_err(|_| Failure::Store)?;
         let request = DepositRequestFrame { seen, payments: batch.iter().map(|job| job.body.clone()).collect() };
         let response = self.mint.deposit(&request).await.map_err(|error| match error {
@@ -207,7 +219,8 @@ impl<S: Store> Outbox<S> {
             MintError::Invalid | MintError::Rejected => self.broken("the mint's deposit answer cannot be read"),
         })?;
         let (outcomes, trusted) = self.believe(batch, &response).await?;
-        Ok((response.mark, outcomes, trusted))
+        let answer = deposit_receipt::to_be_kept(batch.iter().map(|job| job.payment), &response);
+        Ok(Asked { mark: response.mark, answer, outcomes, trusted })
     }
 
     /// Hands in what the mint had booked before, and counts what it makes of it. No state changes, whatever the mint says now.
@@ -219,7 +232,7 @@ impl<S: Store> Outbox<S> {
         let batch: Vec<Job> = kept.iter().map(job).collect::<Option<_>>().ok_or(Undecided::Store)?;
         // The semaphore is never closed.
         let _lane = self.lanes.acquire().await;
-        let (mark, outcomes, trusted) = self.ask(&batch).await.map_err(Undecided::from)?;
+        let Asked { mark, answer, outcomes, trusted } = self.ask(&batch).await.map_err(Undecided::from)?;
         let (mut settled, mut found) = (Vec::new(), *done);
         for (job, outcome) in batch.iter().zip(outcomes) {
             match outcome {
@@ -240,7 +253,7 @@ impl<S: Store> Outbox<S> {
                 settled.push(Decision { payment: job.payment, state: PaymentState::Settled });
             }
         }
-        self.store.decide(settled, Some(mark)).await.map_err(|_| Undecided::Store)?;
+        self.store.decide(settled, Some(mark), Some(answer)).await.map_err(|_| Undecided::Store)?;
         *done = found;
         Ok(())
     }

@@ -177,7 +177,7 @@ impl<S: Store> Inner<S> {
             RefundOutcome::Refunded | RefundOutcome::AlreadyRefunded => (vec![Decision { payment, state: PaymentState::Refunded }], None),
             RefundOutcome::Refused(refusal) => (Vec::new(), Some(NotRefunded::Refused(refusal))),
         };
-        let states = self.store.decide(decisions, Some(response.mark)).await.inspect_err(|_| self.counters.store_failure())?;
+        let states = self.store.decide(decisions, Some(response.mark), None).await.inspect_err(|_| self.counters.store_failure())?;
         match (refused, states.as_slice()) {
             (Some(refused), _) => Err(refused.into()),
             (None, [Some(PaymentState::Refunded)]) => {

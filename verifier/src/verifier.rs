@@ -39,7 +39,7 @@ pub(crate) struct Inner<S> {
     pub(crate) keysets: Arc<Keysets<S>>,
     pub(crate) outbox: Arc<Outbox<S>>,
     checker: Arc<Checker>,
-    filters: Arc<Filters>,
+    pub(crate) filters: Arc<Filters>,
     overdue: Overdue,
     pub(crate) counters: Arc<Counters>,
     pub(crate) observed: Observed,

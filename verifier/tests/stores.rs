@@ -27,6 +27,30 @@ async fn the_redb_store_conforms() {
 }
 
 #[tokio::test]
+async fn no_answer_stays_without_a_payment() {
+    use farthing_verifier::store::{Decision, PaymentState, Store};
+    use redb::{ReadableDatabase, ReadableTableMetadata, TableDefinition};
+
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("store.redb");
+    let answers = || {
+        let database = redb::Database::open(&file).unwrap();
+        let table = TableDefinition::<[u8; 32], (u64, &[u8])>::new("answers");
+        database.begin_read().unwrap().open_table(table).unwrap().len().unwrap()
+    };
+    let store = std::sync::Arc::new(RedbStore::open(&file).unwrap());
+    conformance::fill(&store, 0..130, 2).await;
+    let all = store.kept(None, None, 1_000).await.unwrap();
+    drop(store);
+    assert_eq!((answers(), all.len()), (3, 130), "one an answer, not a payment");
+    let store = RedbStore::open(&file).unwrap();
+    let refunded = all.iter().map(|kept| Decision { payment: kept.payment, state: PaymentState::Refunded });
+    store.decide(refunded.collect(), None, None).await.unwrap();
+    drop(store);
+    assert_eq!(answers(), 0);
+}
+
+#[tokio::test]
 async fn a_redb_file_serves_one_store_and_its_owner_only() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("store.redb");

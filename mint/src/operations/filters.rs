@@ -48,7 +48,7 @@ struct Published {
     bytes: HashMap<String, Bytes>,
 }
 
-/// The filters of every keyset whose tokens still come back. Some 1.2 bytes a spent token.
+/// The filters of every keyset whose tokens still come back. Some 2.4 bytes a spent token.
 #[derive(Default)]
 pub(super) struct Filters {
     published: RwLock<HashMap<u64, Arc<Published>>>,

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use super::{Settings, SidecarError, evidence, refund, resync, serve};
+use crate::deposit_receipt::{self, DepositReceipt, ProvenDeposit};
 use crate::site::{SettingsError, payment_id, root_key};
 
 /// The verifier beside a reverse proxy: answers whether a request was paid for.
@@ -65,6 +67,21 @@ enum Command {
         /// What to do
         step: SecretStep,
     },
+    /// The mint's signed answer about a payment, to be kept where a dispute may arise; the sidecar may be running
+    #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+    Receipt {
+        #[command(subcommand)]
+        command: Option<ReceiptCommand>,
+        /// The configuration, in TOML
+        #[arg(long, value_name = "FILE", required = true)]
+        config: Option<PathBuf>,
+        /// The payment, as `X-Payment-Reference` and the reader's receipt name it
+        #[arg(required = true)]
+        payment: Option<String>,
+        /// Where to write it, a file that is not there yet; standard output if not given
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
     /// Double-spend proofs
     Evidence {
         #[command(subcommand)]
@@ -87,6 +104,18 @@ enum ConfigCommand {
         /// The configuration, in TOML
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum ReceiptCommand {
+    /// Checks a deposit receipt under the mint's root key alone, and asks nobody
+    Verify {
+        /// The receipt
+        file: PathBuf,
+        /// The mint's root key, as its operator publishes it
+        #[arg(long)]
+        mint_key: String,
     },
 }
 
@@ -118,7 +147,13 @@ pub fn run() -> ExitCode {
     match runtime.block_on(execute(arguments.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("farthing-verifier: {error}");
+            match &error {
+                // Some name it in their words.
+                SidecarError::Settings(why) if !why.to_string().contains(why.code()) => {
+                    eprintln!("farthing-verifier: {error} ({})", why.code());
+                }
+                _ => eprintln!("farthing-verifier: {error}"),
+            }
             ExitCode::FAILURE
         }
     }
@@ -160,6 +195,23 @@ async fn execute(command: Command) -> Result<(), SidecarError> {
                 done.credited, done.already_credited, done.refunded, done.refused
             ))
         }
+        Command::Receipt { command: Some(ReceiptCommand::Verify { file, mint_key }), .. } => {
+            let root = root_key(&mint_key).ok_or(SidecarError::Evidence("the mint key is not a root key"))?;
+            let receipt = DepositReceipt::from_json(&evidence::read(&file, deposit_receipt::LIMIT)?)?;
+            print(&proven(&receipt.verify(&root)?))
+        }
+        Command::Receipt { command: None, config, payment, out } => {
+            let (Some(config), Some(payment)) = (config, payment) else { return Err(SettingsError::Setting("payment", "missing").into()) };
+            let payment = payment_id(&payment).ok_or(SettingsError::Setting("payment", "not a payment id"))?;
+            let receipt = super::deposit_receipt(Settings::load(&config)?.site, payment).await?.to_json();
+            match out {
+                None => print(&receipt),
+                Some(file) => {
+                    let written = File::create_new(file).and_then(|mut file| writeln!(file, "{receipt}").and_then(|()| file.sync_all()));
+                    written.map_err(|error| SidecarError::File(error.kind()))
+                }
+            }
+        }
         Command::Secret { config, step } => {
             let settings = Settings::load(&config)?.site;
             match step {
@@ -186,6 +238,21 @@ async fn execute(command: Command) -> Result<(), SidecarError> {
             ))
         }
     }
+}
+
+/// What a receipt proves, and what not.
+fn proven(deposit: &ProvenDeposit) -> String {
+    let text = |bytes: &[u8]| Base64UrlUnpadded::encode_string(bytes);
+    let when = if deposit.first { "booked it then" } else { "had booked it before" };
+    format!(
+        "The receipt holds: the mint has signed that it {when}.\npayment    {}\npublisher  {}\namount     {}\nledger     {}\nsequence   {}\n\
+         It does not say that the amount was paid out, that the payment was not given back since, who paid, or for what.",
+        text(&deposit.payment.0),
+        deposit.publisher,
+        deposit.unit.display(deposit.amount),
+        text(&deposit.mark.ledger.0),
+        deposit.mark.sequence,
+    )
 }
 
 /// Done at the first interrupt or termination signal.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! POST /v1/refunds/<payment id>     200 {"payment":"..","amount":"500","state":"refunded"}, or a problem with its code
+//! POST /v1/receipts/<payment id>    200 the deposit receipt, or a problem with its code
 //! POST /v1/resync[?after=<sequence>] 200 {"credited":2,"already_credited":40,"refunded":0,"refused":0}, or a problem with its code
 //! ```
 //!
@@ -24,6 +25,7 @@ use serde_json::Value;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::{SidecarError, answers, bind};
+use crate::deposit_receipt::{DepositReceipt, NoReceipt};
 use crate::error::VerifierError;
 use crate::redeposit::Redeposited;
 use crate::refund::NotRefunded;
@@ -47,7 +49,11 @@ pub(super) async fn listen(data: &Path) -> std::io::Result<UnixListener> {
 }
 
 pub(super) fn router<S: Store>(verifier: Verifier<S>) -> axum::Router {
-    axum::Router::new().route("/v1/refunds/{payment}", post(refund::<S>)).route("/v1/resync", post(resync::<S>)).with_state(verifier)
+    axum::Router::new()
+        .route("/v1/refunds/{payment}", post(refund::<S>))
+        .route("/v1/receipts/{payment}", post(receipt::<S>))
+        .route("/v1/resync", post(resync::<S>))
+        .with_state(verifier)
 }
 
 async fn refund<S: Store>(State(verifier): State<Verifier<S>>, UrlPath(text): UrlPath<String>) -> Response<Body> {
@@ -58,11 +64,21 @@ async fn refund<S: Store>(State(verifier): State<Verifier<S>>, UrlPath(text): Ur
     }
 }
 
+async fn receipt<S: Store>(State(verifier): State<Verifier<S>>, UrlPath(text): UrlPath<String>) -> Response<Body> {
+    let Some(payment) = payment_id(&text) else { return answers::failed(StatusCode::BAD_REQUEST, "not a payment id", "bad-request") };
+    match verifier.deposit_receipt(payment).await {
+        Ok(receipt) => answers::json(&serde_json::json!(receipt)),
+        Err(error) => answers::failed(status(&error), &error.to_string(), error.code()),
+    }
+}
+
 /// The status of every reason.
 pub(super) const fn status(error: &VerifierError) -> StatusCode {
     match error {
-        VerifierError::NotRefunded(NotRefunded::UnknownPayment) => StatusCode::NOT_FOUND,
-        VerifierError::NotRefunded(_) => StatusCode::CONFLICT,
+        VerifierError::NotRefunded(NotRefunded::UnknownPayment) | VerifierError::NoReceipt(NoReceipt::UnknownPayment) => {
+            StatusCode::NOT_FOUND
+        }
+        VerifierError::NotRefunded(_) | VerifierError::NoReceipt(_) => StatusCode::CONFLICT,
         _ => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
@@ -94,6 +110,16 @@ pub(super) async fn ask_refund(data: &Path, payment: PaymentId) -> Result<Option
     }
     let amount = answer["amount"].as_str().and_then(|text| text.parse().ok());
     amount.map(Some).ok_or(SidecarError::OtherVersion)
+}
+
+/// Asks the sidecar that runs on this data for a deposit receipt; `None` if there is none.
+pub(super) async fn ask_receipt(data: &Path, payment: PaymentId) -> Result<Option<DepositReceipt>, SidecarError> {
+    let path = format!("v1/receipts/{}", Base64UrlUnpadded::encode_string(&payment.0));
+    let Some((done, answer)) = ask(data, &path, Duration::from_mins(1)).await? else { return Ok(None) };
+    if !done {
+        return Err(SidecarError::NoReceipt(refused(&answer)));
+    }
+    serde_json::from_value(answer).map(Some).map_err(|_| SidecarError::OtherVersion)
 }
 
 /// Asks the sidecar that runs on this data to hand in again what the mint had booked; `None` if there is none.

@@ -15,7 +15,7 @@ use super::SidecarError;
 use crate::mint_client::MintClient;
 
 /// Reads a file of at most so many bytes.
-fn read(file: &Path, most: usize) -> Result<Vec<u8>, SidecarError> {
+pub(super) fn read(file: &Path, most: usize) -> Result<Vec<u8>, SidecarError> {
     let mut bytes = Vec::new();
     let opened = std::fs::File::open(file).map_err(|error| SidecarError::File(error.kind()))?;
     opened.take(most as u64 + 1).read_to_end(&mut bytes).map_err(|error| SidecarError::File(error.kind()))?;

@@ -54,6 +54,20 @@ fn text(metrics: &Metrics) -> String {
         family("window_limit_units", "gauge", "The most that may be unsettled of one window, in units.", &one(limits.per_window.units()));
     }
     family("undecided_payments", "gauge", "Payments that wait for the mint.", &one(metrics.totals.undecided));
+    family(
+        "undecided_oldest_seconds",
+        "gauge",
+        "For how long the mint has owed its answer about the oldest of them, 0 if there is none.",
+        &one(metrics.oldest_undecided.unwrap_or(0)),
+    );
+    if let Some(filters) = metrics.filters {
+        family("filter_segments", "gauge", "Segments held of the mint's filters of spent tokens.", &one(filters.segments));
+        family("filter_tokens", "gauge", "Spent tokens in them.", &one(filters.tokens));
+        family("filter_bytes", "gauge", "Memory they take.", &one(filters.bytes));
+        let age = filters.age.map_or_else(|| "+Inf".to_owned(), |age| age.to_string());
+        let help = "Seconds since they were all that the mint publishes, +Inf if they never were.";
+        family("filter_age_seconds", "gauge", help, &[(String::new(), age)]);
+    }
     family("double_spend_proofs", "gauge", "Double-spend proofs kept, one a token.", &one(metrics.proofs));
     family(
         "keysets_trusted",
@@ -75,4 +89,54 @@ fn text(metrics: &Metrics) -> String {
         &sums,
     );
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use farthing_protocol::amount::Amount;
+
+    use super::*;
+    use crate::config::DeferredLimits;
+    use crate::filters::FilterState;
+    use crate::metrics::Taken;
+    use crate::statistics::Statistics;
+    use crate::store::Totals;
+
+    #[test]
+    fn the_page_of_metrics_is_what_is_shown() {
+        let (amount, window) = (Amount::from_units(7), Duration::from_hours(1));
+        let metrics = Metrics {
+            statistics: Statistics::default(),
+            refusals: BTreeMap::from([("payment-required", 1)]),
+            totals: Totals { outstanding: amount, undecided: 3, latest_claim: 1 },
+            oldest_undecided: Some(90),
+            filters: Some(FilterState::default()),
+            proofs: 2,
+            limits: Some(DeferredLimits { outstanding: amount, per_window: amount, window }),
+            keysets_trusted: true,
+            decided: Taken::default(),
+            claimed: Taken { count: 2, nanos: 1_500_000_000 },
+        };
+        let shown = text(&metrics);
+        let mut rows = Vec::new();
+        for family in shown.split("# HELP ").skip(1) {
+            let (name, rest) = family.split_once(' ').unwrap();
+            let (help, rest) = rest.split_once('\n').unwrap();
+            let (kind, samples) = rest.strip_prefix(&format!("# TYPE {name} ")).unwrap().split_once('\n').unwrap();
+            let label = samples.split_once('{').map_or(String::new(), |(_, rest)| format!("`{}`", rest.split_once('=').unwrap().0));
+            rows.push(format!("| `{name}` | {kind} | {label} | {help} |"));
+        }
+        let page = include_str!("../../../docs/metrics.md");
+        let written: Vec<&str> = page.lines().filter(|line| line.starts_with("| `farthing_verifier_")).collect();
+        assert_eq!(written, rows, "\n{}", rows.join("\n"));
+        for (name, _) in metrics.statistics.named() {
+            assert!(page.contains(&format!("`{name}`")), "{name}");
+        }
+        for line in ["undecided_oldest_seconds 90", "filter_age_seconds +Inf", "duration_seconds_sum{step=\"claim\"} 1.500000000"] {
+            assert!(shown.contains(&format!("\nfarthing_verifier_{line}\n")), "{line} in\n{shown}");
+        }
+    }
 }

@@ -54,6 +54,7 @@ pub use original::{Proxy, TrustedPeers};
 pub use settings::{Listen, Settings};
 
 use crate::decision::Decision;
+use crate::deposit_receipt::{DepositReceipt, ReceiptError};
 use crate::error::{Refused, VerifierError};
 use crate::redeposit::Redeposited;
 use crate::site::{self, Original, SettingsError, Site, Undescribed};
@@ -90,6 +91,12 @@ pub enum SidecarError {
     /// A payment was not given back.
     #[error("{0}")]
     Refund(String),
+    /// There is no deposit receipt.
+    #[error("{0}")]
+    NoReceipt(String),
+    /// A deposit receipt proves nothing.
+    #[error("the receipt does not hold: {0}")]
+    Receipt(#[from] ReceiptError),
     /// Payments were not handed in again.
     #[error("{0}")]
     Resync(String),
@@ -185,6 +192,17 @@ async fn refund(settings: site::Settings, payment: PaymentId) -> Result<Amount, 
     let refunded = site.verifier().refund(payment).await;
     site.verifier().shutdown().await;
     Ok(refunded?)
+}
+
+/// The mint's signed answer about a payment, from the sidecar that runs on this data or, if there is none, from the data itself.
+async fn deposit_receipt(settings: site::Settings, payment: PaymentId) -> Result<DepositReceipt, SidecarError> {
+    if let Some(receipt) = control::ask_receipt(&settings.data, payment).await? {
+        return Ok(receipt);
+    }
+    let site = Site::open(settings).await?;
+    let receipt = site.verifier().deposit_receipt(payment).await;
+    site.verifier().shutdown().await;
+    Ok(receipt?)
 }
 
 /// Binds a socket's file; one that nobody listens on any more is replaced.

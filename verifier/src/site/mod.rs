@@ -54,6 +54,17 @@ pub enum SettingsError {
 }
 
 impl SettingsError {
+    /// The stable code, by whose hand it is put right: the text's, or the machine's.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "settings-unreadable",
+            Self::Setting(..) | Self::Verifier(VerifierError::Config(_) | VerifierError::Offer(_)) => "setting-invalid",
+            Self::Rule(..) => "rule-invalid",
+            Self::File(_) => "file-unusable",
+            Self::Verifier(error) => error.code(),
+        }
+    }
+
     #[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
     pub(crate) fn unreadable(error: config::ConfigError) -> Self {
         Self::Unreadable(error.to_string())

@@ -251,3 +251,66 @@ pub(crate) fn root_key(text: &str) -> Option<Point> {
     let decoded = Base64UrlUnpadded::decode(text.trim(), &mut bytes).is_ok_and(|decoded| decoded.len() == 32);
     decoded.then(|| Point::from_bytes(bytes).ok()).flatten()
 }
+
+#[cfg(test)]
+mod tests {
+    use farthing_protocol::amount::Amount;
+
+    use super::*;
+
+    /// Settings whose table `deferred` holds these lines.
+    fn deferred(lines: &str) -> Result<VerifierConfig, SettingsError> {
+        let root = Base64UrlUnpadded::encode_string(Point::generator().as_bytes());
+        let text = format!(
+            "publisher = \"news.example\"\nmint = \"https://mint.example\"\nmint_key = \"{root}\"\ndata = \"data\"\n\
+             [deferred]\n{lines}\n[[rules]]\npath = \"/**\"\nfree = true\n"
+        );
+        Settings::parse(&text).map(|settings| settings.verifier_config(ChallengeSecret::generate()))
+    }
+
+    const LIMITS: &str = "outstanding = \"5.00\"\nper_window = \"2.50001\"\nwindow = 3600\n";
+
+    #[test]
+    fn deferred_settings_arrive() {
+        let limits = DeferredLimits {
+            outstanding: Amount::from_units(500_000),
+            per_window: Amount::from_units(250_001),
+            window: Duration::from_hours(1),
+        };
+        let found = |lines: &str| {
+            let config = deferred(&format!("{LIMITS}{lines}")).unwrap();
+            assert_eq!(config.mode, Mode::Deferred(limits));
+            (config.when_limited, config.overdue.as_secs(), config.filter_interval.as_secs())
+        };
+        assert_eq!(found(""), (WhenLimited::SettleFirst, 300, 30), "as the documentation says");
+        assert_eq!(found("when_limited = \"settle-first\""), (WhenLimited::SettleFirst, 300, 30));
+        assert_eq!(found("when_limited = \"refuse\"\noverdue = 77\nfilter_interval = 5"), (WhenLimited::Refuse, 77, 5));
+    }
+
+    #[test]
+    fn deferred_settings_that_do_not_fit_are_named() {
+        for (lines, code, named) in [
+            ("outstanding = \"5.00\"\nper_window = \"1.00\"", "settings-unreadable", "window"),
+            ("outstanding = \"5.00\"\nwindow = 60", "settings-unreadable", "per_window"),
+            ("per_window = \"5.00\"\nwindow = 60", "settings-unreadable", "outstanding"),
+            ("outstanding = \"five\"\nper_window = \"1.00\"\nwindow = 60", "setting-invalid", "main units"),
+            ("outstanding = \"-5.00\"\nper_window = \"1.00\"\nwindow = 60", "setting-invalid", "main units"),
+            ("outstanding = \"5.00\"\nper_window = \"0.000001\"\nwindow = 60", "setting-invalid", "main units"),
+            ("outstanding = \"5.00\"\nper_window = \"1.00\"\nwindow = 0", "setting-invalid", "window"),
+            ("outstanding = \"5.00\"\nper_window = \"1.00\"\nwindow = -1", "settings-unreadable", "window"),
+        ] {
+            let error = deferred(lines).err().unwrap();
+            assert!(error.code() == code && error.to_string().contains(named), "{lines}: {} {error}", error.code());
+        }
+        for (line, code, named) in [
+            ("when_limited = \"serve\"", "settings-unreadable", "serve"),
+            ("overdue = 0", "setting-invalid", "overdue"),
+            ("overdue = \"soon\"", "settings-unreadable", "overdue"),
+            ("filter_interval = 0", "setting-invalid", "filters"),
+            ("per_windows = \"1.00\"", "settings-unreadable", "per_windows"),
+        ] {
+            let error = deferred(&format!("{LIMITS}{line}")).err().unwrap();
+            assert!(error.code() == code && error.to_string().contains(named), "{line}: {} {error}", error.code());
+        }
+    }
+}

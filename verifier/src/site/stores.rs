@@ -7,8 +7,8 @@ use super::settings::{Settings, StorePlace};
 #[cfg(feature = "postgres")]
 use crate::store::PostgresStore;
 use crate::store::{
-    Claim, ClaimOutcome, Decision, Document, KeptDeposit, MemoryStore, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, RedbStore,
-    Store, StoreError, Totals, UsedChallenge,
+    Claim, ClaimOutcome, Decision, Document, KeptAnswer, KeptDeposit, MemoryStore, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned,
+    RedbStore, Store, StoreError, Totals, UsedChallenge,
 };
 
 /// The store that the settings name.
@@ -61,8 +61,13 @@ impl Store for AnyStore {
         of_store!(self, store => store.use_challenge(challenge).await)
     }
 
-    async fn decide(&self, decisions: Vec<Decision>, mark: Option<LedgerMark>) -> Result<Vec<Option<PaymentState>>, StoreError> {
-        of_store!(self, store => store.decide(decisions, mark).await)
+    async fn decide(
+        &self,
+        decisions: Vec<Decision>,
+        mark: Option<LedgerMark>,
+        answer: Option<Vec<u8>>,
+    ) -> Result<Vec<Option<PaymentState>>, StoreError> {
+        of_store!(self, store => store.decide(decisions, mark, answer).await)
     }
 
     async fn outbox(&self, after: Option<PaymentId>, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
@@ -73,8 +78,16 @@ impl Store for AnyStore {
         of_store!(self, store => store.kept(after, since, limit).await)
     }
 
+    async fn kept_answer(&self, payment: PaymentId) -> Result<Option<KeptAnswer>, StoreError> {
+        of_store!(self, store => store.kept_answer(payment).await)
+    }
+
     async fn mark(&self) -> Result<Option<LedgerMark>, StoreError> {
         of_store!(self, store => store.mark().await)
+    }
+
+    async fn oldest_undecided(&self) -> Result<Option<u64>, StoreError> {
+        of_store!(self, store => store.oldest_undecided().await)
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {

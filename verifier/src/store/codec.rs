@@ -1,5 +1,7 @@
 //! The bytes of a payment record in an embedded store. Private to this crate: change [`VERSION`] when the layout changes.
 
+use std::ops::Range;
+
 use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::{KeysetId, SpentKey};
 use farthing_protocol::settle::Refusal;
@@ -7,10 +9,27 @@ use farthing_protocol::wire::{
     Bytes, DepositBody, DepositRequestFrame, DoubleSpendFrame, Frame, ProofBody, SpendingSideBody, SpentKeyBody,
 };
 
+use sha2::{Digest, Sha256};
+
 use super::{PaymentRecord, PaymentState, RefusedBecause, StoreError};
 
-/// The layout's version, the first byte of a record.
-const VERSION: u8 = 1;
+/// The layout's version, the first byte of a record: with an answer's name, and without one.
+const VERSION: u8 = 2;
+const WITHOUT_ANSWER: u8 = 1;
+
+/// The name an answer is kept under.
+pub(super) fn answer_name(answer: &[u8]) -> [u8; 32] {
+    Sha256::digest(answer).into()
+}
+
+/// Where a record says when it was claimed, in either version: behind version, state, resource, digest, amount and change.
+pub(super) const CLAIMED_AT: Range<usize> = 82..90;
+
+/// When a record was claimed, without reading the rest.
+pub(super) fn claimed_at(record: &[u8]) -> Result<u64, StoreError> {
+    let bytes = record.get(CLAIMED_AT).and_then(|bytes| bytes.try_into().ok());
+    bytes.map(u64::from_le_bytes).ok_or(StoreError::Corrupt)
+}
 
 /// The key that [`SpentKey::to_bytes`] wrote.
 pub(super) fn key_from_bytes(bytes: &[u8; SpentKey::SIZE]) -> Result<SpentKey, StoreError> {
@@ -24,7 +43,7 @@ pub(crate) fn spent_key(body: &SpentKeyBody) -> SpentKey {
     SpentKey { keyset: KeysetId(body.keyset.0), denomination: Amount::from_units(body.denomination), key: body.key.0 }
 }
 
-/// version, state, resource, digest, five numbers, S, T, u, count, L, rest of the state.
+/// version, state, resource, digest, five numbers, S, T, u, count, L, name of the answer if there is one, rest of the state.
 pub(crate) fn encode_record(record: &PaymentRecord) -> Vec<u8> {
     let (state, rest): (u8, Vec<u8>) = match &record.state {
         PaymentState::Pending => (0, Vec::new()),
@@ -34,8 +53,9 @@ pub(crate) fn encode_record(record: &PaymentRecord) -> Vec<u8> {
         PaymentState::Refused(RefusedBecause::Refusal(refusal)) => (4, refusal.number().to_le_bytes().to_vec()),
         PaymentState::Refused(RefusedBecause::DoubleSpent(proof)) => (5, proof.to_bytes()),
     };
-    let mut out = Vec::with_capacity(256 + 72 * record.side.list.len() + rest.len());
-    out.extend_from_slice(&[VERSION, state]);
+    let version = if record.answer.is_some() { VERSION } else { WITHOUT_ANSWER };
+    let mut out = Vec::with_capacity(288 + 72 * record.side.list.len() + rest.len());
+    out.extend_from_slice(&[version, state]);
     out.extend_from_slice(&record.resource);
     out.extend_from_slice(&record.digest);
     for number in [record.amount.units(), record.change.units(), record.claimed_at, record.access_until, record.window] {
@@ -49,6 +69,7 @@ pub(crate) fn encode_record(record: &PaymentRecord) -> Vec<u8> {
     for key in &record.side.list {
         out.extend_from_slice(&spent_key(key).to_bytes());
     }
+    out.extend(record.answer.into_iter().flatten());
     out.extend_from_slice(&rest);
     out
 }
@@ -56,7 +77,7 @@ pub(crate) fn encode_record(record: &PaymentRecord) -> Vec<u8> {
 pub(crate) fn decode_record(bytes: &[u8]) -> Result<PaymentRecord, StoreError> {
     let mut reader = Reader(bytes);
     let [version, state] = reader.take::<2>()?;
-    if version != VERSION {
+    if !matches!(version, VERSION | WITHOUT_ANSWER) {
         return Err(StoreError::Corrupt);
     }
     let resource = reader.take()?;
@@ -75,6 +96,7 @@ pub(crate) fn decode_record(bytes: &[u8]) -> Result<PaymentRecord, StoreError> {
         let denomination = u64::from_be_bytes(reader.take()?);
         list.push(SpentKeyBody { keyset, denomination, key: Bytes(reader.take()?) });
     }
+    let answer = if version == VERSION { Some(reader.take()?) } else { None };
     let state = match state {
         0 => PaymentState::Pending,
         1 => PaymentState::Accepted,
@@ -91,7 +113,7 @@ pub(crate) fn decode_record(bytes: &[u8]) -> Result<PaymentRecord, StoreError> {
         return Err(StoreError::Corrupt);
     }
     let side = SpendingSideBody { statement, list, proof };
-    Ok(PaymentRecord { state, side, digest, resource, amount, change, claimed_at, access_until, window })
+    Ok(PaymentRecord { state, side, digest, resource, amount, change, claimed_at, access_until, window, answer })
 }
 
 /// A deposit travels as a batch of one.

@@ -13,7 +13,9 @@
 //! # Security
 //! Passing says nothing about power failures: that a finished write is on the disk is for the database's settings to assure.
 
-use std::ops::Range;
+mod answers;
+mod made_up;
+
 use std::sync::Arc;
 
 use farthing_protocol::amount::Amount;
@@ -23,7 +25,8 @@ use farthing_protocol::wire::{
     Bytes, DepositBody, DoubleSpendFrame, LedgerMark, PaymentFrame, ProofBody, SignatureBody, SpendingSideBody, SpentKeyBody, TokenBody,
     TokensBody,
 };
-use sha2::{Digest, Sha256};
+
+pub use made_up::{accepted_payment, fill};
 
 use super::{
     Claim, ClaimOutcome, Decision, Document, PaymentRecord, PaymentState, Prune, RefusedBecause, RiskLimits, Store, UsedChallenge,
@@ -43,8 +46,11 @@ pub async fn run<S: Store>(mut open: impl AsyncFnMut() -> S) {
     refusals_keep_their_reason(&open().await).await;
     what_is_given_back_stays_so(&open().await).await;
     what_is_booked_is_kept(&open().await).await;
+    answers::the_answer_is_kept_with_what_it_settles(&open().await).await;
+    answers::the_answer_is_forgotten_with_the_last_it_settles(&open().await).await;
     only_what_is_over_is_forgotten(&open().await).await;
     the_outbox_is_read_in_pages(&open().await).await;
+    answers::the_oldest_undecided_is_known(&open().await).await;
     limits_hold(&open().await).await;
     marks_rise(&open().await).await;
     documents_are_replaced(&open().await).await;
@@ -63,7 +69,7 @@ pub async fn run_durable<S: Store>(mut open: impl AsyncFnMut() -> S) {
     assert_eq!(store.claim(first.clone()).await, Ok(ClaimOutcome::Claimed), "durable: first claim");
     assert_eq!(store.claim(accepted(second.clone(), 10, 100, 100)).await, Ok(ClaimOutcome::Claimed), "durable: accepted claim");
     let decision = Decision { payment: first.payment, state: PaymentState::Settled };
-    store.decide(vec![decision], Some(mark(1, 7))).await.expect("durable: decide");
+    store.decide(vec![decision], Some(mark(1, 7)), Some(vec![5; 300])).await.expect("durable: decide");
     store.save(Document::Keysets, vec![1, 2, 3]).await.expect("durable: save");
     store.keep_proof(proof(1, 1)).await.expect("durable: keep a proof");
     assert_eq!(store.use_challenge(challenge(9)).await, Ok(true), "durable: use a challenge");
@@ -80,6 +86,8 @@ pub async fn run_durable<S: Store>(mut open: impl AsyncFnMut() -> S) {
     assert!(outbox[0].deposit == second.deposit, "durable: the deposit is the one written");
     let kept = store.kept(None, None, 10).await.expect("durable: kept");
     assert!(kept.len() == 1 && kept[0].deposit == first.deposit && kept[0].mark == Some(mark(1, 7)), "durable: what is booked is kept");
+    let answer = store.kept_answer(first.payment).await.expect("durable: the answer").expect("durable: the answer is kept");
+    assert!(answer.answer == Some(vec![5; 300]) && answer.deposit == first.deposit, "durable: the answer is the one given");
     let totals = store.totals().await.expect("durable: totals");
     assert!(totals.outstanding == Amount::from_units(10) && totals.undecided == 1 && totals.latest_claim == 1_000, "durable: totals");
     assert_eq!(store.mark().await, Ok(Some(mark(1, 7))), "durable: mark");
@@ -137,7 +145,7 @@ pub async fn run_shared<S: Store>(mut open: impl AsyncFnMut() -> S) {
     let decided = [decisions(&PaymentState::Settled), decisions(&refused).into_iter().rev().collect()];
     let running = decided.into_iter().zip(&stores).map(|(decisions, store)| {
         let store = Arc::clone(store);
-        tokio::spawn(async move { store.decide(decisions, Some(mark(1, 1))).await })
+        tokio::spawn(async move { store.decide(decisions, Some(mark(1, 1)), None).await })
     });
     let mut states = Vec::new();
     for decided in running.collect::<Vec<_>>() {
@@ -146,55 +154,6 @@ pub async fn run_shared<S: Store>(mut open: impl AsyncFnMut() -> S) {
     states[1].reverse();
     assert!(states[0] == states[1], "shared: who decides second learns what the first decided");
     assert_eq!(stores[2].totals().await.map(|totals| totals.undecided), Ok(0), "shared: all is decided");
-}
-
-/// Claims and settles made-up payments of one token each, numbered by `numbers`, 64 at a time: to measure a store at any size.
-///
-/// # Panics
-/// If the store fails, or knows one of them already.
-pub async fn fill<S: Store>(store: &Arc<S>, numbers: Range<u64>) {
-    let mut numbers = numbers.peekable();
-    while numbers.peek().is_some() {
-        let running: Vec<_> = numbers
-            .by_ref()
-            .take(64)
-            .map(|number| {
-                let (store, claim) = (Arc::clone(store), made_up(number));
-                tokio::spawn(async move {
-                    let payment = claim.payment;
-                    assert_eq!(store.claim(claim).await, Ok(ClaimOutcome::Claimed), "a made-up payment is claimed");
-                    payment
-                })
-            })
-            .collect();
-        let mut decisions = Vec::with_capacity(running.len());
-        for claimed in running {
-            decisions.push(Decision { payment: claimed.await.expect("a claim does not fail"), state: PaymentState::Settled });
-        }
-        store.decide(decisions, Some(mark(1, 1))).await.expect("made-up payments are settled");
-    }
-}
-
-/// Spread over the whole range of ids and keys, as true payments are.
-fn made_up(number: u64) -> Claim {
-    let id: [u8; 32] = Sha256::digest(number.to_le_bytes()).into();
-    let mut claim = claim(1, &[1], 1);
-    claim.payment = PaymentId(id);
-    claim.list[0].key = id;
-    claim.record.side.list[0].key = Bytes(id);
-    claim.challenge.id = id;
-    claim.deposit.payment.tokens.tokens[0].key = Bytes(id);
-    claim
-}
-
-/// A made-up payment of one token that asks to be accepted within limits: to try these with, on whatever store.
-pub fn accepted_payment(number: u64, token: SpentKey, amount: Amount, now: u64, window: u64, limits: RiskLimits) -> Claim {
-    let mut claim = made_up(number);
-    let spent = SpentKeyBody { keyset: Bytes(token.keyset.0), denomination: token.denomination.units(), key: Bytes(token.key) };
-    (claim.list, claim.record.side.list) = (vec![token], vec![spent]);
-    (claim.record.state, claim.record.amount, claim.limits) = (PaymentState::Accepted, amount, Some(limits));
-    (claim.record.claimed_at, claim.record.window) = (now, window);
-    claim
 }
 
 async fn a_payment_is_claimed_once<S: Store>(store: &S) {
@@ -256,12 +215,12 @@ async fn decisions_are_final<S: Store>(store: &S) {
     let refused = PaymentState::Refused(RefusedBecause::Refusal(Refusal::Late));
     let decide = |payment: PaymentId, state: &PaymentState| vec![Decision { payment, state: state.clone() }];
     let settled = Ok(vec![Some(PaymentState::Settled)]);
-    assert_eq!(store.decide(decide(first.payment, &PaymentState::Settled), None).await, settled, "a payment is settled");
-    assert_eq!(store.decide(decide(first.payment, &refused), None).await, settled, "and stays settled");
-    assert_eq!(store.decide(decide(second.payment, &refused), None).await, Ok(vec![Some(refused.clone())]), "a payment is refused");
-    let again = store.decide(decide(second.payment, &PaymentState::Settled), None).await;
+    assert_eq!(store.decide(decide(first.payment, &PaymentState::Settled), None, None).await, settled, "a payment is settled");
+    assert_eq!(store.decide(decide(first.payment, &refused), None, None).await, settled, "and stays settled");
+    assert_eq!(store.decide(decide(second.payment, &refused), None, None).await, Ok(vec![Some(refused.clone())]), "a payment is refused");
+    let again = store.decide(decide(second.payment, &PaymentState::Settled), None, None).await;
     assert_eq!(again, Ok(vec![Some(refused.clone())]), "and stays refused");
-    assert_eq!(store.decide(decide(PaymentId([9; 32]), &refused), None).await, Ok(vec![None]), "an unknown payment has no state");
+    assert_eq!(store.decide(decide(PaymentId([9; 32]), &refused), None, None).await, Ok(vec![None]), "an unknown payment has no state");
     assert_eq!(store.outbox(None, 10).await, Ok(vec![]), "decided payments leave the outbox");
     assert!(matches!(store.claim(claim(3, &[2], 3)).await, Ok(ClaimOutcome::Conflict(_))), "a refused payment's tokens stay spent");
     assert_eq!(store.totals().await.map(|totals| totals.undecided), Ok(0), "nothing is undecided");
@@ -277,14 +236,14 @@ async fn refusals_keep_their_reason<S: Store>(store: &S) {
         let claim = claim(number, &[number], number);
         assert_eq!(store.claim(claim.clone()).await, Ok(ClaimOutcome::Claimed), "a payment is claimed");
         let state = PaymentState::Refused(reason);
-        store.decide(vec![Decision { payment: claim.payment, state: state.clone() }], None).await.expect("decide");
+        store.decide(vec![Decision { payment: claim.payment, state: state.clone() }], None, None).await.expect("decide");
         let record = store.payment(claim.payment).await.expect("read").expect("the record is there");
         assert!(record == PaymentRecord { state, ..claim.record }, "the reason is kept, and the rest with it");
     }
 }
 
 async fn what_is_given_back_stays_so<S: Store>(store: &S) {
-    let decide = async |payment: PaymentId, state: PaymentState| store.decide(vec![Decision { payment, state }], None).await;
+    let decide = async |payment: PaymentId, state: PaymentState| store.decide(vec![Decision { payment, state }], None, None).await;
     let refused = PaymentState::Refused(RefusedBecause::Refusal(Refusal::Late));
     let outstanding = async || store.totals().await.map(|totals| totals.outstanding.units());
     let refunded = Ok(vec![Some(PaymentState::Refunded)]);
@@ -315,7 +274,7 @@ async fn what_is_given_back_stays_so<S: Store>(store: &S) {
 async fn what_is_booked_is_kept<S: Store>(store: &S) {
     let decide = async |number: u8, state: PaymentState, mark| {
         let decisions = vec![Decision { payment: PaymentId([number; 32]), state }];
-        store.decide(decisions, mark).await.expect("decide");
+        store.decide(decisions, mark, None).await.expect("decide");
     };
     let kept = async |after: Option<u8>, since, limit| {
         let page = store.kept(after.map(|number| PaymentId([number; 32])), since, limit).await.expect("kept");
@@ -369,7 +328,7 @@ async fn only_what_is_over_is_forgotten<S: Store>(store: &S) {
     let decide = |number: u8, state| Decision { payment: PaymentId([number; 32]), state };
     let refused = PaymentState::Refused(RefusedBecause::Refusal(Refusal::Late));
     let decisions = [1, 3, 4, 5].map(|number| decide(number, PaymentState::Settled)).into_iter().chain([decide(6, refused)]);
-    store.decide(decisions.collect(), Some(mark(1, 1))).await.expect("decide");
+    store.decide(decisions.collect(), Some(mark(1, 1)), None).await.expect("decide");
     let forget = async |closed: &[u8], limit: usize| {
         let mut prune = Prune::new(closed.iter().map(|keyset| KeysetId([*keyset; 32])).collect(), 3_000, limit);
         let mut forgotten = 0;
@@ -448,10 +407,10 @@ async fn limits_hold<S: Store>(store: &S) {
     assert_eq!(store.claim(take(3, 600, 30)).await, Ok(ClaimOutcome::Claimed), "just room in total");
     assert_eq!(outstanding().await, Ok(100), "what is accepted is outstanding");
     let refused = PaymentState::Refused(RefusedBecause::Refusal(Refusal::Late));
-    store.decide(vec![Decision { payment: PaymentId([1; 32]), state: refused }], None).await.expect("decide");
+    store.decide(vec![Decision { payment: PaymentId([1; 32]), state: refused }], None, None).await.expect("decide");
     assert_eq!(outstanding().await, Ok(50), "what is refused is not outstanding");
     assert_eq!(store.claim(take(4, 0, 1)).await, Ok(ClaimOutcome::LimitReached), "but stays in its window");
-    store.decide(vec![Decision { payment: PaymentId([2; 32]), state: PaymentState::Settled }], None).await.expect("decide");
+    store.decide(vec![Decision { payment: PaymentId([2; 32]), state: PaymentState::Settled }], None, None).await.expect("decide");
     assert_eq!(outstanding().await, Ok(30), "what is settled is not outstanding");
     assert_eq!(store.claim(take(4, 0, 20)).await, Ok(ClaimOutcome::Claimed), "and leaves its window");
     assert_eq!(store.claim(take(5, 0, u64::MAX)).await, Ok(ClaimOutcome::LimitReached), "amounts do not wrap");
@@ -462,7 +421,7 @@ async fn limits_hold<S: Store>(store: &S) {
 }
 
 async fn marks_rise<S: Store>(store: &S) {
-    let raise = async |mark| store.decide(vec![], Some(mark)).await.expect("decide");
+    let raise = async |mark| store.decide(vec![], Some(mark), None).await.expect("decide");
     assert_eq!(store.mark().await, Ok(None), "no mark at first");
     raise(mark(1, 5)).await;
     raise(mark(1, 3)).await;
@@ -548,6 +507,7 @@ fn claim(number: u8, keys: &[u8], of_challenge: u8) -> Claim {
             claimed_at: 1_000,
             access_until: 2_000,
             window: 0,
+            answer: None,
         },
         deposit: DepositBody { recipient: "news.example".into(), subject: Bytes([number; 32]), payment },
         limits: None,

@@ -8,9 +8,10 @@ use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::{PaymentId, SpentKey};
 use farthing_protocol::wire::{DepositBody, DoubleSpendFrame, LedgerMark};
 
+use super::codec::answer_name;
 use super::{
-    Claim, ClaimOutcome, Decision, Document, KeptDeposit, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, Store, StoreError,
-    Totals, UsedChallenge, may_lack, proof_key,
+    Claim, ClaimOutcome, Decision, Document, KeptAnswer, KeptDeposit, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, Store,
+    StoreError, Totals, UsedChallenge, may_lack, proof_key,
 };
 
 /// Everything in memory.
@@ -30,6 +31,8 @@ struct Tables {
     ledgers: Vec<LedgerMark>,
     documents: HashMap<Document, Vec<u8>>,
     proofs: BTreeMap<[u8; SpentKey::SIZE], DoubleSpendFrame>,
+    /// Each with the number of payments that keep it.
+    answers: HashMap<[u8; 32], (usize, Vec<u8>)>,
     outstanding: u64,
     at_risk: HashMap<u64, u64>,
     latest_claim: u64,
@@ -80,8 +83,9 @@ impl Tables {
         Ok(ClaimOutcome::Claimed)
     }
 
-    fn decide(&mut self, decision: Decision, mark: Option<LedgerMark>) -> Option<PaymentState> {
+    fn decide(&mut self, decision: Decision, mark: Option<LedgerMark>, answer: Option<&[u8]>) -> Option<PaymentState> {
         let record = self.payments.get_mut(&decision.payment)?;
+        let settles = decision.state == PaymentState::Settled;
         if record.state == PaymentState::Settled
             && record.state == decision.state
             && let Some(kept) = self.kept.get_mut(&decision.payment)
@@ -106,7 +110,28 @@ impl Tables {
                 self.kept.insert(decision.payment, KeptDeposit { payment: decision.payment, deposit, mark });
             }
         }
-        Some(record.state.clone())
+        let state = record.state.clone();
+        if state != PaymentState::Settled {
+            let left = record.answer.take();
+            self.release(left);
+        } else if settles && let (None, Some(answer)) = (record.answer, answer) {
+            let name = answer_name(answer);
+            record.answer = Some(name);
+            self.answers.entry(name).or_insert_with(|| (0, answer.to_vec())).0 += 1;
+        }
+        Some(state)
+    }
+
+    /// One payment less keeps this answer.
+    fn release(&mut self, answer: Option<[u8; 32]>) {
+        if let Some(name) = answer
+            && let Some((payments, _)) = self.answers.get_mut(&name)
+        {
+            *payments -= 1;
+            if *payments == 0 {
+                self.answers.remove(&name);
+            }
+        }
     }
 
     fn raise(&mut self, mark: LedgerMark) {
@@ -123,7 +148,8 @@ impl Tables {
         let mut pruned = Pruned { payments: 0, next: if step.len() < prune.limit { None } else { step.last().map(|(key, _)| *key) } };
         for (_, payment) in step {
             if self.payments.get(&payment).is_some_and(|record| prune.forgets(record)) {
-                self.payments.remove(&payment);
+                let answer = self.payments.remove(&payment).and_then(|record| record.answer);
+                self.release(answer);
                 self.kept.remove(&payment);
                 self.spent.retain(|_, holder| *holder != payment);
                 self.latest_claim = self.latest_claim.max(prune.before);
@@ -151,12 +177,17 @@ impl Store for MemoryStore {
         Ok(self.tables()?.challenges.insert(challenge))
     }
 
-    async fn decide(&self, decisions: Vec<Decision>, mark: Option<LedgerMark>) -> Result<Vec<Option<PaymentState>>, StoreError> {
+    async fn decide(
+        &self,
+        decisions: Vec<Decision>,
+        mark: Option<LedgerMark>,
+        answer: Option<Vec<u8>>,
+    ) -> Result<Vec<Option<PaymentState>>, StoreError> {
         let mut tables = self.tables()?;
         if let Some(mark) = mark {
             tables.raise(mark);
         }
-        Ok(decisions.into_iter().map(|decision| tables.decide(decision, mark)).collect())
+        Ok(decisions.into_iter().map(|decision| tables.decide(decision, mark, answer.as_deref())).collect())
     }
 
     async fn outbox(&self, after: Option<PaymentId>, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
@@ -171,8 +202,20 @@ impl Store for MemoryStore {
         Ok(kept.filter(|kept| may_lack(since.as_ref(), kept.mark.as_ref())).take(limit).cloned().collect())
     }
 
+    async fn kept_answer(&self, payment: PaymentId) -> Result<Option<KeptAnswer>, StoreError> {
+        let tables = self.tables()?;
+        let (Some(kept), Some(record)) = (tables.kept.get(&payment), tables.payments.get(&payment)) else { return Ok(None) };
+        let answer = record.answer.and_then(|name| tables.answers.get(&name)).map(|(_, answer)| answer.clone());
+        Ok(Some(KeptAnswer { deposit: kept.deposit.clone(), answer }))
+    }
+
     async fn mark(&self) -> Result<Option<LedgerMark>, StoreError> {
         Ok(self.tables()?.ledgers.last().copied())
+    }
+
+    async fn oldest_undecided(&self) -> Result<Option<u64>, StoreError> {
+        let tables = self.tables()?;
+        Ok(tables.outbox.keys().filter_map(|payment| tables.payments.get(payment)).map(|record| record.claimed_at).min())
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {

@@ -178,6 +178,8 @@ pub struct PaymentRecord {
     pub access_until: u64,
     /// The first second of the window whose limit it counts against; 0 unless it was accepted.
     pub window: u64,
+    /// SHA-256 of the mint's answer that is kept with it, while it is settled: the store's to set.
+    pub answer: Option<[u8; 32]>,
 }
 
 impl PaymentRecord {
@@ -232,6 +234,15 @@ pub struct KeptDeposit {
     pub deposit: DepositBody,
     /// The mark of the newest answer that named it booked; `None` if it was decided without one.
     pub mark: Option<LedgerMark>,
+}
+
+/// What the mint has booked, and the answer in which it said so.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeptAnswer {
+    /// What went to the mint.
+    pub deposit: DepositBody,
+    /// The answer that was kept when it was settled, as it was handed to the store; `None` if it was settled without one.
+    pub answer: Option<Vec<u8>>,
 }
 
 /// Whether a ledger that stands at `ledger` may lack what was booked at or before `mark`: it is behind, or another ledger, or nobody knows.
@@ -346,17 +357,21 @@ pub trait Store: Send + Sync + 'static {
     /// Marks a challenge as used without a payment; `false` if it was used before.
     fn use_challenge(&self, challenge: UsedChallenge) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
-    /// Takes the mint's decisions and its ledger mark, in one atomic write. Returns the states afterwards, in order; `None` for a payment
+    /// Takes the mint's decisions, its ledger mark and its signed answer, in one atomic write. Returns the states afterwards, in order; `None` for a payment
     /// that is not known. Only moves of [`PaymentState::leads_to`] happen; who moves leaves the outbox, and what is settled leaves the amounts at risk.
     ///
     /// The deposit of what is settled is kept with the mark, and goes when the payment is refunded. A settled payment that is settled again
     /// takes the new mark.
+    ///
+    /// The answer is kept once for all that it settles, and goes with the last of them: when they are refunded or forgotten. What is settled
+    /// keeps its first answer.
     ///
     /// A mark of the same ledger only rises; a mark of another ledger replaces it unless that ledger was seen before.
     fn decide(
         &self,
         decisions: Vec<Decision>,
         mark: Option<LedgerMark>,
+        answer: Option<Vec<u8>>,
     ) -> impl Future<Output = Result<Vec<Option<PaymentState>>, StoreError>> + Send;
 
     /// At most `limit` undecided payments with ids after `after`, ascending by id, for the caller to hand in now.
@@ -373,8 +388,14 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<KeptDeposit>, StoreError>> + Send;
 
+    /// The deposit and the answer kept with a payment; `None` unless it is settled.
+    fn kept_answer(&self, payment: PaymentId) -> impl Future<Output = Result<Option<KeptAnswer>, StoreError>> + Send;
+
     /// The mark of the newest ledger seen.
     fn mark(&self) -> impl Future<Output = Result<Option<LedgerMark>, StoreError>> + Send;
+
+    /// When the oldest of the payments was claimed that the mint has not decided, Unix time in seconds. It may look at every one of them.
+    fn oldest_undecided(&self) -> impl Future<Output = Result<Option<u64>, StoreError>> + Send;
 
     /// What is open.
     fn totals(&self) -> impl Future<Output = Result<Totals, StoreError>> + Send;
@@ -398,7 +419,7 @@ pub trait Store: Send + Sync + 'static {
     fn prune_challenges(&self, now: u64) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Looks at the next `limit` spent keys of closed keysets, ascending, and forgets the payments of [`Prune::forgets`] among theirs:
-    /// spent keys, record and kept deposit together, in one atomic write, which also raises [`Totals::latest_claim`] to `before`.
+    /// spent keys, record, kept deposit and answer together, in one atomic write, which also raises [`Totals::latest_claim`] to `before`.
     fn prune(&self, prune: Prune) -> impl Future<Output = Result<Pruned, StoreError>> + Send;
 }
 
@@ -412,7 +433,7 @@ macro_rules! opaque {
         }
     )* };
 }
-opaque!(UsedChallenge, Claim, PaymentRecord, Decision, OutboxEntry, KeptDeposit, Prune, Pruned);
+opaque!(UsedChallenge, Claim, PaymentRecord, Decision, OutboxEntry, KeptDeposit, KeptAnswer, Prune, Pruned);
 
 /// A proof's token as the key it is kept under.
 pub(crate) fn proof_key(proof: &DoubleSpendFrame) -> [u8; SpentKey::SIZE] {

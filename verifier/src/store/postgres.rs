@@ -19,11 +19,11 @@ use rand::RngExt;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Row};
 
-use super::codec::decode_deposit;
+use super::codec::{CLAIMED_AT, decode_deposit};
 use super::postgres_rows::{self as rows, Failure, Outcome, Tried, bytes, integer, unsigned};
 use super::{
-    Claim, ClaimOutcome, Decision, Document, KeptDeposit, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, Store, StoreError,
-    Totals, UsedChallenge, proof_key,
+    Claim, ClaimOutcome, Decision, Document, KeptAnswer, KeptDeposit, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, Store,
+    StoreError, Totals, UsedChallenge, proof_key,
 };
 
 /// The layout in `postgres.sql`.
@@ -141,9 +141,14 @@ impl PostgresStore {
         }
     }
 
-    async fn try_decide(&self, decisions: &[Decision], mark: Option<LedgerMark>) -> Outcome<Vec<Option<PaymentState>>> {
+    async fn try_decide(
+        &self,
+        decisions: &[Decision],
+        mark: Option<LedgerMark>,
+        answer: Option<&[u8]>,
+    ) -> Outcome<Vec<Option<PaymentState>>> {
         let mut transaction = self.pool.begin().await?;
-        let states = rows::decide(&mut transaction, decisions, mark).await?;
+        let states = rows::decide(&mut transaction, decisions, mark, answer).await?;
         transaction.commit().await?;
         Ok(states)
     }
@@ -198,6 +203,13 @@ impl PostgresStore {
             .collect()
     }
 
+    async fn try_kept_answer(&self, payment: PaymentId) -> Outcome<Option<KeptAnswer>> {
+        let mut transaction = self.pool.begin().await?;
+        let kept = rows::kept_answer(&mut transaction, &payment.0).await?;
+        transaction.commit().await?;
+        Ok(kept)
+    }
+
     async fn try_mark(&self) -> Outcome<Option<LedgerMark>> {
         let newest = sqlx::query("SELECT ledger, sequence FROM ledgers ORDER BY place DESC LIMIT 1").fetch_optional(&self.pool).await?;
         newest.map(|row| Ok(LedgerMark { ledger: Bytes(bytes(&row, 0)?), sequence: unsigned(row.try_get(1)?)? })).transpose()
@@ -212,6 +224,16 @@ impl PostgresStore {
         .await?;
         let number = |column: usize| unsigned(row.try_get(column)?);
         Ok(Totals { outstanding: Amount::from_units(number(0)?), undecided: number(1)?, latest_claim: number(2)? })
+    }
+
+    async fn try_oldest_undecided(&self) -> Outcome<Option<u64>> {
+        // Many were claimed in the same second. Places are counted from one.
+        let (from, length) = (i32::try_from(CLAIMED_AT.start + 1), i32::try_from(CLAIMED_AT.len()));
+        let query = "SELECT DISTINCT SUBSTRING(record FROM $1 FOR $2) FROM outbox JOIN payments ON payments.payment = outbox.payment";
+        let query = sqlx::query(query).bind(from.unwrap_or(i32::MAX)).bind(length.unwrap_or(0));
+        let rows = query.fetch_all(&self.pool).await?;
+        let times = rows.iter().map(|row| Ok(u64::from_le_bytes(bytes(row, 0)?))).collect::<Outcome<Vec<_>>>()?;
+        Ok(times.into_iter().min())
     }
 
     async fn try_payment(&self, payment: PaymentId) -> Outcome<Option<PaymentRecord>> {
@@ -284,8 +306,13 @@ impl Store for PostgresStore {
         attempt!(self.try_use_challenge(challenge))
     }
 
-    async fn decide(&self, decisions: Vec<Decision>, mark: Option<LedgerMark>) -> Result<Vec<Option<PaymentState>>, StoreError> {
-        attempt!(self.try_decide(&decisions, mark))
+    async fn decide(
+        &self,
+        decisions: Vec<Decision>,
+        mark: Option<LedgerMark>,
+        answer: Option<Vec<u8>>,
+    ) -> Result<Vec<Option<PaymentState>>, StoreError> {
+        attempt!(self.try_decide(&decisions, mark, answer.as_deref()))
     }
 
     async fn outbox(&self, after: Option<PaymentId>, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
@@ -296,8 +323,16 @@ impl Store for PostgresStore {
         attempt!(self.try_kept(&id_before(after), since.as_ref(), rows_at_most(limit)))
     }
 
+    async fn kept_answer(&self, payment: PaymentId) -> Result<Option<KeptAnswer>, StoreError> {
+        attempt!(self.try_kept_answer(payment))
+    }
+
     async fn mark(&self) -> Result<Option<LedgerMark>, StoreError> {
         attempt!(self.try_mark())
+    }
+
+    async fn oldest_undecided(&self) -> Result<Option<u64>, StoreError> {
+        attempt!(self.try_oldest_undecided())
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {

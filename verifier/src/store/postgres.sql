@@ -7,6 +7,8 @@ CREATE TABLE IF NOT EXISTS challenges (expires BIGINT NOT NULL, id BYTEA NOT NUL
 CREATE TABLE IF NOT EXISTS outbox (payment BYTEA PRIMARY KEY, deposit BYTEA NOT NULL, holder BYTEA NOT NULL, held_until TIMESTAMPTZ NOT NULL);
 -- What the mint has booked, for a mint that is restored from a backup.
 CREATE TABLE IF NOT EXISTS kept (payment BYTEA PRIMARY KEY, deposit BYTEA NOT NULL, ledger BYTEA, sequence BIGINT);
+-- What the mint has signed about them, by SHA-256, each with the number of payments that keep it.
+CREATE TABLE IF NOT EXISTS answers (answer BYTEA PRIMARY KEY, bytes BYTEA NOT NULL, payments BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS ledgers (ledger BYTEA PRIMARY KEY, place BIGINT NOT NULL UNIQUE, sequence BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS documents (name TEXT PRIMARY KEY, bytes BYTEA NOT NULL);
 CREATE TABLE IF NOT EXISTS proofs (token BYTEA PRIMARY KEY, proof BYTEA NOT NULL);

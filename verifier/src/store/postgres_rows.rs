@@ -9,8 +9,8 @@ use farthing_protocol::proof::{PaymentId, SpentKey};
 use farthing_protocol::wire::LedgerMark;
 use sqlx::{PgConnection, Row};
 
-use super::codec::{decode_record, encode_deposit, encode_record, key_from_bytes, spent_key};
-use super::{Claim, Decision, PaymentRecord, PaymentState, Prune, Pruned, StoreError};
+use super::codec::{answer_name, decode_deposit, decode_record, encode_deposit, encode_record, key_from_bytes, spent_key};
+use super::{Claim, Decision, KeptAnswer, PaymentRecord, PaymentState, Prune, Pruned, StoreError};
 
 /// Why a transaction was not carried out.
 pub(super) enum Failure {
@@ -172,13 +172,19 @@ struct Moves {
     closed: Vec<Vec<u8>>,
     outstanding: i64,
     at_risk: BTreeMap<u64, i64>,
+    /// How many keep the answer from now on.
+    keep: i64,
+    /// How many keep which answer no more.
+    released: BTreeMap<[u8; 32], i64>,
 }
 
 pub(super) async fn decide(
     connection: &mut PgConnection,
     decisions: &[Decision],
     mark: Option<LedgerMark>,
+    answer: Option<&[u8]>,
 ) -> Outcome<Vec<Option<PaymentState>>> {
+    let name = answer.map(answer_name);
     let mut records = locked(&mut *connection, decisions.iter().map(|decision| decision.payment.0.to_vec()).collect()).await?;
     let (mut states, mut moves) = (Vec::with_capacity(decisions.len()), Moves::default());
     for decision in decisions {
@@ -203,13 +209,31 @@ pub(super) async fn decide(
                 moves.closed.push(id());
             }
             record.state = decision.state.clone();
+            if let Some(left) = record.answer.take() {
+                *moves.released.entry(left).or_default() += 1;
+            }
             moves.changed.push(decision.payment);
         } else if record.state == PaymentState::Settled && record.state == decision.state {
             moves.again.push(id());
         }
+        if decision.state == PaymentState::Settled && record.state == decision.state && record.answer.is_none() && name.is_some() {
+            record.answer = name;
+            moves.keep += 1;
+            if !moves.changed.contains(&decision.payment) {
+                moves.changed.push(decision.payment);
+            }
+        }
         states.push(Some(record.state.clone()));
     }
     apply(&mut *connection, &moves, &records, mark).await?;
+    if let (Some(name), Some(answer)) = (name, answer)
+        && moves.keep > 0
+    {
+        let insert = "INSERT INTO answers (answer, bytes, payments) VALUES ($1, $2, $3) \
+                      ON CONFLICT (answer) DO UPDATE SET payments = answers.payments + $3";
+        sqlx::query(insert).bind(name.as_slice()).bind(answer).bind(moves.keep).execute(&mut *connection).await?;
+    }
+    release(&mut *connection, &moves.released).await?;
     if let Some(mark) = mark {
         raise(connection, mark).await?;
     }
@@ -276,6 +300,28 @@ async fn apply(
     Ok(())
 }
 
+/// So many payments less keep these answers.
+async fn release(connection: &mut PgConnection, released: &BTreeMap<[u8; 32], i64>) -> Outcome<()> {
+    for (name, payments) in released {
+        let update = sqlx::query("UPDATE answers SET payments = payments - $2 WHERE answer = $1");
+        update.bind(name.as_slice()).bind(payments).execute(&mut *connection).await?;
+        let delete = sqlx::query("DELETE FROM answers WHERE answer = $1 AND payments <= 0");
+        delete.bind(name.as_slice()).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn kept_answer(connection: &mut PgConnection, payment: &[u8]) -> Outcome<Option<KeptAnswer>> {
+    let joined = "SELECT kept.deposit, payments.record FROM kept JOIN payments ON payments.payment = kept.payment WHERE kept.payment = $1";
+    let Some(row) = sqlx::query(joined).bind(payment).fetch_optional(&mut *connection).await? else { return Ok(None) };
+    let (deposit, record) = (decode_deposit(row.try_get(0)?)?, decode_record(row.try_get(1)?)?);
+    let Some(name) = record.answer else { return Ok(Some(KeptAnswer { deposit, answer: None })) };
+    let found = sqlx::query("SELECT bytes FROM answers WHERE answer = $1").bind(name.as_slice()).fetch_optional(connection).await?;
+    // Given back or forgotten since: the next try finds out.
+    let answer = found.ok_or(Failure::Retry)?.try_get(0)?;
+    Ok(Some(KeptAnswer { deposit, answer: Some(answer) }))
+}
+
 async fn raise(connection: &mut PgConnection, mark: LedgerMark) -> Outcome<()> {
     let (ledger, sequence) = (mark.ledger.0.as_slice(), integer(mark.sequence)?);
     let known = sqlx::query("SELECT sequence FROM ledgers WHERE ledger = $1").bind(ledger).fetch_optional(&mut *connection).await?;
@@ -320,6 +366,11 @@ pub(super) async fn prune(connection: &mut PgConnection, prune: &Prune) -> Outco
         let tokens: Vec<Vec<u8>> = tokens.collect();
         sqlx::query("DELETE FROM spent WHERE token = ANY($1)").bind(tokens).execute(&mut *connection).await?;
         sqlx::query("DELETE FROM kept WHERE payment = ANY($1)").bind(&payments).execute(&mut *connection).await?;
+        let mut released = BTreeMap::new();
+        for answer in forgotten.iter().filter_map(|(_, record)| record.answer) {
+            *released.entry(answer).or_default() += 1;
+        }
+        release(&mut *connection, &released).await?;
         raise_latest_claim(connection, prune.before).await?;
     }
     Ok(Pruned { payments: forgotten.len() as u64, next })

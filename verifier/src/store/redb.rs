@@ -20,11 +20,11 @@ use redb::backends::FileBackend;
 use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata};
 use tokio::sync::{mpsc, oneshot};
 
-use super::codec::{decode_deposit, decode_record};
-use super::redb_rows::{DOCUMENTS, KEPT, LATEST_CLAIM, LEDGERS, NUMBERS, OUTBOX, OUTSTANDING, PAYMENTS, PROOFS, Tables, set_up};
+use super::codec::{claimed_at, decode_deposit, decode_record};
+use super::redb_rows::{ANSWERS, DOCUMENTS, KEPT, LATEST_CLAIM, LEDGERS, NUMBERS, OUTBOX, OUTSTANDING, PAYMENTS, PROOFS, Tables, set_up};
 use super::{
-    Claim, ClaimOutcome, Decision, Document, KeptDeposit, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, Store, StoreError,
-    Totals, UsedChallenge, may_lack, proof_key,
+    Claim, ClaimOutcome, Decision, Document, KeptAnswer, KeptDeposit, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, Store,
+    StoreError, Totals, UsedChallenge, may_lack, proof_key,
 };
 
 /// The most requests one commit may hold.
@@ -202,8 +202,13 @@ impl Store for RedbStore {
         }
     }
 
-    async fn decide(&self, decisions: Vec<Decision>, mark: Option<LedgerMark>) -> Result<Vec<Option<PaymentState>>, StoreError> {
-        match self.write(Box::new(move |tables| tables.decide(decisions, mark).map(Answer::States))).await? {
+    async fn decide(
+        &self,
+        decisions: Vec<Decision>,
+        mark: Option<LedgerMark>,
+        answer: Option<Vec<u8>>,
+    ) -> Result<Vec<Option<PaymentState>>, StoreError> {
+        match self.write(Box::new(move |tables| tables.decide(decisions, mark, answer.as_deref()).map(Answer::States))).await? {
             Answer::States(states) => Ok(states),
             _ => Err(StoreError::Unavailable),
         }
@@ -245,6 +250,20 @@ impl Store for RedbStore {
         .await
     }
 
+    async fn kept_answer(&self, payment: PaymentId) -> Result<Option<KeptAnswer>, StoreError> {
+        self.read(move |transaction| {
+            let deposit = transaction.open_table(KEPT)?.get(payment.0)?.map(|row| decode_deposit(row.value().2)).transpose()?;
+            let record = transaction.open_table(PAYMENTS)?.get(payment.0)?.map(|bytes| decode_record(bytes.value())).transpose()?;
+            let (Some(deposit), Some(record)) = (deposit, record) else { return Ok(None) };
+            let answer = match record.answer {
+                Some(name) => Some(transaction.open_table(ANSWERS)?.get(name)?.ok_or(StoreError::Corrupt)?.value().1.to_vec()),
+                None => None,
+            };
+            Ok(Some(KeptAnswer { deposit, answer }))
+        })
+        .await
+    }
+
     async fn mark(&self) -> Result<Option<LedgerMark>, StoreError> {
         self.read(|transaction| {
             let ledgers = transaction.open_table(LEDGERS)?;
@@ -257,6 +276,20 @@ impl Store for RedbStore {
                 }
             }
             Ok(newest.map(|(_, mark)| mark))
+        })
+        .await
+    }
+
+    async fn oldest_undecided(&self) -> Result<Option<u64>, StoreError> {
+        self.read(|transaction| {
+            let (outbox, payments) = (transaction.open_table(OUTBOX)?, transaction.open_table(PAYMENTS)?);
+            let mut oldest = None;
+            for row in outbox.iter()? {
+                let record = payments.get(row?.0.value())?.ok_or(StoreError::Corrupt)?;
+                let claimed_at = claimed_at(record.value())?;
+                oldest = Some(oldest.map_or(claimed_at, |oldest: u64| oldest.min(claimed_at)));
+            }
+            Ok(oldest)
         })
         .await
     }

@@ -9,7 +9,7 @@ use farthing_protocol::proof::SpentKey;
 use farthing_protocol::wire::LedgerMark;
 use redb::{ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction};
 
-use super::codec::{decode_record, encode_deposit, encode_record, key_from_bytes};
+use super::codec::{answer_name, decode_record, encode_deposit, encode_record, key_from_bytes};
 use super::{Claim, ClaimOutcome, Decision, PaymentState, Prune, Pruned, StoreError};
 
 pub(super) const SPENT: TableDefinition<'_, [u8; SpentKey::SIZE], [u8; 32]> = TableDefinition::new("spent");
@@ -19,6 +19,8 @@ pub(super) const OUTBOX: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition:
 /// Ledger and sequence of the mark a payment was booked under (a sequence of 0 stands for none), and its deposit.
 type Kept<'a> = ([u8; 16], u64, &'a [u8]);
 pub(super) const KEPT: TableDefinition<'_, [u8; 32], Kept<'_>> = TableDefinition::new("kept");
+/// The mint's answers by their names, each with the number of payments that keep it.
+pub(super) const ANSWERS: TableDefinition<'_, [u8; 32], (u64, &[u8])> = TableDefinition::new("answers");
 /// Ledger id to (order of first sight, sequence).
 pub(super) const LEDGERS: TableDefinition<'_, [u8; 16], (u64, u64)> = TableDefinition::new("ledgers");
 pub(super) const DOCUMENTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("documents");
@@ -38,6 +40,7 @@ pub(super) fn set_up(setup: &WriteTransaction) -> Result<(), StoreError> {
     setup.open_table(PAYMENTS)?;
     setup.open_table(OUTBOX)?;
     setup.open_table(KEPT)?;
+    setup.open_table(ANSWERS)?;
     setup.open_table(LEDGERS)?;
     setup.open_table(DOCUMENTS)?;
     setup.open_table(PROOFS)?;
@@ -70,6 +73,16 @@ impl Count {
         self.value = value;
         self.changed = true;
     }
+}
+
+/// What a decision has come to.
+#[derive(Default)]
+struct Decided {
+    state: Option<PaymentState>,
+    /// Whether the payment keeps the answer from now on.
+    keeps: bool,
+    /// The answer it keeps no more.
+    releases: Option<[u8; 32]>,
 }
 
 /// The tables, open for one group of requests.
@@ -174,33 +187,83 @@ impl<'t> Tables<'t> {
         Ok(ClaimOutcome::Claimed)
     }
 
-    pub(super) fn decide(&mut self, decisions: Vec<Decision>, mark: Option<LedgerMark>) -> Result<Vec<Option<PaymentState>>, StoreError> {
+    pub(super) fn decide(
+        &mut self,
+        decisions: Vec<Decision>,
+        mark: Option<LedgerMark>,
+        answer: Option<&[u8]>,
+    ) -> Result<Vec<Option<PaymentState>>, StoreError> {
         if let Some(mark) = mark {
             self.raise(mark)?;
         }
         let mut kept = self.transaction.open_table(KEPT)?;
-        decisions.into_iter().map(|decision| self.decide_one(decision, mark, &mut kept)).collect()
+        let (name, mut released) = (answer.map(answer_name), BTreeMap::new());
+        let (mut states, mut keep) = (Vec::with_capacity(decisions.len()), 0);
+        for decision in decisions {
+            let decided = self.decide_one(decision, mark, name, &mut kept)?;
+            keep += u64::from(decided.keeps);
+            if let Some(answer) = decided.releases {
+                *released.entry(answer).or_default() += 1;
+            }
+            states.push(decided.state);
+        }
+        if let (Some(name), Some(answer)) = (name, answer)
+            && keep > 0
+        {
+            let mut answers = self.transaction.open_table(ANSWERS)?;
+            let known = answers.get(name)?.map_or(0, |row| row.value().0);
+            answers.insert(name, (known + keep, answer))?;
+        }
+        self.release(released)?;
+        Ok(states)
+    }
+
+    /// So many payments less keep these answers.
+    fn release(&self, released: BTreeMap<[u8; 32], u64>) -> Result<(), StoreError> {
+        if released.is_empty() {
+            return Ok(());
+        }
+        let mut answers = self.transaction.open_table(ANSWERS)?;
+        for (name, payments) in released {
+            let (left, bytes) = {
+                let row = answers.remove(name)?.ok_or(StoreError::Corrupt)?;
+                let (known, bytes) = row.value();
+                (known.saturating_sub(payments), bytes.to_vec())
+            };
+            if left > 0 {
+                answers.insert(name, (left, bytes.as_slice()))?;
+            }
+        }
+        Ok(())
     }
 
     fn decide_one(
         &mut self,
         decision: Decision,
         mark: Option<LedgerMark>,
+        answer: Option<[u8; 32]>,
         kept: &mut Table<'_, [u8; 32], Kept<'static>>,
-    ) -> Result<Option<PaymentState>, StoreError> {
+    ) -> Result<Decided, StoreError> {
         let id = decision.payment.0;
         let Some(mut record) = self.payments.get(id)?.map(|bytes| decode_record(bytes.value())).transpose()? else {
-            return Ok(None);
+            return Ok(Decided::default());
         };
+        let keeps = decision.state == PaymentState::Settled && record.answer.is_none() && answer.is_some();
         let (ledger, sequence) = mark.map_or(([0; 16], 0), |mark| (mark.ledger.0, mark.sequence));
         if !record.state.leads_to(&decision.state) {
-            if mark.is_some() && record.state == PaymentState::Settled && record.state == decision.state {
+            let again = record.state == PaymentState::Settled && record.state == decision.state;
+            if mark.is_some() && again {
                 let deposit = kept.remove(id)?.map(|row| row.value().2.to_vec());
                 if let Some(deposit) = deposit {
                     kept.insert(id, (ledger, sequence, deposit.as_slice()))?;
                 }
             }
-            return Ok(Some(record.state));
+            let keeps = keeps && again;
+            if keeps {
+                record.answer = answer;
+                self.payments.insert(id, encode_record(&record).as_slice())?;
+            }
+            return Ok(Decided { state: Some(record.state), keeps, releases: None });
         }
         if record.state == PaymentState::Accepted {
             let amount = record.amount.units();
@@ -214,13 +277,17 @@ impl<'t> Tables<'t> {
             kept.remove(id)?;
         }
         record.state = decision.state;
+        let releases = record.answer.take();
+        if keeps {
+            record.answer = answer;
+        }
         self.payments.insert(id, encode_record(&record).as_slice())?;
         if let Some(deposit) = self.outbox.remove(id)?
             && record.state == PaymentState::Settled
         {
             kept.insert(id, (ledger, sequence, deposit.value()))?;
         }
-        Ok(Some(record.state))
+        Ok(Decided { state: Some(record.state), keeps, releases })
     }
 
     fn raise(&self, mark: LedgerMark) -> Result<(), StoreError> {
@@ -253,6 +320,7 @@ impl<'t> Tables<'t> {
         let next = if step.len() < prune.limit { None } else { step.last().map(|(key, _)| key_from_bytes(key)).transpose()? };
         let mut pruned = Pruned { payments: 0, next };
         let mut kept = self.transaction.open_table(KEPT)?;
+        let mut released = BTreeMap::new();
         for (_, payment) in step {
             let Some(record) = self.payments.get(payment)?.map(|bytes| decode_record(bytes.value())).transpose()? else { continue };
             if prune.forgets(&record) {
@@ -261,12 +329,16 @@ impl<'t> Tables<'t> {
                 }
                 self.payments.remove(payment)?;
                 kept.remove(payment)?;
+                if let Some(answer) = record.answer {
+                    *released.entry(answer).or_default() += 1;
+                }
                 if prune.before > self.latest_claim.value {
                     self.latest_claim.set(prune.before);
                 }
                 pruned.payments += 1;
             }
         }
+        self.release(released)?;
         Ok(pruned)
     }
 }

@@ -121,6 +121,7 @@ async fn a_check_changes_nothing_and_only_settling_serves() {
         "farthing_verifier_refusals_total{code=\"double-spend\"} 1",
         "farthing_verifier_double_spend_proofs 1",
         "farthing_verifier_undecided_payments 0",
+        "farthing_verifier_undecided_oldest_seconds 0",
         "farthing_verifier_outstanding_units 0",
         "farthing_verifier_keysets_trusted 1",
         "farthing_verifier_duration_seconds_count{step=\"claim\"} 2",
@@ -132,6 +133,7 @@ async fn a_check_changes_nothing_and_only_settling_serves() {
         let (name, value) = line.rsplit_once(' ').unwrap();
         assert!(value.parse::<f64>().is_ok() && name.bytes().all(|byte| byte.is_ascii_lowercase() || b"_-{}=\"".contains(&byte)), "{line}");
     }
+    assert!(!told.body.contains("farthing_verifier_filter"), "settle-first follows none");
     assert!(!told.body.contains(&reference) && !told.body.contains("articles"));
     assert_eq!(reader.get(&format!("http://{name}/metrics")).await.status, 404);
     mint.stop().await;

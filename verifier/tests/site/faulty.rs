@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use farthing_protocol::proof::PaymentId;
 use farthing_protocol::wire::{DoubleSpendFrame, LedgerMark};
 use farthing_verifier::store::{
-    Claim, ClaimOutcome, Decision, Document, KeptDeposit, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, Store, StoreError,
-    Totals, UsedChallenge,
+    Claim, ClaimOutcome, Decision, Document, KeptAnswer, KeptDeposit, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, Store,
+    StoreError, Totals, UsedChallenge,
 };
 
 /// When a store fails.
@@ -75,8 +75,13 @@ impl<S: Store> Store for Faulty<S> {
         self.write(0, self.store.use_challenge(challenge)).await
     }
 
-    async fn decide(&self, decisions: Vec<Decision>, mark: Option<LedgerMark>) -> Result<Vec<Option<PaymentState>>, StoreError> {
-        self.write(1, self.store.decide(decisions, mark)).await
+    async fn decide(
+        &self,
+        decisions: Vec<Decision>,
+        mark: Option<LedgerMark>,
+        answer: Option<Vec<u8>>,
+    ) -> Result<Vec<Option<PaymentState>>, StoreError> {
+        self.write(1, self.store.decide(decisions, mark, answer)).await
     }
 
     async fn outbox(&self, after: Option<PaymentId>, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
@@ -87,8 +92,16 @@ impl<S: Store> Store for Faulty<S> {
         self.write(2, self.store.kept(after, since, limit)).await
     }
 
+    async fn kept_answer(&self, payment: PaymentId) -> Result<Option<KeptAnswer>, StoreError> {
+        self.write(2, self.store.kept_answer(payment)).await
+    }
+
     async fn mark(&self) -> Result<Option<LedgerMark>, StoreError> {
         self.store.mark().await
+    }
+
+    async fn oldest_undecided(&self) -> Result<Option<u64>, StoreError> {
+        self.store.oldest_undecided().await
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {

@@ -94,6 +94,19 @@ async fn the_index_is_asked_for_with_its_tag_and_each_segment_once() {
     mint.books().segments.push(second);
     site.verifier.refresh_filters().await.unwrap();
     assert_eq!(asked(), [before[0] + 2, before[1] + 1, before[2] + 1], "the new one alone");
+
+    // What is held, and for how long it has been what the mint publishes.
+    let state = async || site.verifier.metrics().await.unwrap().filters.unwrap();
+    site.set_clock(NOW + 40);
+    let held = state().await;
+    assert_eq!((held.segments, held.tokens, held.age), (2, 3, Some(40)));
+    assert!(held.bytes > 0);
+    site.verifier.refresh_filters().await.unwrap();
+    assert_eq!(state().await.age, Some(0), "nothing has changed, and that was asked");
+    mint.books().segments.push(b"nonsense".to_vec());
+    site.set_clock(NOW + 90);
+    site.verifier.refresh_filters().await.unwrap();
+    assert_eq!((state().await.segments, state().await.age), (2, Some(50)), "not all that the mint lists");
 }
 
 #[tokio::test]
@@ -148,8 +161,10 @@ async fn beyond_the_limits_and_when_the_mint_is_overdue_it_does_as_configured() 
         assert_eq!(buy(&site, token(), &mut rng).await.0, "accepted");
         site.set_clock(NOW + 160);
         assert_eq!(buy(&site, token(), &mut rng).await.0, down, "owed for a minute");
+        assert_eq!(site.verifier.metrics().await.unwrap().oldest_undecided, Some(60));
         mint.fail_always(None);
         site.verifier.flush_outbox().await.unwrap();
+        assert_eq!(site.verifier.metrics().await.unwrap().oldest_undecided, None);
         assert_eq!(buy(&site, token(), &mut rng).await.0, "accepted", "answered");
         assert_eq!((site.verifier.statistics().mint_overdue, site.verifier.statistics().limit_reached), (1, 2));
     }

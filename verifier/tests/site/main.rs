@@ -6,6 +6,8 @@ mod batches;
 mod blocking;
 mod browsers;
 mod deferred;
+#[cfg(all(feature = "postgres", feature = "sidecar"))]
+mod described;
 mod faulty;
 mod filters;
 mod headers;
@@ -20,6 +22,7 @@ mod plain_types;
 #[path = "../postgres/mod.rs"]
 mod postgres;
 mod real_mint;
+mod receipts;
 mod refunding;
 mod rereading;
 mod several;

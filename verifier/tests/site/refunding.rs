@@ -206,6 +206,22 @@ async fn from_the_command_line_beside_a_sidecar_and_without_one() {
     let resynced = |had: u8| Ok(format!("The mint has booked again: 0. It had still: {had}, and as refunded: 0. It refuses: 0."));
     assert_eq!(say(&["resync"], &config).await, resynced(2), "what the mint has booked is kept for it");
 
+    // The mint's signed answer, from the data itself and then from the sidecar; checked by whoever has the mint's key.
+    let receipt = directory.path().join("receipt.json");
+    let written = receipt.to_str().unwrap();
+    assert_eq!(say(&["receipt", &payments[1], "--out", written], &config).await.unwrap(), "");
+    assert!(say(&["receipt", &payments[1], "--out", written], &config).await.is_err(), "no file is overwritten");
+    let verify = |key: &[u8]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_farthing-verifier"));
+        let output = command.args(["receipt", "verify", written, "--mint-key", &Base64UrlUnpadded::encode_string(key)]).output().unwrap();
+        (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let (holds, said) = verify(mint.mint.root().as_bytes());
+    assert!(holds && said.contains(&name) && said.contains(&payments[1]) && said.contains("does not say"), "{said}");
+    let (holds, said) = verify(key.public().as_bytes());
+    assert!(!holds && said.contains("receipt-other-mint"), "{said}");
+    let kept = std::fs::read_to_string(&receipt).unwrap();
+
     let refunded = say(&["refund", &payments[0]], &config).await.unwrap();
     assert!(refunded.starts_with("Refunded: "), "{refunded}");
     assert_eq!(mint.balance(&name).await, 500);
@@ -213,6 +229,8 @@ async fn from_the_command_line_beside_a_sidecar_and_without_one() {
     assert_eq!(mode("control"), 0o700);
     assert_eq!(say(&["resync"], &config).await, resynced(1), "the sidecar that runs is asked; what was given back is not kept");
     assert_eq!(say(&["resync", "--after", "9000000000000000000"], &config).await, resynced(0));
+    assert_eq!(say(&["receipt", &payments[1]], &config).await.unwrap(), kept.trim());
+    assert!(say(&["receipt", &payments[0]], &config).await.unwrap_err().contains("given back"));
     assert!(say(&["serve"], &config).await.unwrap_err().contains("another process uses the store"), "one process has the store");
     assert!(say(&["secret", "prepare"], &config).await.unwrap_err().contains("not shared"));
     for payment in &payments {

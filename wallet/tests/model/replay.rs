@@ -96,7 +96,7 @@ async fn decide(real: &Real, id: &PaymentId, state: RealState) {
     if let RealState::Refused(RefusedBecause::DoubleSpent(proof)) = &state {
         store.keep_proof((**proof).clone()).await.unwrap();
     }
-    store.decide(vec![Decision { payment: real.made[id].id, state }], None).await.unwrap();
+    store.decide(vec![Decision { payment: real.made[id].id, state }], None, None).await.unwrap();
 }
 
 /// What a verifier makes of the mint's answer.

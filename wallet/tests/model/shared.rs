@@ -5,8 +5,8 @@ use std::sync::Arc;
 use farthing_protocol::proof::PaymentId;
 use farthing_protocol::wire::{DoubleSpendFrame, LedgerMark};
 use farthing_verifier::store::{
-    Claim, ClaimOutcome, Decision, Document, KeptDeposit, MemoryStore, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, Store,
-    StoreError, Totals, UsedChallenge,
+    Claim, ClaimOutcome, Decision, Document, KeptAnswer, KeptDeposit, MemoryStore, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned,
+    Store, StoreError, Totals, UsedChallenge,
 };
 
 #[derive(Clone, Default)]
@@ -29,8 +29,13 @@ impl Store for Shared {
         self.0.use_challenge(challenge).await
     }
 
-    async fn decide(&self, decisions: Vec<Decision>, mark: Option<LedgerMark>) -> Result<Vec<Option<PaymentState>>, StoreError> {
-        self.0.decide(decisions, mark).await
+    async fn decide(
+        &self,
+        decisions: Vec<Decision>,
+        mark: Option<LedgerMark>,
+        answer: Option<Vec<u8>>,
+    ) -> Result<Vec<Option<PaymentState>>, StoreError> {
+        self.0.decide(decisions, mark, answer).await
     }
 
     async fn outbox(&self, after: Option<PaymentId>, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
@@ -41,8 +46,16 @@ impl Store for Shared {
         self.0.kept(after, since, limit).await
     }
 
+    async fn kept_answer(&self, payment: PaymentId) -> Result<Option<KeptAnswer>, StoreError> {
+        self.0.kept_answer(payment).await
+    }
+
     async fn mark(&self) -> Result<Option<LedgerMark>, StoreError> {
         self.0.mark().await
+    }
+
+    async fn oldest_undecided(&self) -> Result<Option<u64>, StoreError> {
+        self.0.oldest_undecided().await
     }
 
     async fn totals(&self) -> Result<Totals, StoreError> {

@@ -295,7 +295,7 @@ async fn settle(
         *site.lost.entry(due.window).or_default() += PRICE;
         PaymentState::Refused(RefusedBecause::Refusal(Refusal::Refreshed))
     };
-    site.store.decide(vec![Decision { payment: due.payment, state }], None).await.expect("memory does not fail");
+    site.store.decide(vec![Decision { payment: due.payment, state }], None, None).await.expect("memory does not fail");
 }
 
 fn main() -> ExitCode {
