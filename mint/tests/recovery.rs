@@ -17,6 +17,8 @@ use http::StatusCode;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
+type Leaves = Vec<farthing_protocol::wire::Bytes<32>>;
+
 /// Tokens of one session, and the index of its first output.
 struct Bought {
     tokens: Vec<OwnedToken>,
@@ -141,7 +143,7 @@ async fn only_the_session_that_made_a_token_pays_it_back() {
     let honest = open.open(&world.root, &FundingKeys::Recovery(&used, &claim), &mut world.rng).unwrap();
 
     // D_open does not name what is shown of the session, so that each defect stands alone behind a proof that holds.
-    let changed = |change: &dyn Fn(&mut [u8; 32], &mut Vec<farthing_protocol::wire::Bytes<32>>, &mut Vec<ClaimBody>)| {
+    let changed = |change: &dyn Fn(&mut [u8; 32], &mut Leaves, &mut Vec<ClaimBody>)| {
         let mut frame: OpenRequestFrame = honest.clone();
         let FundingBody::Recovery { session, leaves, claims, .. } = &mut frame.funding else { unreachable!() };
         change(&mut session.0, leaves, claims);
