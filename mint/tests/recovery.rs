@@ -12,12 +12,13 @@ use farthing_protocol::seed::WalletSeed;
 use farthing_protocol::settle::Outcome;
 use farthing_protocol::snowblind::{Blinding, SigningContext, commit};
 use farthing_protocol::token::{OwnedToken, OwnedTokens, Token, UsedTokens};
-use farthing_protocol::wire::{ClaimBody, FundingBody, IssueResponseFrame, OpenRequestFrame};
+use farthing_protocol::wire::{Bytes, ClaimBody, FundingBody, IssueResponseFrame, OpenRequestFrame};
 use http::StatusCode;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
-type Leaves = Vec<farthing_protocol::wire::Bytes<32>>;
+/// Changes the session's hash, its leaves, or what is claimed of it.
+type Change<'a> = &'a dyn Fn(&mut [u8; 32], &mut Vec<Bytes<32>>, &mut Vec<ClaimBody>);
 
 /// Tokens of one session, and the index of its first output.
 struct Bought {
@@ -133,7 +134,7 @@ async fn only_the_session_that_made_a_token_pays_it_back() {
     let honest = open.open(&world.root, &FundingKeys::Recovery(&used, &claim), &mut world.rng).unwrap();
 
     // D_open does not name what is shown of the session, so that each defect stands alone behind a proof that holds.
-    let changed = |change: &dyn Fn(&mut [u8; 32], &mut Leaves, &mut Vec<ClaimBody>)| {
+    let changed = |change: Change<'_>| {
         let mut frame: OpenRequestFrame = honest.clone();
         let FundingBody::Recovery { session, leaves, claims, .. } = &mut frame.funding else { unreachable!() };
         change(&mut session.0, leaves, claims);
