@@ -12,10 +12,13 @@ use farthing_protocol::seed::WalletSeed;
 use farthing_protocol::settle::Outcome;
 use farthing_protocol::snowblind::{Blinding, SigningContext, commit};
 use farthing_protocol::token::{OwnedToken, OwnedTokens, Token, UsedTokens};
-use farthing_protocol::wire::{ClaimBody, FundingBody, IssueResponseFrame, OpenRequestFrame};
+use farthing_protocol::wire::{Bytes, ClaimBody, FundingBody, IssueResponseFrame, OpenRequestFrame};
 use http::StatusCode;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
+
+/// Changes the session's hash, its leaves, or what is claimed of it.
+type Change<'a> = &'a dyn Fn(&mut [u8; 32], &mut Vec<Bytes<32>>, &mut Vec<ClaimBody>);
 
 /// Tokens of one session, and the index of its first output.
 struct Bought {
@@ -69,10 +72,8 @@ async fn honest_holders_are_paid_back_although_counterfeits_came_first() {
     world.mint.add_publisher("blog.example").await.unwrap();
     let bought = Bought::new(&mut world, &[200, 500, 500]).await;
     for expected in [true, true, false] {
-        let (forged, _) = {
-            let token = counterfeit(&mut world, 500);
-            world.pay(vec![token], "blog.example", 500)
-        };
+        let forged = counterfeit(&mut world, 500);
+        let (forged, _) = world.pay(vec![forged], "blog.example", 500);
         assert_eq!(matches!(world.deposit(&[&forged]).await[0], Outcome::Credited { .. }), expected, "up to what was issued");
     }
     let answer = world.http.get("/v1/frozen", &[]).await;
@@ -129,19 +130,11 @@ async fn only_the_session_that_made_a_token_pays_it_back() {
     let (bought, other) = (Bought::new(&mut world, &[500, 500]).await, Bought::new(&mut world, &[500, 500]).await);
     freeze(&world, 500).await;
     let (used, claim) = bought.claim(&world, &[0]);
-    let open = world.plan(&[200, 200, 100]);
-    let open = farthing_protocol::issue::SessionPlan {
-        denominations: {
-            let mut all = open.denominations.clone();
-            all.sort();
-            all
-        },
-        ..open
-    };
+    let open = world.plan(&[100, 200, 200]);
     let honest = open.open(&world.root, &FundingKeys::Recovery(&used, &claim), &mut world.rng).unwrap();
 
     // D_open does not name what is shown of the session, so that each defect stands alone behind a proof that holds.
-    let changed = |change: &dyn Fn(&mut [u8; 32], &mut Vec<farthing_protocol::wire::Bytes<32>>, &mut Vec<ClaimBody>)| {
+    let changed = |change: Change<'_>| {
         let mut frame: OpenRequestFrame = honest.clone();
         let FundingBody::Recovery { session, leaves, claims, .. } = &mut frame.funding else { unreachable!() };
         change(&mut session.0, leaves, claims);

@@ -298,7 +298,7 @@ fn two_challenges_on_one_commitment_reveal_the_key() {
     // From here on the attacker is the mint: a token that was never issued passes every check.
     let stolen = SigningKey::from_bytes(&Zeroizing::new(x.to_bytes())).unwrap();
     assert!(stolen.public() == key.public());
-    let spend_key = farthing_protocol::proof::SpendKey::generate(rng);
+    let spend_key = SpendKey::generate(rng);
     let (nonces, commitment) = commit(&Point::second_generator(), rng).unwrap();
     let p = spend_key.public().to_bytes();
     let (pending, challenge) = Blinding::generate(rng).challenge(&context, stolen.public(), &commitment, &p).unwrap();

@@ -9,17 +9,19 @@ use farthing_protocol::amount::{Amount, Unit};
 use farthing_protocol::error::{AnswerError, EvidenceError, IssueError, KeysetError, UseError};
 use farthing_protocol::evidence::{DoubleSpend, SpendingSide};
 use farthing_protocol::group::Point;
-use farthing_protocol::issue::{FundingKeys, Issue, Open, PendingTokens, SessionPlan, opened_frame};
+use farthing_protocol::issue::{Funding, FundingKeys, Issue, Open, PendingTokens, SessionPlan, opened_frame};
 use farthing_protocol::keyset::{KeysetList, PUBLISHED_AHEAD, Proposal, SHORTEST_ISSUE};
 use farthing_protocol::payment::PaymentTerms;
 use farthing_protocol::proof::{KeysetId, LoneKey, SpendKey};
+use farthing_protocol::recovery::{Recovery, SessionOrigin};
+use farthing_protocol::restore::RecordedSession;
 use farthing_protocol::settle::{Outcome, sign_answer, verify_answer};
 use farthing_protocol::snowblind::{Nonces, commit};
 use farthing_protocol::spending::Spending;
 use farthing_protocol::token::{MAX_TOKENS, OwnedToken, OwnedTokens};
 use farthing_protocol::wire::{
-    DepositResponseFrame, DoubleSpendFrame, FundingBody, IssueRequestFrame, IssueResponseFrame, KeysetListFrame, LedgerMark,
-    OpenRequestFrame,
+    ClaimBody, DepositResponseFrame, DoubleSpendFrame, FundingBody, IssueRequestFrame, IssueResponseFrame, KeysetListFrame, LedgerMark,
+    OpenRequestFrame, RecordedOutputBody,
 };
 use zeroize::Zeroizing;
 
@@ -238,7 +240,51 @@ fn answered(change: impl FnOnce(&mut IssueResponseFrame)) -> Result<Vec<OwnedTok
     pending.unblind(&frame)
 }
 
+/// The claim on the first of two outputs of a booked session, after a change of claim and record; the session is the other claim's too.
+fn claimed(change: impl FnOnce(&mut Vec<ClaimBody>, &mut Vec<RecordedOutputBody>)) -> Result<(), IssueError> {
+    let mut world = World::new(2);
+    let nonces = nonces(&mut world, 2);
+    let commitments: Vec<_> = nonces.iter().map(|nonces| *nonces.commitment()).collect();
+    let (plan, root, keyset) = (world.plan(&[1, 2]), world.root(), world.keyset().clone());
+    let pending = plan.blind(&world.seed, &root, &keyset, 0, &opened_frame([1; 16], 120, &commitments)).unwrap();
+    let voucher = LoneKey::generate(&mut world.rng);
+    let asked = plan.request(&root, &pending, &FundingKeys::Voucher(&voucher), &mut world.rng).unwrap();
+    let challenges = asked.challenges.iter().map(|bytes| farthing_protocol::snowblind::Challenge::from_bytes(bytes.0).unwrap());
+    let responses: Vec<_> =
+        nonces.into_iter().zip(challenges).zip(&world.keys).map(|((nonces, c), (_, key))| nonces.respond(key, &c)).collect();
+    let tokens = pending.unblind(&farthing_protocol::issue::issued_frame(&responses)).unwrap();
+    let outputs = plan.denominations.iter().zip(&commitments).zip(&responses).map(|((denomination, commitment), response)| {
+        RecordedOutputBody { denomination: denomination.units(), commitment: commitment.to_body(), response: response.to_body() }
+    });
+    let (mut outputs, recovery) = (outputs.collect::<Vec<_>>(), plan.recovery);
+
+    let origin = SessionOrigin { root: &root, keyset: keyset.id(), denominations: &plan.denominations, first_index: 0 };
+    let claim = Recovery::new(&world.seed, &origin, &[(0, *tokens[0].token().spent_key())])?;
+    let used = OwnedTokens::new(tokens.into_iter().take(1).collect()).unwrap().retire();
+    let plan = SessionPlan { denominations: vec![Amount::from_units(1)], ..plan.clone() };
+    let mut frame = plan.open(&root, &FundingKeys::Recovery(&used, &claim), &mut world.rng)?;
+    let FundingBody::Recovery { claims, .. } = &mut frame.funding else { panic!() };
+    change(claims, &mut outputs);
+    let open = Open::from_frame(&frame)?;
+    let Funding::Recovery(claim) = open.funding() else { panic!() };
+    claim.verify(&keyset, &RecordedSession::new(recovery, outputs).unwrap())
+}
+
+#[test]
+fn a_claim_that_is_not_changed_holds() {
+    assert_eq!(claimed(|_, _| ()), Ok(()));
+}
+
 refusals! { issuing, IssueError:
+    InvalidRecovery another_key = claimed(|claims, _| claims[0].key = [1; 32].into());
+    InvalidRecovery another_secret = claimed(|claims, _| claims[0].secret = [1; 32].into());
+    InvalidRecovery another_output = claimed(|claims, _| claims[0].position = 1);
+    InvalidRecovery a_session_of_another_length = claimed(|_, outputs| outputs.truncate(1));
+    InvalidRecovery another_answer = claimed(|_, outputs| outputs[0].response = outputs[1].response.clone());
+    InvalidRecovery another_commitment = claimed(|_, outputs| outputs[0].commitment.b = outputs[1].commitment.b);
+    InvalidRecovery a_commitment_that_is_none = claimed(|_, outputs| outputs[0].commitment.a = [0; 32].into());
+    InvalidFunding beyond_the_session = claimed(|claims, _| claims[0].position = 2);
+    InvalidFunding nothing_claimed = claimed(|claims, _| claims.clear());
     OutputCount nothing_wanted = opened(|frame| frame.denominations.clear());
     OutputCount too_much_wanted = opened(|frame| frame.denominations = vec![1; 257]);
     OutputCount no_challenges = asked(|frame| frame.challenges.clear());
