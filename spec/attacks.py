@@ -9,6 +9,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
+from left_out import LEFT_OUT
 from requirements import ROOT, references, test_exists, text_of
 
 NAMES = """
@@ -49,7 +50,14 @@ def main():
         errors += [f"{attack}: no rule {id_}" for id_ in ids.split(", ") if f"| {id_} |" not in rules]
         shown += left_out != "not shown"
         for broken in references(left_out):
-            exists = f"Broken::{broken.removeprefix(BROKEN)}," in scenes if broken.startswith(BROKEN) else test_exists(broken)
+            if broken.startswith(BROKEN):
+                exists = f"Broken::{broken.removeprefix(BROKEN)}," in scenes
+            elif broken == "spec/left_out.py":
+                # The defence still stands where the script takes it out, and the tests are those of the row.
+                own = [row for row in LEFT_OUT if row[0] == attack]
+                exists = own and all(text_of(row[1]).count(row[2]) == 1 and all(f"::{test}`" in tests for test in row[5]) for row in own)
+            else:
+                exists = test_exists(broken)
             if not exists:
                 errors.append(f"{attack}: {broken} shows nothing")
         if left_out != "not shown" and not references(left_out):
