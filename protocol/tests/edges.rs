@@ -314,3 +314,12 @@ fn what_is_secret_or_names_a_token_is_printed_as_its_kind() {
 fn a_pass_has_an_address_that_no_page_has() {
     assert_eq!(pass_resource("https", "news.example", "/sport/"), "pass https://news.example/sport/");
 }
+
+#[test]
+fn points_are_ordered_like_their_encodings() {
+    let world = World::new(1);
+    let keys: Vec<_> = world.keyset().keys().iter().map(|(_, key)| *key).collect();
+    for (a, b) in keys.iter().zip(&keys[1..]).chain([(&keys[0], &keys[0])]) {
+        assert_eq!((a.cmp(b), a.partial_cmp(b)), (a.to_bytes().cmp(&b.to_bytes()), Some(a.to_bytes().cmp(&b.to_bytes()))));
+    }
+}

@@ -155,6 +155,21 @@ async fn tokens_that_cannot_be_deposited_for_long_enough_are_settled_first() {
     }
 }
 
+#[tokio::test]
+async fn a_shutdown_waits_for_what_is_on_its_way() {
+    let (mint, site, reader, mut rng) = deferred(63, 1_000, 1_000).await;
+    let one = site.url("/articles/one");
+    mint.fail_always(Some(Fault::Slow(Duration::from_millis(400))));
+    let sent = pay(&reader.challenge(&one).await, mint.books().world.tokens(&[500]), None, &mut rng);
+    assert_eq!(reader.get_with(&one, &sent.header).await.receipt().extensions["state"], "accepted");
+    while mint.handed_in() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    site.verifier.shutdown().await;
+    let totals = site.verifier.totals().await.unwrap();
+    assert_eq!((totals.outstanding, totals.undecided), (Amount::ZERO, 0));
+}
+
 async fn settled(site: &Site<MemoryStore>) {
     for _ in 0..100 {
         if site.verifier.totals().await.unwrap().undecided == 0 {
