@@ -10,7 +10,7 @@ use farthing_protocol::amount::{Amount, Unit, split};
 use farthing_protocol::error::{KeysetError, PaymentError, RefundError};
 use farthing_protocol::filter::{LARGEST, LIMIT, SpentMark, SpentSegment};
 use farthing_protocol::http::{Credential, pass_resource};
-use farthing_protocol::keyset::{KeysetList, MAX_DENOMINATIONS, PUBLISHED_AHEAD, Proposal, SHORTEST_ISSUE, Windows};
+use farthing_protocol::keyset::{Keyset, KeysetList, MAX_DENOMINATIONS, PUBLISHED_AHEAD, Proposal, SHORTEST_ISSUE, Windows};
 use farthing_protocol::payment::{Deposit, MAX_RECIPIENT, Payment, PaymentTerms};
 use farthing_protocol::proof::{KeysetId, LoneKey, SpentKey};
 use farthing_protocol::receipt::PublisherReceipt;
@@ -154,7 +154,7 @@ fn a_keyset_is_published_a_day_ahead_and_issues_for_a_week() {
     next(&mut world, DAY, issuing(40 * DAY, 50 * DAY)).unwrap();
     let keyset = world.list.get(&id).unwrap();
     assert_eq!((keyset.number(), keyset.published(), *keyset.windows()), (1, DAY, issuing(2 * DAY, 9 * DAY)));
-    assert_eq!(world.list.keysets().iter().map(|keyset| keyset.number()).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(world.list.keysets().iter().map(Keyset::number).collect::<Vec<_>>(), [0, 1, 2]);
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn each_window_of_a_keyset_ends_with_the_second_before_its_bound() {
     }
     // The newest that issues, of the unit asked for.
     let (eur, usd) = (Unit::default_eur(), Unit::new("usd", 5).unwrap());
-    let number = |unit, now| world.list.issuing(unit, now).map(|keyset| keyset.number());
+    let number = |unit, now| world.list.issuing(unit, now).map(Keyset::number);
     assert_eq!(
         [number(&eur, 2 * DAY - 1), number(&eur, 2 * DAY), number(&eur, 10 * DAY), number(&eur, 30 * DAY)],
         [Some(0), Some(1), Some(0), None]
@@ -313,4 +313,13 @@ fn what_is_secret_or_names_a_token_is_printed_as_its_kind() {
 #[test]
 fn a_pass_has_an_address_that_no_page_has() {
     assert_eq!(pass_resource("https", "news.example", "/sport/"), "pass https://news.example/sport/");
+}
+
+#[test]
+fn points_are_ordered_like_their_encodings() {
+    let world = World::new(1);
+    let keys: Vec<_> = world.keyset().keys().iter().map(|(_, key)| *key).collect();
+    for (a, b) in keys.iter().zip(&keys[1..]).chain([(&keys[0], &keys[0])]) {
+        assert_eq!((a.cmp(b), a.partial_cmp(b)), (a.to_bytes().cmp(&b.to_bytes()), Some(a.to_bytes().cmp(&b.to_bytes()))));
+    }
 }

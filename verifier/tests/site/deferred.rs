@@ -106,14 +106,15 @@ async fn what_the_mint_refuses_counts_until_its_window_ends() {
     let again = reread(&reader.challenge(&there).await, cheat.id, &cheat.used, &mut rng);
     assert_eq!(reader.get_with(&there, &again).await.code(), "reread-unknown");
 
-    // The loss fills the window: the next payment is settled first; after the window it is accepted again.
-    for (time, state) in [(NOW, "settled"), (NOW + 600, "accepted")] {
+    // The loss fills the window, to its last second: payments are settled first; after it they are accepted again.
+    let end = (NOW / 600 + 1) * 600;
+    for (time, state) in [(NOW, "settled"), (end - 1, "settled"), (end, "accepted")] {
         second_site.set_clock(time);
         let sent = pay(&reader.challenge(&there).await, mint.books().world.tokens(&[500]), None, &mut rng);
         let reply = reader.get_with(&there, &sent.header).await;
         assert_eq!(reply.receipt().extensions["state"], state);
     }
-    assert_eq!(second_site.verifier.statistics().limit_reached, 1);
+    assert_eq!(second_site.verifier.statistics().limit_reached, 2);
 }
 
 #[tokio::test]
@@ -153,6 +154,21 @@ async fn tokens_that_cannot_be_deposited_for_long_enough_are_settled_first() {
         let reply = reader.get_with(&one, &sent.header).await;
         assert_eq!(reply.receipt().extensions["state"], state, "{lasting} and {ending}");
     }
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_what_is_on_its_way() {
+    let (mint, site, reader, mut rng) = deferred(63, 1_000, 1_000).await;
+    let one = site.url("/articles/one");
+    mint.fail_always(Some(Fault::Slow(Duration::from_millis(400))));
+    let sent = pay(&reader.challenge(&one).await, mint.books().world.tokens(&[500]), None, &mut rng);
+    assert_eq!(reader.get_with(&one, &sent.header).await.receipt().extensions["state"], "accepted");
+    while mint.handed_in() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    site.verifier.shutdown().await;
+    let totals = site.verifier.totals().await.unwrap();
+    assert_eq!((totals.outstanding, totals.undecided), (Amount::ZERO, 0));
 }
 
 async fn settled(site: &Site<MemoryStore>) {

@@ -6,6 +6,7 @@ use farthing_protocol::evidence::{DoubleSpend, SpendingSide};
 use farthing_protocol::payment::{Deposit, PaymentTerms};
 use farthing_protocol::settle::Refusal;
 use farthing_protocol::token::OwnedTokens;
+use farthing_verifier::VerifierError;
 use farthing_verifier::store::MemoryStore;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -119,8 +120,10 @@ async fn a_mint_that_is_gone_comes_back() {
     let reply = reader.get(&one).await;
     assert_eq!(reply.problem(), ("internal-payment-error".into(), "mint-unavailable".into()));
     assert_eq!(reader.get(&site.url("/")).await.status, 200);
+    assert!(matches!(site.verifier.ready().await, Err(VerifierError::MintUnavailable)));
     let mint = StandIn::start_on(world, TcpListener::bind(address).await.unwrap());
     eventually("the keyset list", async || reader.get(&one).await.status == 402).await;
+    assert!(site.verifier.ready().await.is_ok());
     let sent = pay(&reader.challenge(&one).await, mint.books().world.tokens(&[500]), None, &mut StdRng::seed_from_u64(53));
     assert_eq!(reader.get_with(&one, &sent.header).await.status, 200);
 }
