@@ -159,7 +159,7 @@ impl MintClient {
 
     /// The denominations that are frozen, says the mint.
     pub(crate) async fn frozen(&self) -> Result<BTreeSet<(KeysetId, Amount)>, WalletError> {
-        let body = Self::body(http_client(&self.options)?.get(self.url("v1/frozen")).send().await, SMALL_BODY).await?;
+        let body = Self::body(http_client(&self.options, &self.base)?.get(self.url("v1/frozen")).send().await, SMALL_BODY).await?;
         let answer: Vec<FrozenAnswer> = serde_json::from_slice(&body).map_err(|_| WalletError::MintBroken("its answer is no JSON"))?;
         Ok(answer.into_iter().map(|one| (KeysetId(one.keyset.0), Amount::from_units(one.denomination))).collect())
     }

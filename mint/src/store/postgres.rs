@@ -92,7 +92,7 @@ impl Place {
 
     /// Nothing runs beside the writer.
     fn close(self) -> std::future::Ready<()> {
-        std::future::ready(())
+        std::future::ready(drop(self))
     }
 }
 
