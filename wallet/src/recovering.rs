@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use farthing_protocol::amount::Amount;
+use farthing_protocol::amount::{Amount, split};
 use farthing_protocol::issue::MAX_OUTPUTS;
 use farthing_protocol::keyset::Keyset;
 use farthing_protocol::proof::SpentKey;
@@ -48,7 +48,10 @@ impl Wallet {
 
     /// The tokens that make an amount, none of a frozen denomination; `None` if those that are left cannot.
     pub(crate) fn outputs(&self, amount: Amount, keyset: &Keyset) -> Option<Vec<Amount>> {
-        top_up(amount, &self.issued(keyset)).filter(|outputs| outputs.len() <= MAX_OUTPUTS)
+        let denominations = self.issued(keyset);
+        // The usual set may leave a rest that only the frozen denomination could make.
+        let outputs = top_up(amount, &denominations).or_else(|| split(amount, &denominations));
+        outputs.filter(|outputs| outputs.len() <= MAX_OUTPUTS)
     }
 
     /// Whether the keyset that issues now can make an amount.
