@@ -63,14 +63,14 @@ impl Data {
 #[derive(clap::Args)]
 struct WindowArguments {
     /// Days that a keyset issues
-    #[arg(long, default_value_t = 90, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(7..=3650))]
-    issue_days: u16,
+    #[arg(long = "issue-days", default_value_t = 90, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(7..=3650))]
+    issue: u16,
     /// Days after them that its tokens pay
-    #[arg(long, default_value_t = 90, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=3650))]
-    spend_days: u16,
+    #[arg(long = "spend-days", default_value_t = 90, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=3650))]
+    spend: u16,
     /// Days after those that its tokens can be exchanged for new ones; then they are worth nothing
-    #[arg(long, default_value_t = 90, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=3650))]
-    refresh_days: u16,
+    #[arg(long = "refresh-days", default_value_t = 90, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=3650))]
+    refresh: u16,
 }
 
 #[derive(Subcommand)]
@@ -255,8 +255,8 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Init { data, currency, decimals, windows, secret, insecure_plain_keys, json } => {
             let unit = Unit::new(&currency, decimals).map_err(|error| Failure::Mint(error.into()))?;
             let protection = secret.seals(insecure_plain_keys)?;
-            let WindowArguments { issue_days, spend_days, refresh_days } = windows;
-            let [issue, spend, refresh] = [issue_days, spend_days, refresh_days].map(|days| u64::from(days) * 86_400);
+            let WindowArguments { issue, spend, refresh } = windows;
+            let [issue, spend, refresh] = [issue, spend, refresh].map(|days| u64::from(days) * 86_400);
             let ledger = data.place()?;
             let options = InitOptions { unit: unit.clone(), issue, spend, refresh, protection, ledger, ..InitOptions::default() };
             let root = Mint::init(&data.dir, options).await?;

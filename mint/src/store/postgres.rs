@@ -92,7 +92,8 @@ impl Place {
 
     /// Nothing runs beside the writer.
     fn close(self) -> std::future::Ready<()> {
-        std::future::ready(drop(self))
+        drop(self);
+        std::future::ready(())
     }
 }
 
