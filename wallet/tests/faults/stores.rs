@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use farthing_protocol::proof::PaymentId;
 use farthing_protocol::wire::{DoubleSpendFrame, LedgerMark};
 use farthing_verifier::store::{
-    Claim, ClaimOutcome, Decision, Document, KeptDeposit, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, RedbStore, Store,
-    StoreError, Totals, UsedChallenge,
+    Claim, ClaimOutcome, Decision, Document, KeptAnswer, KeptDeposit, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, RedbStore,
+    Store, StoreError, Totals, UsedChallenge,
 };
 use tokio::sync::watch;
 
@@ -57,8 +57,21 @@ impl Store for Claims {
         self.write(self.store.use_challenge(challenge)).await
     }
 
-    async fn decide(&self, decisions: Vec<Decision>, mark: Option<LedgerMark>) -> Result<Vec<Option<PaymentState>>, StoreError> {
-        self.write(self.store.decide(decisions, mark)).await
+    async fn kept_answer(&self, id: PaymentId) -> Result<Option<KeptAnswer>, StoreError> {
+        self.alive(self.store.kept_answer(id)).await
+    }
+
+    async fn oldest_undecided(&self) -> Result<Option<u64>, StoreError> {
+        self.alive(self.store.oldest_undecided()).await
+    }
+
+    async fn decide(
+        &self,
+        decisions: Vec<Decision>,
+        mark: Option<LedgerMark>,
+        answer: Option<Vec<u8>>,
+    ) -> Result<Vec<Option<PaymentState>>, StoreError> {
+        self.write(self.store.decide(decisions, mark, answer)).await
     }
 
     async fn outbox(&self, after: Option<PaymentId>, limit: usize) -> Result<Vec<OutboxEntry>, StoreError> {
