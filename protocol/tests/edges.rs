@@ -240,32 +240,34 @@ fn a_list_follows_itself_and_names_its_heads() {
 
 // ---- filters of spent tokens ----
 
-/// A segment of `fingerprints` bytes with these numbers in its header.
+/// A segment of so many fingerprints of two bytes with these numbers in its header.
 fn segment(first: u64, count: u64, block: u32, starts: u32, fingerprints: usize) -> Option<SpentSegment> {
     let numbers = [first.to_le_bytes(), count.to_le_bytes(), [3; 8]].concat();
-    let header = [&b"fspent/1"[..], &[7; 32], &numbers, &block.to_le_bytes(), &starts.to_le_bytes()].concat();
-    SpentSegment::from_bytes(&[header, vec![0; fingerprints]].concat())
+    let header = [&b"fspent/2"[..], &[7; 32], &numbers, &block.to_le_bytes(), &starts.to_le_bytes()].concat();
+    SpentSegment::from_bytes(&[header, vec![0; 2 * fingerprints]].concat())
 }
 
 #[test]
 fn a_segment_is_read_only_if_every_look_up_stays_inside_it() {
-    assert!(segment(0, 1, 64, 64, 192).is_some_and(|read| read.size() == 264 && read.range() == (0, 1)));
+    assert!(segment(0, 1, 64, 64, 192).is_some_and(|read| read.size() == 456 && read.range() == (0, 1)));
     for (what, block, starts, fingerprints) in [
         ("a block that is no power of two", 48, 48, 144),
         ("no block", 0, 64, 64),
         ("no place to begin", 64, 0, 128),
         ("a part of a block", 64, 32, 160),
-        ("one byte short", 64, 64, 191),
-        ("one byte more", 64, 64, 193),
+        ("one fingerprint short", 64, 64, 191),
+        ("one fingerprint more", 64, 64, 193),
         ("a longer block than any builder makes", 1 << 19, 1 << 19, 3 << 19),
     ] {
         assert!(segment(0, 1, block, starts, fingerprints).is_none(), "{what}");
     }
     assert!(segment(0, 1, 1 << 18, 1 << 18, 3 << 18).is_some());
-    // The longest, byte by byte.
-    let longest = LIMIT - 72;
-    for (length, lawful) in [(longest, true), (longest + 8, false)] {
-        assert_eq!(segment(0, 1, 8, u32::try_from(length - 16).unwrap(), length).is_some(), lawful, "{length}");
+    let read = segment(0, 1, 64, 64, 192).unwrap().to_bytes();
+    assert!(SpentSegment::from_bytes(&read[..read.len() - 1]).is_none() && SpentSegment::from_bytes(&[&read[..], &[0]].concat()).is_none());
+    // The longest, block by block.
+    let longest = (LIMIT - 72) / 2;
+    for (length, lawful) in [(longest, true), (longest + 4, false)] {
+        assert_eq!(segment(0, 1, 4, u32::try_from(length - 8).unwrap(), length).is_some(), lawful, "{length}");
     }
 }
 

@@ -299,7 +299,7 @@ fn refreshed(report: &RefreshReport, unit: &Unit) -> String {
         (report.reclaimed, "taken back after a refund."),
         (report.recovered, "of frozen tokens paid back."),
         (report.recovery_waiting, "of frozen tokens waits for the mint's next keyset."),
-        (report.lost, "had been spent before and is gone."),
+        (report.lost, "had been spent before. A wallet put back from an old copy finds what they became by restoring from the seed."),
     ];
     let done = parts.iter().filter(|(value, _)| !value.is_zero());
     let lines: Vec<String> = done.map(|(value, what)| format!("{} {what}", unit.display(*value))).collect();
