@@ -141,9 +141,14 @@ impl World {
 
     async fn start_publishers(&mut self) {
         let (mut listeners, mut addresses) = (Vec::new(), BTreeMap::new());
+        // Nothing that the dead process still had in hand may reach the mint as a message of the next one.
+        self.desk.kill(Party::Publishers);
         for (name, publisher) in PUBLISHERS.into_iter().zip(&mut self.publishers) {
             publisher.verifier = None;
             publisher.serving.take().iter().for_each(JoinHandle::abort);
+            while Arc::strong_count(&publisher.store) > 1 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             let (listener, address) = listen().await;
             addresses.insert(name.to_owned(), address);
             listeners.push(listener);
