@@ -92,7 +92,7 @@ pub(super) async fn reclaimable(connection: &mut Connection, payment: &PaymentId
 /// Numbers a booked session of its keyset.
 ///
 /// Implements R-BACK-09.
-pub(super) async fn record(connection: &mut Connection, booking: &IssueBooking, keyset: u32) -> Outcome<()> {
+pub(super) async fn record(connection: &mut Connection, booking: &IssueBooking, keyset: u32) -> Outcome<u64> {
     if booking.points.len() != booking.denominations.len() {
         return Err(LedgerError::Corrupt("a booking with another number of commitments than outputs").into());
     }
@@ -101,17 +101,17 @@ pub(super) async fn record(connection: &mut Connection, booking: &IssueBooking, 
         outputs.extend_from_slice(&denomination.units().to_be_bytes());
         outputs.extend_from_slice(points);
     }
-    sqlx::query(
+    let row = sqlx::query(
         "INSERT INTO recorded (keyset, number, session, recovery, outputs)
-         VALUES ($1, (SELECT coalesce(max(number) + 1, 0) FROM recorded WHERE keyset = $1), $2, $3, $4)",
+         VALUES ($1, (SELECT coalesce(max(number) + 1, 0) FROM recorded WHERE keyset = $1), $2, $3, $4) RETURNING number",
     )
     .bind(i64::from(keyset))
     .bind(booking.session.as_slice())
     .bind(booking.recovery.as_slice())
     .bind(outputs)
-    .execute(connection)
+    .fetch_one(connection)
     .await?;
-    Ok(())
+    rows::unsigned(&row, "number")
 }
 
 /// The sessions of one bucket.

@@ -16,17 +16,15 @@ use crate::store::{Answer, FundingState, IssueBooked, IssueBooking, LedgerError,
 /// Sessions of one recovery hash and commitment that are looked at.
 const MOST_SESSIONS: i64 = 16;
 
-/// Notes by what the newest session of a keyset is found.
-pub(super) async fn record(connection: &mut Connection, booking: &IssueBooking, keyset: u32) -> Outcome<()> {
-    sqlx::query(
-        "INSERT INTO recoverable (recovery, keyset, number, committed)
-         SELECT $1, keyset, max(number), $2 FROM recorded WHERE keyset = $3 GROUP BY keyset",
-    )
-    .bind(booking.recovery.as_slice())
-    .bind(booking.recovery_commitment.as_slice())
-    .bind(i64::from(keyset))
-    .execute(connection)
-    .await?;
+/// Notes by what the session of this number is found.
+pub(super) async fn record(connection: &mut Connection, booking: &IssueBooking, keyset: u32, number: u64) -> Outcome<()> {
+    sqlx::query("INSERT INTO recoverable (recovery, keyset, number, committed) VALUES ($1, $2, $3, $4)")
+        .bind(booking.recovery.as_slice())
+        .bind(i64::from(keyset))
+        .bind(integer(number)?)
+        .bind(booking.recovery_commitment.as_slice())
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

@@ -273,8 +273,8 @@ pub(super) async fn issue(connection: &mut Connection, booking: &IssueBooking, e
         }
         entries.credit(Account::Tokens(keyset), worth(denomination, tokens)?)?;
     }
-    givebacks::record(connection, booking, keyset).await?;
-    recovery::record(connection, booking, keyset).await?;
+    let number = givebacks::record(connection, booking, keyset).await?;
+    recovery::record(connection, booking, keyset, number).await?;
     Ok(IssueBooked::Booked)
 }
 
