@@ -207,7 +207,8 @@ impl MintProcess {
 
     fn base(&self) -> Command {
         let mut command = Command::new(&self.binary);
-        command.env("FARTHING_MINT_LOG", "warn");
+        // As the unit sets it (decision 52).
+        command.env("FARTHING_MINT_LOG", "warn").env("MALLOC_ARENA_MAX", "2");
         match &self.ledger {
             Some(ledger) => command.env("FARTHING_MINT_LEDGER", ledger),
             None => command.env_remove("FARTHING_MINT_LEDGER"),

@@ -48,7 +48,7 @@ struct Arguments {
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(100..=50_000))]
     tokens: u32,
     /// Connections that issue and deposit in batches
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 32)]
     connections: usize,
     /// Goes on, round after round, until so many tokens are deposited
     #[arg(long, value_name = "TOKENS")]
