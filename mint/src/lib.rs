@@ -36,6 +36,7 @@ pub mod http;
 pub mod metrics;
 mod mint;
 pub mod operations;
+mod scratch;
 mod sepa;
 pub mod settings;
 pub mod shop;

@@ -21,6 +21,7 @@ use crate::error::MintError;
 use crate::http;
 use crate::metrics::Metrics;
 use crate::operations::{Operations, Status};
+use crate::scratch::Scratch;
 use crate::signer::{KeyFile, KeyVault, KeysetSecrets, Signer, system_rng};
 use crate::store::keysets::Lifecycle;
 use crate::store::postgres::PostgresLedger;
@@ -175,7 +176,8 @@ impl Mint {
         };
         let signer = Signer::new(root, seal_key, options.clock.clone(), options.limits.pool);
         let clock = ServiceClock::new(options.clock.clone(), lifecycle.position.time);
-        let operations = Operations::new(list, unit, signer, ledger.clone(), clock, &options.limits).await?;
+        let scratch = Scratch::new(data.path());
+        let operations = Operations::new(list, unit, signer, ledger.clone(), clock, &options.limits, scratch).await?;
         let (known, keys_missing) = (tokio::sync::Mutex::new(None), AtomicBool::new(false));
         let MintOptions { clock, limits, rotation, forwarding, .. } = options;
         let mint = Self(Arc::new(Inner {

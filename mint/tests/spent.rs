@@ -10,6 +10,8 @@ use farthing_protocol::settle::Outcome;
 use http::StatusCode;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
 
 async fn index(world: &World) -> (String, Value) {
     let answer = world.http.get("/v1/spent/0", &[]).await;
@@ -65,4 +67,38 @@ async fn what_came_back_is_in_the_filter_at_every_process() {
     }
     let unknown = format!("/v1/spent/0/{}", key_text(&world.root));
     assert_eq!(world.http.get(&unknown, &[]).await.code(), "segment-unknown");
+}
+
+/// Tokens of the long segment.
+const LONG: u64 = 1 << 16;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_segment_is_kept_outside_memory_and_leaves_no_file() {
+    let world = World::new().await;
+    let marks: Vec<[u8; SpentMark::SIZE]> = (0..LONG).map(|number| number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes()).collect();
+    let mut ledger = SqliteConnectOptions::new().filename(world.ledger_path()).connect().await.unwrap();
+    let mut writing = ledger.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    for (number, row) in marks.chunks(1_024).enumerate() {
+        sqlx::query("INSERT INTO spent_log (keyset, number, time, marks) VALUES (0, ?, ?, ?)")
+            .bind(i64::try_from(1_024 * number).unwrap())
+            .bind(i64::try_from(world.now()).unwrap())
+            .bind(row.as_flattened())
+            .execute(&mut *writing)
+            .await
+            .unwrap();
+    }
+    writing.commit().await.unwrap();
+    ledger.close().await.unwrap();
+    let files =
+        || std::fs::read_dir(world.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect::<std::collections::BTreeSet<_>>();
+    let before = files();
+
+    world.hands.forward(60);
+    world.mint.publish_filters().await.unwrap();
+    let (_, listed) = index(&world).await;
+    assert_eq!((listed["count"].as_u64(), listed["segments"].as_array().unwrap().len()), (Some(LONG), 1));
+    let (first, second) = tokio::join!(segment(&world, &listed["segments"][0]), segment(&world, &listed["segments"][0]));
+    assert_eq!((first.range(), second.range()), ((0, LONG), (0, LONG)));
+    assert!(marks.iter().all(|mark| first.may_hold(SpentMark::from_bytes(*mark))));
+    assert_eq!(files(), before);
 }

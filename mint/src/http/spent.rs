@@ -1,14 +1,18 @@
 //! Filters of spent tokens: an index that verifiers follow, and segments that never change.
 
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body_util::channel::Channel;
 use sha2::{Digest, Sha256};
 
 use super::{ProblemBody, Shared};
 use crate::config::base64url;
 use crate::http::Problem;
-use crate::operations::SpentIndex;
+use crate::operations::{SegmentBytes, SpentIndex};
+use crate::scratch::ScratchFile;
 
 /// It was replaced by a longer one, or never was.
 const SEGMENT_UNKNOWN: Problem = Problem::new(StatusCode::NOT_FOUND, "segment-unknown", "no such segment: fetch the index");
@@ -61,7 +65,31 @@ pub(super) async fn index(State(mint): Shared, Path(keyset): Path<String>, heade
 pub(super) async fn segment(State(mint): Shared, Path((keyset, digest)): Path<(String, String)>) -> Result<Response, Problem> {
     let bytes = mint.spent_segment(number(&keyset)?, &digest).ok_or(SEGMENT_UNKNOWN)?;
     let headers = [(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
-    Ok((headers, bytes).into_response())
+    let bytes = match bytes {
+        SegmentBytes::Short(bytes) => return Ok((headers, bytes).into_response()),
+        SegmentBytes::Long(bytes) => bytes,
+    };
+    let length = [(header::CONTENT_LENGTH, bytes.length())];
+    Ok((headers, length, read_out(bytes)).into_response())
+}
+
+/// Reads a file as fast as the client takes it. A disk that fails breaks the connection, and what came is no segment.
+fn read_out(file: ScratchFile) -> Body {
+    let (mut sender, body) = Channel::<Bytes, std::io::Error>::new(1);
+    tokio::spawn(async move {
+        let mut at = 0;
+        while at < file.length() {
+            match file.read(at).await {
+                Ok(piece) => {
+                    at += piece.len() as u64;
+                    // The client has gone.
+                    let Ok(()) = sender.send_data(piece).await else { return };
+                }
+                Err(error) => return sender.abort(error),
+            }
+        }
+    });
+    Body::new(body)
 }
 
 /// One spelling of a number, so that caches hold a thing once.

@@ -4,14 +4,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
-use farthing_protocol::filter::{SpentSegment, plan};
+use farthing_protocol::filter::plan;
 use farthing_protocol::keyset::Keyset;
+use farthing_protocol::proof::KeysetId;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
+use super::builder::Builder;
 use super::{OperationError, Operations};
 use crate::config::base64url;
+use crate::scratch::{Scratch, ScratchFile};
 use crate::store::LedgerError;
 
 /// New segments are published this often, in seconds: what comes back in between is in the next ones.
@@ -19,6 +22,12 @@ pub const SLOT: u64 = 30;
 
 /// So much later than a slot's end, in seconds, everything booked in it stands in the ledger, nearly always: all processes then publish the same.
 const SETTLED: u64 = 5;
+
+/// Segments of so many tokens and more are kept in files: what is in memory is the same for ten million tokens as for one (decision 52).
+const LONG: u64 = 1 << 16;
+
+/// Tokens that are read from the ledger at a time.
+const PIECE: u64 = 1 << 15;
 
 /// A segment as it is listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -45,18 +54,32 @@ pub struct SpentIndex {
 struct Published {
     index: SpentIndex,
     /// The bytes of the segments listed, and of those listed before, which somebody may be fetching.
-    bytes: HashMap<String, Bytes>,
+    bytes: HashMap<String, SegmentBytes>,
 }
 
-/// The filters of every keyset whose tokens still come back. Some 2.4 bytes a spent token.
-#[derive(Default)]
+/// Where a segment's bytes are.
+#[derive(Clone)]
+pub enum SegmentBytes {
+    /// In memory.
+    Short(Bytes),
+    /// In a file of the process's own.
+    Long(ScratchFile),
+}
+
+/// The filters of every keyset whose tokens still come back. Some 2.4 bytes a spent token, nearly all of them on the disk.
 pub(super) struct Filters {
     published: RwLock<HashMap<u64, Arc<Published>>>,
     /// The slot that was published last. Held while publishing.
     slot: tokio::sync::Mutex<Option<u64>>,
+    builder: Builder,
+    scratch: Arc<Scratch>,
 }
 
 impl Filters {
+    pub(super) fn new(scratch: Scratch) -> Self {
+        Self { published: RwLock::default(), slot: tokio::sync::Mutex::default(), builder: Builder::default(), scratch: Arc::new(scratch) }
+    }
+
     fn of(&self, keyset: u64) -> Option<Arc<Published>> {
         self.published.read().unwrap_or_else(PoisonError::into_inner).get(&keyset).cloned()
     }
@@ -102,12 +125,8 @@ impl Operations {
             {
                 (segment.clone(), bytes.clone())
             } else {
-                let marks = self.ledger.spent_marks(row, first, first + count).await?;
-                let id = keyset.id();
-                // One at a time, beside the workers: at a start there are many, and nobody waits for them.
-                let built = tokio::task::spawn_blocking(move || SpentSegment::build(id, first, marks).map(|segment| segment.to_bytes()));
-                let bytes = built.await.ok().flatten().ok_or(OperationError::Unavailable)?;
-                (ListedSegment { first, count, digest: base64url(&Sha256::digest(&bytes)) }, bytes.into())
+                let built = self.build_segment(keyset.id(), row, first, count).await?;
+                (ListedSegment { first, count, digest: base64url(&Sha256::digest(&built)) }, self.put_away(count, built).await?)
             };
             next.bytes.insert(segment.digest.clone(), bytes);
             next.index.segments.push(segment);
@@ -121,6 +140,31 @@ impl Operations {
         Ok(())
     }
 
+    /// Reads a segment's tokens and builds it, beside the workers: at a start there are many, and nobody waits for them.
+    async fn build_segment(&self, keyset: KeysetId, row: u32, first: u64, count: u64) -> Result<Vec<u8>, OperationError> {
+        let (pieces, built) = self.filters.builder.begin(keyset, first, count).ok_or(OperationError::Unavailable)?;
+        let end = first + count;
+        let mut from = first;
+        while from < end {
+            // Always a row of its own: rows end at every multiple of 1,024.
+            let until = (from + PIECE).min(end);
+            let marks = self.ledger.spent_marks(row, from, until).await?;
+            pieces.send(marks).map_err(|_| OperationError::Unavailable)?;
+            from = until;
+        }
+        drop(pieces);
+        built.await.ok().flatten().ok_or(OperationError::Unavailable)
+    }
+
+    async fn put_away(&self, count: u64, bytes: Vec<u8>) -> Result<SegmentBytes, OperationError> {
+        if count < LONG {
+            return Ok(SegmentBytes::Short(bytes.into()));
+        }
+        let scratch = Arc::clone(&self.filters.scratch);
+        let kept = tokio::task::spawn_blocking(move || scratch.keep(&bytes)).await;
+        kept.ok().and_then(Result::ok).map(SegmentBytes::Long).ok_or(OperationError::Unavailable)
+    }
+
     /// The segments of the keyset with this number. `None` if there is no such keyset; one of which nothing came back, or nothing does any
     /// more, has none.
     pub fn spent_index(&self, keyset: u64) -> Option<SpentIndex> {
@@ -129,7 +173,7 @@ impl Operations {
     }
 
     /// A segment's bytes by its digest, if it is listed or was a moment ago.
-    pub fn spent_segment(&self, keyset: u64, digest: &str) -> Option<Bytes> {
+    pub fn spent_segment(&self, keyset: u64, digest: &str) -> Option<SegmentBytes> {
         self.filters.of(keyset)?.bytes.get(digest).cloned()
     }
 }

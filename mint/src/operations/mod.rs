@@ -1,6 +1,7 @@
 //! What the mint does, between the HTTP above and the ledger and the signer below: no SQL here, and no HTTP.
 
 mod books;
+mod builder;
 mod checker;
 mod deposits;
 mod error;
@@ -25,13 +26,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::ServiceClock;
 use crate::config::Limits;
+use crate::scratch::Scratch;
 use crate::signer::{Signer, system_rng};
 use crate::store::{Ledger, LedgerError};
 pub use books::{DenominationStatus, KeysetStatus, Status};
 use checker::Checker;
 pub use error::OperationError;
 use filters::Filters;
-pub use filters::{ListedSegment, SpentIndex};
+pub use filters::{ListedSegment, SegmentBytes, SpentIndex};
 use keysets::Live;
 pub use keysets::{KeysetSummary, Size};
 pub use recovering::FrozenDenomination;
@@ -105,6 +107,7 @@ impl Operations {
         ledger: Arc<dyn Ledger>,
         clock: ServiceClock,
         limits: &Limits,
+        scratch: Scratch,
     ) -> Result<Self, LedgerError> {
         let position = ledger.position().await?;
         Ok(Self {
@@ -120,7 +123,7 @@ impl Operations {
             marks_guessed: AtomicU64::new(0),
             clock,
             sessions: Sessions::new(limits.sessions, limits.session_outputs),
-            filters: Filters::default(),
+            filters: Filters::new(scratch),
             instance: AtomicU32::new(system_rng().next_u32()),
             readers: Places::new(limits),
             publishers: Places::new(limits),

@@ -1,0 +1,63 @@
+//! Who builds filters: one thread, as long as the mint is open.
+//!
+//! A filter of a million tokens takes some 30 MiB while it is built, and an allocator leaves with a thread what that thread gave back. On
+//! whichever thread is free this adds up over all of them (decision 52).
+
+use std::sync::{Mutex, PoisonError, mpsc};
+
+use farthing_protocol::filter::{SpentMark, SpentSegment};
+use farthing_protocol::proof::KeysetId;
+use tokio::sync::oneshot;
+
+/// A segment to be built.
+struct Order {
+    keyset: KeysetId,
+    first: u64,
+    count: u64,
+    /// Its tokens, in pieces.
+    marks: mpsc::Receiver<Vec<SpentMark>>,
+    done: oneshot::Sender<Option<Vec<u8>>>,
+}
+
+/// The thread, once there is something to build.
+#[derive(Default)]
+pub(super) struct Builder(Mutex<Option<mpsc::Sender<Order>>>);
+
+impl Builder {
+    /// Begins a segment. Its tokens go into the first end, piece by piece, and its bytes come out of the second, `None` if they are fewer
+    /// or more than `count`, or no filter. `None` if there can be no thread.
+    pub(super) fn begin(
+        &self,
+        keyset: KeysetId,
+        first: u64,
+        count: u64,
+    ) -> Option<(mpsc::Sender<Vec<SpentMark>>, oneshot::Receiver<Option<Vec<u8>>>)> {
+        let ((pieces, marks), (done, built)) = (mpsc::channel(), oneshot::channel());
+        let order = Order { keyset, first, count, marks, done };
+        let mut orders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(orders) = &*orders {
+            orders.send(order).ok()?;
+        } else {
+            let (sender, receiver) = mpsc::channel();
+            sender.send(order).ok()?;
+            // It ends when the other end is dropped with the operations.
+            std::thread::Builder::new().name("filters".into()).spawn(move || receiver.into_iter().for_each(Order::work)).ok()?;
+            *orders = Some(sender);
+        }
+        Some((pieces, built))
+    }
+}
+
+impl Order {
+    fn work(self) {
+        let Self { keyset, first, count, marks, done } = self;
+        let mut all = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
+        for mut piece in marks {
+            all.append(&mut piece);
+        }
+        let whole = all.len() as u64 == count;
+        let segment = whole.then(|| SpentSegment::build(keyset, first, all)).flatten();
+        // Nobody may be waiting any more.
+        let _ = done.send(segment.map(|segment| segment.to_bytes()));
+    }
+}
