@@ -69,6 +69,7 @@ start_mint() {
 }
 start_mint
 start tap python3 contrib/tap.py "$tap_port" "$work/tap.json"
+until_ok listens "$tap_port"
 
 step="buying tokens"
 wallet reader init --mint "$mint" --mint-key="$key" >/dev/null

@@ -126,6 +126,7 @@ sed "s|^news.example {|http://127.0.0.1:$caddy_port {|; s|/run/farthing/verifier
     s|127.0.0.1:8080|127.0.0.1:$backend_port|" contrib/caddy/Caddyfile >"$work/Caddyfile"
 start caddy env XDG_DATA_HOME="$work" XDG_CONFIG_HOME="$work" HOME="$work" caddy run --adapter caddyfile --config "$work/Caddyfile"
 start tap python3 contrib/tap.py "$tap_port" "$work/tap.json"
+until_ok listens "$tap_port"
 
 step="over TCP: trusted peers only, in Envoy's and Traefik's words; the environment overrules the file"
 read -r tcp_port < <(free_ports 1)
