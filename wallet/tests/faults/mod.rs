@@ -86,7 +86,7 @@ async fn work(flow: Flow, plans: Arc<Mutex<VecDeque<Plan>>>) -> Vec<String> {
                 world = World::new().await;
             }
             world.impatience = IMPATIENCE * (1 << before.min(4));
-            problem = match tokio::time::timeout(Duration::from_mins(5), play(flow, &mut world, Some(plan))).await {
+            problem = match tokio::time::timeout(Duration::from_mins(5), Box::pin(play(flow, &mut world, Some(plan)))).await {
                 Ok(Ok((_, true))) => String::new(),
                 Ok(Ok((_, false))) => {
                     world = World::new().await;
@@ -112,8 +112,8 @@ async fn work(flow: Flow, plans: Arc<Mutex<VecDeque<Plan>>>) -> Vec<String> {
 }
 
 async fn cut_everywhere(flow: Flow) {
-    let mut counts = play(flow, &mut World::new().await, None).await.unwrap().0;
-    let again = play(flow, &mut World::new().await, None).await.unwrap().0;
+    let mut counts = Box::pin(play(flow, &mut World::new().await, None)).await.unwrap().0;
+    let again = Box::pin(play(flow, &mut World::new().await, None)).await.unwrap().0;
     // What a busy machine adds by asking twice is no boundary of the flow.
     for (place, count) in &mut counts {
         *count = again.get(place).map_or(0, |other| (*count).min(*other));
