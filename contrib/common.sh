@@ -61,6 +61,13 @@ get() { # CURL ARGUMENTS.. : $status, $head (lower case), $body
     body=$(cat "$work/body")
 }
 
+mint_command() { # ARGUMENTS.. : a command of the mint, given again if the ledger was too slow for it
+    for _ in $(seq 20); do
+        if "$bin/farthing-mint" "$@" 2>"$work/mint-command.log"; then return; fi
+        grep -q 'the ledger does not answer' "$work/mint-command.log" || return 1
+    done
+    return 1
+}
 json() { python3 -c 'import json, sys; v = json.load(open(sys.argv[1]))
 for k in sys.argv[2:]: v = v[k]
 print(v)' "$@"; }
@@ -68,6 +75,16 @@ wallet() { # DIRECTORY ARGUMENTS..
     local directory=$1
     shift
     "$bin/farthing" --wallet "$work/$directory" --json "$@"
+}
+
+buys() { # DIRECTORY ARGUMENTS.. : a wallet's payment, given again as it says if the publisher was too slow to decide
+    for _ in $(seq 20); do
+        if wallet "$@" 2>"$work/said"; then return; fi
+        grep -q '"code":"publisher-busy"' "$work/said" || break
+        sleep 1
+    done
+    cat "$work/said" >&2
+    return 1
 }
 
 free_ports() { # COUNT : that many ports of 127.0.0.1 that nobody listens on, and that no connection takes by itself before somebody does:
