@@ -63,6 +63,8 @@ get() { # CURL ARGUMENTS.. : $status, $head (lower case), $body
 
 mint_command() { # ARGUMENTS.. : a command of the mint, given again if the ledger was too slow for it
     for _ in $(seq 20); do
+        # What was begun is not begun again beside it.
+        [ "$1" != init ] || rm -rf "$work/mint"
         if "$bin/farthing-mint" "$@" 2>"$work/mint-command.log"; then return; fi
         grep -q 'the ledger does not answer' "$work/mint-command.log" || return 1
     done

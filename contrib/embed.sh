@@ -38,7 +38,7 @@ npm ci --prefix "$work/node" --ignore-scripts --no-audit --no-fund >"$work/npm.l
 step="setting up the mint"
 export FARTHING_MINT_INSECURE_PLAIN_KEYS=true
 mint="http://127.0.0.1:$mint_port"
-key=$("$bin/farthing-mint" init --data "$work/mint" 2>>"$work/mint.log")
+key=$(mint_command init --data "$work/mint")
 voucher=$(mint_command voucher create --amount 1.00 --data "$work/mint")
 for language in python node; do
     port=${language}_port

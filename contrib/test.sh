@@ -23,7 +23,7 @@ read -r mint_port nginx_port caddy_port backend_port tap_port own_port asked_por
 # --- the mint, with a voucher, and both publishers; its keys live for seconds and need no passphrase
 export FARTHING_MINT_INSECURE_PLAIN_KEYS=true
 mint="http://127.0.0.1:$mint_port"
-key=$("$bin/farthing-mint" init --data "$work/mint" 2>>"$work/mint.log")
+key=$(mint_command init --data "$work/mint")
 for port in "$nginx_port" "$caddy_port"; do
     mint_command publisher add "127.0.0.1:$port" --data "$work/mint"
 done
