@@ -14,7 +14,7 @@ PORT, SIDECAR = int(sys.argv[1]), sys.argv[2]
 
 
 def ask(path, question):
-    connection = http.client.HTTPConnection(SIDECAR, timeout=30)
+    connection = http.client.HTTPConnection(SIDECAR, timeout=120)
     connection.request("POST", path, json.dumps(question), {"Content-Type": "application/json"})
     answer = connection.getresponse()
     return answer.status, answer.getheaders(), answer.read()

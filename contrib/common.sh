@@ -37,13 +37,17 @@ start() { # NAME COMMAND..
     "$@" >>"$work/$name.log" 2>&1 &
     pids[$name]=$!
 }
-until_ok() { # COMMAND.. : at most ten seconds
-    for _ in $(seq 100); do
+until_ok() { # COMMAND.. : at most two minutes, which is more than any machine needs
+    local end=$((SECONDS + 120))
+    while [ "$SECONDS" -lt "$end" ]; do
         if "$@" >/dev/null 2>&1; then return; fi
         sleep 0.1
     done
-    echo "not within ten seconds: $*" >&2
+    echo "not within two minutes: $*" >&2
     return 1
+}
+listens() { # PORT
+    (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 expect() { # WHAT EXPECTED FOUND
     if [[ "$3" != $2 ]]; then
@@ -52,11 +56,20 @@ expect() { # WHAT EXPECTED FOUND
     fi
 }
 get() { # CURL ARGUMENTS.. : $status, $head (lower case), $body
-    status=$(curl -s --max-time 20 -o "$work/body" -D "$work/head" -w '%{http_code}' --path-as-is "$@") || true
+    status=$(curl -s --max-time 120 -o "$work/body" -D "$work/head" -w '%{http_code}' --path-as-is "$@") || true
     head=$(tr -d '\r' <"$work/head" | tr '[:upper:]' '[:lower:]')
     body=$(cat "$work/body")
 }
 
+mint_command() { # ARGUMENTS.. : a command of the mint, given again if the ledger was too slow for it
+    for _ in $(seq 20); do
+        # What was begun is not begun again beside it.
+        [ "$1" != init ] || rm -rf "$work/mint"
+        if "$bin/farthing-mint" "$@" 2>"$work/mint-command.log"; then return; fi
+        grep -q 'the ledger does not answer' "$work/mint-command.log" || return 1
+    done
+    return 1
+}
 json() { python3 -c 'import json, sys; v = json.load(open(sys.argv[1]))
 for k in sys.argv[2:]: v = v[k]
 print(v)' "$@"; }
@@ -66,10 +79,26 @@ wallet() { # DIRECTORY ARGUMENTS..
     "$bin/farthing" --wallet "$work/$directory" --json "$@"
 }
 
-free_ports() { # COUNT : that many ports of 127.0.0.1 that nobody listens on
+buys() { # DIRECTORY ARGUMENTS.. : a wallet's payment, given again as it says if the publisher was too slow to decide
+    for _ in $(seq 20); do
+        if wallet "$@" 2>"$work/said"; then return; fi
+        grep -q '"code":"publisher-busy"' "$work/said" || break
+        sleep 1
+    done
+    cat "$work/said" >&2
+    return 1
+}
+
+free_ports() { # COUNT : that many ports of 127.0.0.1 that nobody listens on, and that no connection takes by itself before somebody does:
+    # they are below those that the system gives away
     python3 -c '
-import socket, sys
-sockets = [socket.socket() for _ in range(int(sys.argv[1]))]
-for one in sockets: one.bind(("127.0.0.1", 0))
+import random, socket, sys
+sockets = []
+while len(sockets) < int(sys.argv[1]):
+    one = socket.socket()
+    try:
+        one.bind(("127.0.0.1", random.randrange(10000, 32768)))
+        sockets.append(one)
+    except OSError: pass
 print(*(one.getsockname()[1] for one in sockets))' "$1"
 }

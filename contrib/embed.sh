@@ -38,8 +38,8 @@ npm ci --prefix "$work/node" --ignore-scripts --no-audit --no-fund >"$work/npm.l
 step="setting up the mint"
 export FARTHING_MINT_INSECURE_PLAIN_KEYS=true
 mint="http://127.0.0.1:$mint_port"
-key=$("$bin/farthing-mint" init --data "$work/mint" 2>>"$work/mint.log")
-voucher=$("$bin/farthing-mint" voucher create --amount 1.00 --data "$work/mint" 2>>"$work/mint.log")
+key=$(mint_command init --data "$work/mint")
+voucher=$(mint_command voucher create --amount 1.00 --data "$work/mint")
 for language in python node; do
     port=${language}_port
     cat >"$work/$language.toml" <<TOML
@@ -61,7 +61,7 @@ path = "/**"
 free = true
 TOML
     publisher_key=$("$bin/farthing-verifier" key --config "$work/$language.toml")
-    "$bin/farthing-mint" publisher add "127.0.0.1:${!port}" --key="$publisher_key" --data "$work/mint" 2>>"$work/mint.log"
+    mint_command publisher add "127.0.0.1:${!port}" --key="$publisher_key" --data "$work/mint"
 done
 start_mint() {
     start mint "$bin/farthing-mint" serve --data "$work/mint" --listen "127.0.0.1:$mint_port"
@@ -69,6 +69,7 @@ start_mint() {
 }
 start_mint
 start tap python3 contrib/tap.py "$tap_port" "$work/tap.json"
+until_ok listens "$tap_port"
 
 step="buying tokens"
 wallet reader init --mint "$mint" --mint-key="$key" >/dev/null
@@ -118,7 +119,7 @@ for language in python node; do
 
     step="$language: paid"
     cp -r "$work/reader" "$work/$language-copy"
-    wallet reader --proxy "http://127.0.0.1:$tap_port" pay --yes "$site/articles/one" >"$work/paid.json"
+    buys reader --proxy "http://127.0.0.1:$tap_port" pay --yes "$site/articles/one" >"$work/paid.json"
     expect body "page /articles/one settled 500 reread=false authorization=*" "$(json "$work/paid.json" body)"
     expect "the credential stops before the page" "*authorization=" "$(json "$work/paid.json" body)"
     expect status 200 "$(json "$work/tap.json" status)"
@@ -141,9 +142,9 @@ print(json.loads(base64.urlsafe_b64decode(sys.argv[1] + "=" * (-len(sys.argv[1])
         get -H "@$work/credential" -H "@$work/credential" "$site/articles/one"
         expect "twice in one request" '402 *"code":"malformed-credential"*' "$status $body"
     fi
-    wallet reader pay --yes "$site/articles/one" >"$work/again.json"
+    buys reader pay --yes "$site/articles/one" >"$work/again.json"
     expect "read again" "page /articles/one settled 500 reread=true authorization=" "$(json "$work/again.json" body)"
-    wallet reader pay --yes --amount 0.01234 "$site/tips?from=curl" >"$work/tip.json"
+    buys reader pay --yes --amount 0.01234 "$site/tips?from=curl" >"$work/tip.json"
     expect "a tip" "page /tips settled 1234 reread=false authorization=" "$(json "$work/tip.json" body)"
 
     step="$language: double-spent"
@@ -167,7 +168,7 @@ print(json.loads(base64.urlsafe_b64decode(sys.argv[1] + "=" * (-len(sys.argv[1])
     until_ok wallet reader pay --yes "$site/articles/two"
     stop "$language"
     stop mint
-    balance=$("$bin/farthing-mint" publisher balance "127.0.0.1:${!port}" --data "$work/mint" --json 2>/dev/null)
+    balance=$(mint_command publisher balance "127.0.0.1:${!port}" --data "$work/mint" --json)
     expect "two articles and a tip, each once" '*"balance":"2234"*' "$balance"
     start_mint
 

@@ -23,12 +23,13 @@ finish() {
 }
 trap finish EXIT
 trap 'exit 1' INT TERM
-until_ok() { # COMMAND.. : at most ten seconds
-    for _ in $(seq 100); do
+until_ok() { # COMMAND.. : at most two minutes, which is more than any machine needs
+    local end=$((SECONDS + 120))
+    while [ "$SECONDS" -lt "$end" ]; do
         if "$@" >/dev/null 2>&1; then return; fi
         sleep 0.1
     done
-    echo "not within ten seconds: $*" >&2
+    echo "not within two minutes: $*" >&2
     return 1
 }
 
@@ -41,9 +42,14 @@ cp contrib/interop/package.json contrib/interop/package-lock.json contrib/intero
 
 # --- a mint, a sidecar, and a backend that asks it
 read -r mint_port sidecar_port backend_port < <(python3 -c '
-import socket
-sockets = [socket.socket() for _ in range(3)]
-for one in sockets: one.bind(("127.0.0.1", 0))
+import random, socket
+sockets = []
+while len(sockets) < 3: # below the ports that the system gives to connections
+    one = socket.socket()
+    try:
+        one.bind(("127.0.0.1", random.randrange(10000, 32768)))
+        sockets.append(one)
+    except OSError: pass
 print(*(one.getsockname()[1] for one in sockets))')
 export FARTHING_MINT_INSECURE_PLAIN_KEYS=true
 mint="http://127.0.0.1:$mint_port" site="http://127.0.0.1:$backend_port"

@@ -14,7 +14,7 @@ class Tap(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         url = urllib.parse.urlsplit(self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        upstream = http.client.HTTPConnection(url.hostname, url.port, timeout=30)
+        upstream = http.client.HTTPConnection(url.hostname, url.port, timeout=120)
         target = urllib.parse.urlunsplit(("", "", url.path, url.query, ""))
         headers = {name: value for name, value in self.headers.items() if not name.lower().startswith(("proxy-", "connection"))}
         upstream.request(self.command, target, body, headers)

@@ -33,7 +33,7 @@ step="the commands"
     block sh | moved | sed "/metrics | grep /a curl -sf http://127.0.0.1:$metrics_port/metrics > $work/metrics"
 } >"$work/commands.sh"
 [ "$(grep -c farthing-mint "$work/commands.sh")" -ge 30 ] || expect "commands in docs/operator.md" "30 or more" fewer
-env -i PATH="$bin:$PATH" HOME="$work" TMPDIR="$work" timeout 600 bash "$work/commands.sh" >"$work/commands.log" 2>&1
+env -i PATH="$bin:$PATH" HOME="$work" TMPDIR="$work" timeout 1800 bash "$work/commands.sh" >"$work/commands.log" 2>&1
 
 step="nothing secret in the log"
 for secret in "$(head -n 1 "$work/etc/admin-tokens")" "$(cat "$work/etc/shop-secrets")" fv cs_live_1 DE8937; do

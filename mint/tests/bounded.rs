@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use farthing_mint::store::keysets::KeysetLedger;
@@ -10,6 +11,7 @@ use farthing_mint::store::{Announcement, Debit, IssueBooked, IssueBooking, Ledge
 use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
 use farthing_protocol::settle::Refusal;
+use tokio::sync::watch;
 
 const ONE: Amount = Amount::from_units(1);
 const PAYMENTS: u64 = 2_000;
@@ -83,23 +85,32 @@ async fn deposits_in_flight_while_another_process_closes_and_prunes_are_booked_o
     let keyset = announce(&*ledger, 0, 500_000).await;
     let other = SqliteLedger::open(&dir.path().join("ledger.sqlite")).await.unwrap();
     let mut tasks = tokio::task::JoinSet::new();
+    let (booked, closed) = (Arc::new(AtomicU64::new(0)), watch::Sender::new(false));
     for worker in 0..4 {
-        let ledger = ledger.clone();
+        let (ledger, booked, mut closed) = (ledger.clone(), booked.clone(), closed.subscribe());
         tasks.spawn(async move {
             let mut outcomes: Vec<(u64, PaymentBooked)> = Vec::new();
             // On and on until some came too late.
             while outcomes.iter().filter(|(_, outcome)| *outcome != PaymentBooked::Credited).count() < 20 {
                 let number = worker + 4 * outcomes.len() as u64;
-                assert!(number < PAYMENTS, "the keyset never closed");
+                // However long the other process waits for its turn, enough are left to come too late.
+                if number >= PAYMENTS / 2 {
+                    closed.wait_for(|closed| *closed).await.unwrap();
+                }
+                assert!(number < PAYMENTS, "the keyset is closed, and more is booked");
                 outcomes.push((number, ledger.deposit(vec![payment(keyset, number)], 499_999).await.unwrap().outcomes.remove(0)));
+                booked.fetch_add(1, Ordering::SeqCst);
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
             outcomes
         });
     }
-    tokio::time::sleep(Duration::from_millis(30)).await;
+    while booked.load(Ordering::SeqCst) < 40 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     // Closing and closed at once, as after a long sleep: the worst that pruning can do.
     assert_eq!(other.advance_keysets(600_000).await.unwrap(), 2);
+    closed.send_replace(true);
     while other.prune_keyset(0, 100).await.unwrap() == 100 {}
     let outcomes = tasks.join_all().await.concat();
     let credited = outcomes.iter().filter(|(_, outcome)| *outcome == PaymentBooked::Credited).count() as u64;

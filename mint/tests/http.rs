@@ -2,8 +2,7 @@
 
 mod common;
 
-use common::{BINARY, JSON, World};
-use farthing_mint::MintOptions;
+use common::{BINARY, JSON, PATIENCE, World};
 use farthing_protocol::issue::FundingKeys;
 use farthing_protocol::wire::{
     DepositRequestFrame, DepositResponseFrame, Frame, IssueRequestFrame, IssueResponseFrame, KeysetListFrame, OpenRequestFrame,
@@ -160,11 +159,11 @@ async fn json_says_the_same_as_the_frames() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_and_excess_clients_are_answered_or_cut() {
-    let mut options = MintOptions::default();
-    options.limits.request_time = std::time::Duration::from_secs(1);
-    options.limits.header_time = std::time::Duration::from_secs(1);
-    options.limits.requests = 0;
-    let world = World::with(options).await;
+    let mut world = World::new().await;
+    let usual = world.options.clone();
+    world.options.limits.request_time = std::time::Duration::from_secs(2);
+    world.options.limits.header_time = std::time::Duration::from_secs(2);
+    world.reopen().await;
     let mut slow = tokio::net::TcpStream::connect(world.http.address).await.unwrap();
     let head = format!("POST /v1/issue HTTP/1.1\r\nhost: a\r\ncontent-type: {BINARY}\r\ncontent-length: 100\r\n\r\nabc");
     slow.write_all(head.as_bytes()).await.unwrap();
@@ -174,15 +173,17 @@ async fn slow_and_excess_clients_are_answered_or_cut() {
     assert!(text.starts_with("HTTP/1.1 408") && text.contains("request-timeout"), "{text}");
     let mut silent = tokio::net::TcpStream::connect(world.http.address).await.unwrap();
     silent.write_all(b"POST /v1").await.unwrap();
-    let end = tokio::time::timeout(std::time::Duration::from_secs(20), silent.read_to_end(&mut Vec::new())).await;
+    let end = tokio::time::timeout(PATIENCE, silent.read_to_end(&mut Vec::new())).await;
     assert!(end.is_ok(), "a head that never ends is cut");
     let issue = IssueRequestFrame {
         session: [1; 16].into(),
         challenges: vec![[1; 32].into()],
         proof: farthing_protocol::wire::ProofBody { t: [1; 32].into(), u: [1; 32].into() },
     };
-    // A client of its own: the mint has closed the idle connection of the other.
-    let answer = common::Http::new(world.http.address).post("/v1/issue", &issue).await;
+    world.options = usual;
+    world.options.limits.requests = 0;
+    world.reopen().await;
+    let answer = world.http.post("/v1/issue", &issue).await;
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, "overloaded"));
     assert!(answer.headers.contains_key("retry-after"));
 }

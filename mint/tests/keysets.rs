@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use common::{Http, World, copy, serve};
+use common::{Http, World, copy, eventually, serve};
 use farthing_mint::{Clock, InitOptions, KeyProtection, KeysetSummary, Mint, MintError, MintOptions, Rotation};
 use farthing_protocol::issue::FundingKeys;
 use farthing_protocol::settle::{Outcome, Refusal};
@@ -27,14 +27,13 @@ async fn other(world: &World) -> Mint {
 
 /// Waits until the serving mint has made it so.
 async fn until(mint: &Mint, what: impl Fn(&[KeysetSummary]) -> bool) -> Vec<KeysetSummary> {
-    for _ in 0..200 {
-        let keysets = mint.keysets().await.unwrap();
-        if what(&keysets) {
-            return keysets;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("it did not come to that");
+    let mut keysets = Vec::new();
+    eventually("what the serving mint does by itself", async || {
+        keysets = mint.keysets().await.unwrap();
+        what(&keysets)
+    })
+    .await;
+    keysets
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,9 +44,12 @@ async fn a_keyset_announced_by_another_process_issues_beside_the_old_one_without
     assert!(announced.issue_from >= world.now() + DAY && announced.issue_from < world.now() + DAY + 3_600);
     assert_eq!((announced.number, announced.gap), (1, 0));
     assert_eq!(other(&world).await.rotate().await.err(), Some(MintError::AlreadyRotated));
-    tokio::time::sleep(Duration::from_millis(1_500)).await;
-    world.follow().await;
-    assert_eq!(world.list.keysets().len(), 2, "the history is published, and followed by who knew less");
+    // The history is published, and followed by who knew less.
+    eventually("that two keysets are published", async || {
+        world.follow().await;
+        world.list.keysets().len() == 2
+    })
+    .await;
     world.number = 1;
     let voucher = world.voucher(300).await;
     assert_eq!(world.issue(&[100], &FundingKeys::Voucher(&voucher)).await.err().unwrap(), "keyset-not-issuing");
@@ -204,13 +206,7 @@ async fn a_clock_that_was_wrong_is_put_right_by_the_operator_without_a_restart()
     let operator = Mint::open(world.path(), MintOptions { keys: None, ..world.options.clone() }).await.unwrap();
     assert!(!operator.clock().await.unwrap().believed);
     assert!(operator.accept_clock().await.unwrap().believed);
-    for _ in 0..100 {
-        if world.http.get("/readyz", &[]).await.status.is_success() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("the serving process did not take the time over");
+    eventually("that the serving process takes the time over", async || world.http.get("/readyz", &[]).await.status.is_success()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -239,17 +235,14 @@ async fn the_ledger_forgets_the_tokens_of_a_closed_keyset_and_nothing_else() {
     assert_eq!(world.earned("news.example").await, 3_600);
     world.balanced().await;
     // The denomination keys are gone from the disk, the receipt key is not.
-    for _ in 0..100 {
+    eventually("that the keys are gone", async || {
         let keys = farthing_mint::signer::KeyFile::from_json(&std::fs::read(world.path().join("keys.json")).unwrap()).unwrap();
         assert_eq!(keys.keysets.len(), 1);
-        if keys.keysets[0].keys.is_empty() {
-            world.reopen().await;
-            assert!(matches!(world.deposit(&[&deposits[4]]).await[0], Outcome::AlreadyCredited { .. }));
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("the keys are still there");
+        keys.keysets[0].keys.is_empty()
+    })
+    .await;
+    world.reopen().await;
+    assert!(matches!(world.deposit(&[&deposits[4]]).await[0], Outcome::AlreadyCredited { .. }));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

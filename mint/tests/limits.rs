@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{BINARY, Http, World};
+use common::{BINARY, Http, PATIENCE, World, eventually};
 use farthing_mint::MintOptions;
 use farthing_protocol::settle::Outcome;
 use farthing_protocol::wire::{DepositRequestFrame, Frame, IssueRequestFrame};
@@ -13,9 +13,6 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-
-/// Long enough for a busy machine; nothing is measured.
-const PATIENCE: Duration = Duration::from_mins(1);
 
 async fn connect(world: &World) -> TcpStream {
     TcpStream::connect(world.http.address).await.unwrap()
@@ -36,7 +33,9 @@ async fn honest(world: &mut World) {
     world.http = Http::new(world.http.address);
     let tokens = tokio::time::timeout(PATIENCE, world.tokens(&[100])).await.unwrap();
     let (deposit, _) = world.pay(tokens, "news.example", 100);
-    assert!(matches!(world.deposit(&[&deposit]).await[0], Outcome::Credited { .. }));
+    // Sent again, if the mint closes the idle connection at that moment.
+    assert!(matches!(world.deposit(&[&deposit]).await[0], Outcome::Credited { .. } | Outcome::AlreadyCredited { .. }));
+    assert!(world.earned("news.example").await >= 100);
 }
 
 fn post(path: &str, more: &str) -> String {
@@ -46,16 +45,17 @@ fn post(path: &str, more: &str) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_heads_bodies_and_trickles_are_answered_or_cut() {
     let mut options = MintOptions::default();
-    options.limits.request_time = Duration::from_secs(3);
-    options.limits.header_time = Duration::from_secs(3);
+    // The honest client has that time too, on a busy machine.
+    options.limits.request_time = Duration::from_secs(10);
+    options.limits.header_time = Duration::from_secs(10);
     let mut world = World::with(options).await;
     world.mint.add_publisher("news.example").await.unwrap();
 
-    assert_eq!(told(connect(&world).await, b"POST /v1").await, "", "a head that does not end");
-    let announced = post("/v1/deposits", "content-length: 100") + "abc";
-    let answer = told(connect(&world).await, announced.as_bytes()).await;
-    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("request-timeout"), "{answer}");
-
+    let (head, body) = (connect(&world).await, connect(&world).await);
+    let slow = tokio::spawn(async move {
+        let announced = post("/v1/deposits", "content-length: 100") + "abc";
+        tokio::join!(told(head, b"POST /v1"), told(body, announced.as_bytes()))
+    });
     let mut trickle = connect(&world).await;
     trickle.write_all(post("/v1/deposits", "transfer-encoding: chunked").as_bytes()).await.unwrap();
     let (mut reading, mut writing) = trickle.into_split();
@@ -70,6 +70,9 @@ async fn slow_heads_bodies_and_trickles_are_answered_or_cut() {
     drop(tokio::time::timeout(PATIENCE, reading.read_to_end(&mut answer)).await.unwrap());
     assert!(answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
     drops.await.unwrap();
+    let (head, body) = slow.await.unwrap();
+    assert_eq!(head, "", "a head that does not end");
+    assert!(body.starts_with("HTTP/1.1 408") && body.contains("request-timeout"), "{body}");
     world.balanced().await;
 }
 
@@ -101,7 +104,7 @@ async fn a_body_that_is_too_large_is_refused_with_and_without_its_length() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_never_reads_is_cut() {
     let mut options = MintOptions::default();
-    options.limits.answer_time = Duration::from_secs(1);
+    options.limits.answer_time = Duration::from_secs(3);
     let mut world = World::with(options).await;
     world.mint.add_publisher("news.example").await.unwrap();
     let socket = TcpSocket::new_v4().unwrap();
@@ -150,25 +153,24 @@ async fn one_client_asks_only_so_often_and_takes_nothing_from_others() {
         let headers = [("x-forwarded-for", client), ("content-type", BINARY)];
         world.http.try_send(method, path, &headers, Vec::new()).await.unwrap()
     };
-    let mut statuses = Vec::new();
-    for _ in 0..20 {
-        let answer = ask(Method::GET, "/v1/keysets", "198.51.100.1").await;
-        if answer.status == StatusCode::TOO_MANY_REQUESTS {
-            assert_eq!(answer.code(), "too-many-requests");
-            assert!(answer.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
-        }
-        statuses.push(answer.status);
+    for _ in 0..3 {
+        assert_eq!(ask(Method::GET, "/v1/keysets", "198.51.100.1").await.status, StatusCode::OK);
     }
-    assert_eq!(statuses[..3], [StatusCode::OK; 3]);
-    assert!(statuses.contains(&StatusCode::TOO_MANY_REQUESTS));
+    eventually("that they are too many", async || {
+        let answer = ask(Method::GET, "/v1/keysets", "198.51.100.1").await;
+        if answer.status == StatusCode::OK {
+            return false;
+        }
+        assert_eq!((answer.status, answer.code().as_str()), (StatusCode::TOO_MANY_REQUESTS, "too-many-requests"));
+        assert!(answer.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
+        true
+    })
+    .await;
     // Deposits are counted apart, and malformed ones too.
     let deposit = ask(Method::POST, "/v1/deposits", "198.51.100.1").await;
     assert_eq!(deposit.code(), "frame-truncated");
-    let mut codes = Vec::new();
-    for _ in 0..20 {
-        codes.push(ask(Method::POST, "/v1/deposits", "198.51.100.1").await.code());
-    }
-    assert!(codes.iter().any(|code| code == "too-many-requests"));
+    eventually("that they are too many", async || ask(Method::POST, "/v1/deposits", "198.51.100.1").await.code() == "too-many-requests")
+        .await;
     for _ in 0..20 {
         assert_eq!(ask(Method::GET, "/v1/keysets", "203.0.113.7").await.status, StatusCode::OK, "a known publisher");
         assert_eq!(ask(Method::GET, "/livez", "198.51.100.1").await.status, StatusCode::OK);
@@ -250,7 +252,8 @@ async fn a_ledger_that_stands_still_makes_nothing_grow() {
         deposits.push(world.pay(tokens, "news.example", 100).0);
     }
     world.options.limits.requests = 4;
-    world.options.limits.request_time = Duration::from_secs(3);
+    // All six have come before the first is told.
+    world.options.limits.request_time = Duration::from_secs(6);
     world.reopen().await;
     // Another program holds the file: whoever wants to book waits.
     let options = SqliteConnectOptions::new().filename(world.ledger_path()).disable_statement_logging();

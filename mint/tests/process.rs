@@ -6,8 +6,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use common::{BINARY, Http};
+use common::{BINARY, Http, eventually};
 use farthing_protocol::amount::Amount;
 use farthing_protocol::group::Point;
 use farthing_protocol::issue::{FundingKeys, PendingTokens, SessionPlan};
@@ -254,8 +256,9 @@ impl Pending {
         true
     }
 
-    async fn work(&mut self, reader: &mut Reader, voucher: &LoneKey) {
+    async fn work(&mut self, reader: &mut Reader, voucher: &LoneKey, finished: &AtomicU64) {
         while self.finish(reader).await {
+            finished.fetch_add(1, Ordering::SeqCst);
             self.issue = reader.session(&[50, 100], voucher).await;
             if self.issue.is_none() && reader.http.try_send(Method::GET, "/livez", &[], Vec::new()).await.is_none() {
                 return;
@@ -280,13 +283,17 @@ async fn sigkill_under_load_loses_nothing() {
     }
     for _ in 0..6 {
         let mut tasks = tokio::task::JoinSet::new();
+        let finished = Arc::new(AtomicU64::new(0));
         for (mut reader, voucher, mut pending) in workers.drain(..) {
             reader.http = serving.http.clone();
+            let finished = finished.clone();
             tasks.spawn(async move {
-                pending.work(&mut reader, &voucher).await;
+                pending.work(&mut reader, &voucher, &finished).await;
                 (reader, voucher, pending)
             });
         }
+        // More than what was left is finished: however slow the machine is, there is a load.
+        eventually("some load", async || finished.load(Ordering::SeqCst) >= 8).await;
         tokio::time::sleep(std::time::Duration::from_millis(chance.random_range(100..500))).await;
         serving.kill();
         workers = tasks.join_all().await;

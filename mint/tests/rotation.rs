@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use common::{BINARY, Http};
+use common::{BINARY, Http, eventually};
 use farthing_protocol::keyset::KeysetList;
 use farthing_protocol::wire::KeysetListFrame;
 
@@ -63,14 +63,14 @@ impl Serving {
     /// What wallets see, once it is so many keysets.
     async fn list(&self, root: &str, keysets: usize) -> KeysetList {
         let root = farthing_mint::parse_key(root).unwrap();
-        for _ in 0..100 {
+        let mut list = None;
+        eventually("that the serving process takes the keyset over", async || {
             let frame: KeysetListFrame = self.1.get("/v1/keysets", &[("accept", BINARY)]).await.frame();
-            if frame.keysets.len() == keysets {
-                return KeysetList::verify(&frame, &root).unwrap();
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("the serving process did not take the keyset over");
+            list = (frame.keysets.len() == keysets).then(|| KeysetList::verify(&frame, &root).unwrap());
+            list.is_some()
+        })
+        .await;
+        list.unwrap()
     }
 
     fn log(mut self) -> String {

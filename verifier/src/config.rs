@@ -171,6 +171,7 @@ pub struct VerifierConfig {
     pub(crate) challenge_lifetime: Duration,
     pub(crate) mint_timeout: Duration,
     pub(crate) keyset_interval: Duration,
+    pub(crate) keyset_pause: Duration,
     pub(crate) first_retry: Duration,
     pub(crate) last_retry: Duration,
     pub(crate) instances: u32,
@@ -202,6 +203,7 @@ impl VerifierConfig {
             challenge_lifetime: Duration::from_mins(5),
             mint_timeout: Duration::from_secs(10),
             keyset_interval: Duration::from_mins(1),
+            keyset_pause: Duration::from_secs(5),
             first_retry: Duration::from_secs(1),
             last_retry: Duration::from_mins(1),
             instances: 1,
@@ -285,6 +287,13 @@ impl VerifierConfig {
     #[must_use]
     pub const fn keyset_interval(mut self, interval: Duration) -> Self {
         self.keyset_interval = interval;
+        self
+    }
+
+    /// The least time between two fetches of the keyset list that payments can cause; five seconds if not set.
+    #[must_use]
+    pub const fn keyset_pause(mut self, pause: Duration) -> Self {
+        self.keyset_pause = pause;
         self
     }
 

@@ -17,9 +17,6 @@ use crate::error::{Refused, VerifierError};
 use crate::mint_client::{MintClient, MintError};
 use crate::store::{Document, Store};
 
-/// The least time between two fetches that payments can cause.
-const UNKNOWN_KEYSET_PAUSE: Duration = Duration::from_secs(5);
-
 /// A verified list with its keys prepared.
 pub(crate) struct Trusted {
     pub(crate) list: KeysetList,
@@ -48,11 +45,13 @@ pub(crate) struct Keysets<S> {
     state: RwLock<State>,
     /// When the list was asked for last, whatever came of it. Held while asking, so that one fetch serves all who wait.
     asked: tokio::sync::Mutex<Option<Instant>>,
+    /// The least time between two fetches that payments can cause.
+    pause: Duration,
 }
 
 impl<S: Store> Keysets<S> {
     /// Takes up where the store left off.
-    pub(crate) async fn open(root: Point, mint: Arc<MintClient>, store: Arc<S>) -> Result<Self, VerifierError> {
+    pub(crate) async fn open(root: Point, mint: Arc<MintClient>, store: Arc<S>, pause: Duration) -> Result<Self, VerifierError> {
         let state = if store.load(Document::Fork).await?.is_some() {
             State::Forked
         } else {
@@ -64,7 +63,7 @@ impl<S: Store> Keysets<S> {
                 None => State::Unknown,
             }
         };
-        Ok(Self { root, mint, store, state: RwLock::new(state), asked: tokio::sync::Mutex::new(None) })
+        Ok(Self { root, mint, store, state: RwLock::new(state), asked: tokio::sync::Mutex::new(None), pause })
     }
 
     fn state(&self) -> State {
@@ -104,7 +103,7 @@ impl<S: Store> Keysets<S> {
     /// Fetches the list because a payment names a keyset that is not on it, if that was not tried a moment ago.
     pub(crate) async fn refresh_for_unknown(&self) {
         let mut asked = self.asked.lock().await;
-        if asked.is_some_and(|at| at.elapsed() < UNKNOWN_KEYSET_PAUSE) {
+        if asked.is_some_and(|at| at.elapsed() < self.pause) {
             return;
         }
         *asked = Some(Instant::now());

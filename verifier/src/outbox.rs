@@ -143,6 +143,8 @@ impl<S: Store> Outbox<S> {
             let outbox = Arc::clone(&self);
             tokio::spawn(async move {
                 outbox.hand_in(batch).await;
+                // Whoever waits for the lane finds the store let go of.
+                drop(outbox);
                 drop(lane);
             });
         }

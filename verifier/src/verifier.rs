@@ -100,7 +100,7 @@ impl<S: Store> Verifier<S> {
         }
         let store = Arc::new(store);
         let mint = Arc::new(MintClient::new(&config.mint, config.mint_timeout)?);
-        let keysets = Arc::new(Keysets::open(config.root, Arc::clone(&mint), Arc::clone(&store)).await?);
+        let keysets = Arc::new(Keysets::open(config.root, Arc::clone(&mint), Arc::clone(&store), config.keyset_pause).await?);
         match keysets.refresh().await {
             Ok(()) => {}
             // A stored list is trusted on, and a fork stops the verifier without stopping the site.

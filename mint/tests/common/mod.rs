@@ -35,6 +35,18 @@ use tempfile::TempDir;
 pub const BINARY: &str = "application/vnd.farthing";
 pub const JSON: &str = "application/json";
 
+/// How long a test waits for what must come: no machine is that slow.
+pub const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Waits until it holds.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let begun = std::time::Instant::now();
+    while !holds().await {
+        assert!(begun.elapsed() < PATIENCE, "{what} did not happen");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Clocks whose hands the test moves, together or apart, by seconds added to the real ones.
 #[derive(Default)]
 pub struct Hands {
@@ -110,18 +122,24 @@ impl Http {
     }
 
     pub async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
-        self.try_send(Method::GET, path, headers, Vec::new()).await.unwrap()
+        for _ in 0..50 {
+            // The mint may close a connection that was idle for long at the moment in which it is used again.
+            if let Some(answer) = self.try_send(Method::GET, path, headers, Vec::new()).await {
+                return answer;
+            }
+        }
+        panic!("no answer to fifty requests");
     }
 
     pub async fn post_bytes(&self, path: &str, media: &str, body: Vec<u8>) -> Answer {
         // A server that refuses a body without reading it closes the connection, and a client that is still sending may then lose the
         // answer. Every request of the mint may be sent again.
-        for _ in 0..5 {
+        for _ in 0..50 {
             if let Some(answer) = self.try_send(Method::POST, path, &[("content-type", media)], body.clone()).await {
                 return answer;
             }
         }
-        panic!("no answer to five requests");
+        panic!("no answer to fifty requests");
     }
 
     pub async fn post(&self, path: &str, frame: &impl Frame) -> Answer {

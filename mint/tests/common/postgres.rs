@@ -99,13 +99,15 @@ async fn start() -> Option<Server> {
         return None;
     };
     for _ in 0..3 {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // Below the ports that the system gives to connections: what is free stays so until the server has it.
+        let mut ports = std::iter::repeat_with(|| rand::random_range(10_000..32_768_u16));
+        let port = ports.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap();
         let mut watch = shell(&programs, port).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(watch.stdout.take().unwrap()).read_line(&mut line).unwrap();
         assert_eq!(line, "started\n", "initdb failed");
         let server = Server { port, _watch: watch };
-        for _ in 0..300 {
+        for _ in 0..600 {
             if PgConnection::connect(&server.url("postgres")).await.is_ok() {
                 return Some(server);
             }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A running server.
 pub struct Server {
@@ -55,7 +55,9 @@ impl Server {
             .output()
             .unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // Below the ports that the system gives to connections: what is free stays so until the server has it.
+        let mut ports = std::iter::repeat_with(|| rand::random_range(10_000..32_768_u16));
+        let port = ports.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).unwrap();
         let process = command(&bin.join("postgres"), as_root)
             .current_dir("/")
             .arg("-D")
@@ -66,15 +68,17 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let server = Self { directory, process, port, databases: AtomicU32::new(0) };
-        for _ in 0..300 {
+        let mut server = Self { directory, process, port, databases: AtomicU32::new(0) };
+        let begun = Instant::now();
+        loop {
             let ready = Command::new(bin.join("pg_isready")).args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]).status().unwrap();
+            let ended = server.process.try_wait().unwrap();
+            assert!(ended.is_none() && begun.elapsed() < Duration::from_mins(2), "PostgreSQL does not start: {ended:?}");
             if ready.success() {
                 return Some(server);
             }
             std::thread::sleep(Duration::from_millis(100));
         }
-        panic!("PostgreSQL does not start");
     }
 
     /// An empty database's address.

@@ -1,7 +1,5 @@
 //! A backend that asks the sidecar by itself, with a real mint.
 
-use std::time::Duration;
-
 use base64ct::{Base64UrlUnpadded, Encoding};
 use farthing_mint::{InitOptions, Mint};
 use farthing_verifier::sidecar::{self, Settings};
@@ -11,7 +9,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::real_mint::RealMint;
-use crate::site::{Reader, Reply, pay, reread};
+use crate::site::{Reader, Reply, free_address, listening, pay, reread};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_changes_nothing_and_only_settling_serves() {
@@ -19,9 +17,9 @@ async fn a_check_changes_nothing_and_only_settling_serves() {
     let data = directory.path().join("mint");
     Mint::init(&data, InitOptions::default()).await.unwrap();
     let mint = RealMint::serve(&data, TcpListener::bind("127.0.0.1:0").await.unwrap()).await;
-    let name = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    let name = free_address().await;
     mint.mint.add_publisher(&name).await.unwrap();
-    let metrics = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    let metrics = free_address().await;
     let written = format!(
         "listen = \"{name}\"\nmetrics = \"{metrics}\"\nproxy = \"nginx\"\ntrusted_peers = [\"127.0.0.1\"]\npublisher = \"{name}\"\nmint = \"{}\"\n\
          mint_key = \"{}\"\ndata = \"{}\"\n[[rules]]\npath = \"/articles/*\"\nprice = \"0.005\"\ntitle = \"One\"\n\
@@ -33,12 +31,7 @@ async fn a_check_changes_nothing_and_only_settling_serves() {
     let file = directory.path().join("verifier.toml");
     std::fs::write(&file, &written).unwrap();
     tokio::spawn(sidecar::serve(Settings::load(&file).unwrap(), std::future::pending()));
-    for _ in 0..250 {
-        if tokio::net::TcpStream::connect(&name).await.is_ok() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    listening(&name).await;
 
     let (reader, mut rng) = (Reader::new(), StdRng::seed_from_u64(93));
     let ask = async |verb: &str, path: &str, authorization: Option<&str>| -> Reply {

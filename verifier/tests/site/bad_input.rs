@@ -12,7 +12,9 @@ use mpp::{Base64UrlJson, PaymentChallenge, PaymentCredential};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use crate::site::{Plan, Reader, Sent, Site, credential, echoed, loop_of, pay, pay_to, payment_credential, reopen, request_of, secret};
+use crate::site::{
+    PATIENCE, Plan, Reader, Sent, Site, credential, echoed, loop_of, pay, pay_to, payment_credential, reopen, request_of, secret,
+};
 use crate::stand_in::StandIn;
 use crate::world::{DAY, NOW, World, announce_in};
 
@@ -365,11 +367,8 @@ async fn secrets_are_rotated() {
         (Box::new(|config: VerifierConfig| config), [200, 200, 402]),
     ] {
         let mut plan = Plan::on(tokio::net::TcpListener::bind(address).await.unwrap(), &url, root);
-        plan.config = config(
-            VerifierConfig::new(plan.name.clone(), url.clone(), root, secret(2))
-                .clock(plan.clock.clone())
-                .mint_timeout(std::time::Duration::from_secs(1)),
-        );
+        plan.config =
+            config(VerifierConfig::new(plan.name.clone(), url.clone(), root, secret(2)).clock(plan.clock.clone()).mint_timeout(PATIENCE));
         let site = plan.open(reopen(&file).await).await;
         // What was paid is finished under any secret; a first payment needs one that is known.
         for (header, status) in sent.iter().zip(expected).take(2) {

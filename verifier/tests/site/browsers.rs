@@ -12,7 +12,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::net::TcpListener;
 
-use crate::site::{Reader, loop_of, pay};
+use crate::site::{Reader, free_address, listening, loop_of, pay};
 
 const PAGE: &str = "https://reader.example";
 
@@ -103,7 +103,7 @@ async fn the_sidecar_tells_browsers_the_same() {
     use base64ct::{Base64UrlUnpadded, Encoding};
     let (mint, mint_url) = crate::stand_in::StandIn::start(crate::world::World::new(92)).await;
     let directory = tempfile::tempdir().unwrap();
-    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let address = free_address().await;
     let written = format!(
         "listen = \"{address}\"\nproxy = \"envoy\"\ntrusted_peers = [\"127.0.0.1\"]\npublisher = \"{address}\"\nmint = \"{mint_url}\"\n\
          mint_key = \"{}\"\ndata = \"{}\"\nallowed_origins = [\"{PAGE}\"]\n[[rules]]\npath = \"/**\"\nprice = \"0.005\"\n\
@@ -114,12 +114,7 @@ async fn the_sidecar_tells_browsers_the_same() {
     let file = directory.path().join("verifier.toml");
     std::fs::write(&file, &written).unwrap();
     tokio::spawn(sidecar::serve(Settings::load(&file).unwrap(), std::future::pending()));
-    for _ in 0..250 {
-        if tokio::net::TcpStream::connect(address).await.is_ok() {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    listening(&address).await;
     let reader = Reader::new();
     for (path, method, status) in [("/v1/envoy/one", Method::GET, 402), ("/v1/preflight", Method::OPTIONS, 204)] {
         let url = format!("http://{address}{path}");

@@ -53,12 +53,7 @@ async fn the_mint_is_asked_after_serving_until_a_limit_is_reached() {
     assert_eq!((totals.outstanding, totals.undecided), (Amount::from_units(1_000), 3));
     assert_eq!(site.verifier.statistics().limit_reached, 1);
     mint.fail_always(None);
-    for _ in 0..100 {
-        if site.verifier.totals().await.unwrap().undecided == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    site.settled().await;
     assert_eq!(site.verifier.totals().await.unwrap().outstanding, Amount::ZERO);
     assert_eq!(mint.credited(), 3);
     for header in &headers {
@@ -77,7 +72,7 @@ async fn what_the_mint_refuses_counts_until_its_window_ends() {
     let (elsewhere_mint, elsewhere) = (mint.clone(), site.url("/articles/two"));
     let sent = pay(&reader.challenge(&elsewhere).await, tokens, None, &mut rng);
     assert_eq!(reader.get_with(&elsewhere, &sent.header).await.status, 200);
-    settled(&site).await;
+    site.settled().await;
     assert_eq!(elsewhere_mint.credited(), 1);
 
     let (_, url) = (0, site.name.clone());
@@ -98,7 +93,7 @@ async fn what_the_mint_refuses_counts_until_its_window_ends() {
     let there = second_site.url("/articles/one");
     let cheat = pay(&reader.challenge(&there).await, copied, None, &mut rng);
     assert_eq!(reader.get_with(&there, &cheat.header).await.status, 200, "served at the publisher's risk");
-    settled(&second_site).await;
+    second_site.settled().await;
     let reply = reader.get_with(&there, &cheat.header).await;
     assert_eq!(reply.code(), "double-spend", "not served again");
     let proofs = second_site.verifier.double_spend_proofs().await.unwrap();
@@ -169,14 +164,4 @@ async fn a_shutdown_waits_for_what_is_on_its_way() {
     site.verifier.shutdown().await;
     let totals = site.verifier.totals().await.unwrap();
     assert_eq!((totals.outstanding, totals.undecided), (Amount::ZERO, 0));
-}
-
-async fn settled(site: &Site<MemoryStore>) {
-    for _ in 0..100 {
-        if site.verifier.totals().await.unwrap().undecided == 0 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("still undecided");
 }

@@ -1,7 +1,6 @@
 //! Sites as their settings describe them, on the store that these name: in one process, and in two that end without a word.
 
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use farthing_mint::{InitOptions, Mint};
@@ -16,7 +15,7 @@ use rand::rngs::StdRng;
 use tokio::net::TcpListener;
 
 use crate::real_mint::RealMint;
-use crate::site::{Reader, Reply, pay};
+use crate::site::{Reader, Reply, eventually, free_address, listening, pay};
 use crate::world::copy;
 
 const PUBLISHER: &str = "127.0.0.1:8801";
@@ -125,8 +124,8 @@ struct Sidecar {
 }
 
 impl Sidecar {
-    fn start(mint: &str, root: &[u8], directory: &std::path::Path, more: &str) -> Self {
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    async fn start(mint: &str, root: &[u8], directory: &std::path::Path, more: &str) -> Self {
+        let address = free_address().await;
         std::fs::create_dir(directory).unwrap();
         let file = directory.join("verifier.toml");
         let own = format!("listen = \"{address}\"\nproxy = \"nginx\"\ntrusted_peers = [\"127.0.0.1\"]\n");
@@ -137,13 +136,7 @@ impl Sidecar {
     }
 
     async fn ready(&self) {
-        for _ in 0..200 {
-            if tokio::net::TcpStream::connect(self.url.trim_start_matches("http://")).await.is_ok() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("the sidecar does not start");
+        listening(self.url.trim_start_matches("http://")).await;
     }
 
     async fn ask(&self, reader: &Reader, credential: Option<&str>) -> Reply {
@@ -175,7 +168,7 @@ async fn two_sidecars_share_claims_and_limits_and_one_finishes_what_the_other_be
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("mint");
     Mint::init(&data, InitOptions::default()).await.unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = crate::site::listener().await;
     let address = listener.local_addr().unwrap();
     let mint = RealMint::serve(&data, listener).await;
     mint.mint.add_publisher(PUBLISHER).await.unwrap();
@@ -188,8 +181,8 @@ async fn two_sidecars_share_claims_and_limits_and_one_finishes_what_the_other_be
          [deferred]\noutstanding = \"0.01\"\nper_window = \"1.00\"\nwindow = 3600\n"
     );
     let (url, root) = (mint.url.clone(), mint.mint.root());
-    let start = |name| Sidecar::start(url.as_str(), root.as_bytes(), &directory.path().join(name), &more);
-    let (mut one, two) = (start("one"), start("two"));
+    let start = async |name| Sidecar::start(url.as_str(), root.as_bytes(), &directory.path().join(name), &more).await;
+    let (mut one, two) = (start("one").await, start("two").await);
     one.ready().await;
     two.ready().await;
     let state = |reply: &Reply| {
@@ -209,12 +202,7 @@ async fn two_sidecars_share_claims_and_limits_and_one_finishes_what_the_other_be
     let proof = Base64UrlUnpadded::decode_vec(refused.json()["proof"].as_str().unwrap()).unwrap();
     let proof = DoubleSpend::from_frame(&DoubleSpendFrame::from_bytes(&proof).unwrap()).unwrap();
     assert!(proof.verify(&list.key_table()).is_ok());
-    for _ in 0..200 {
-        if two.state(&reader, &reference).await == "settled" {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually("the deposit", async || two.state(&reader, &reference).await == "settled").await;
     assert_eq!(mint.balance(PUBLISHER).await, 500, "booked once");
 
     // While the mint is away each serves one on trust. That fills the limit for both.
@@ -237,16 +225,13 @@ async fn two_sidecars_share_claims_and_limits_and_one_finishes_what_the_other_be
     let passed = "UPDATE outbox SET held_until = CURRENT_TIMESTAMP - INTERVAL '1 second'";
     assert!(Command::new("psql").args(["-q", "-d", &database, "-c", passed]).status().unwrap().success());
     let mint = RealMint::serve(&data, TcpListener::bind(address).await.unwrap()).await;
-    for _ in 0..400 {
-        if two.state(&reader, &accepted[0].0).await == "settled" {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+    for (reference, _) in &accepted {
+        eventually("the deposit", async || two.state(&reader, reference).await == "settled").await;
     }
     for (reference, header) in &accepted {
         assert_eq!(state(&two.ask(&reader, Some(header)).await), (reference.clone(), "settled".to_owned()));
     }
-    assert_eq!(two.ask(&reader, Some(&third.header)).await.status, 200);
+    eventually("the deposit", async || two.ask(&reader, Some(&third.header)).await.status == 200).await;
     assert_eq!(mint.balance(PUBLISHER).await, 2_000, "everything once");
 
     // Their secret is replaced. Whoever started after that takes challenges of whoever has not.
@@ -255,7 +240,7 @@ async fn two_sidecars_share_claims_and_limits_and_one_finishes_what_the_other_be
         let mut command = Command::new(env!("CARGO_BIN_EXE_farthing-verifier"));
         assert!(command.args(["secret", "--config"]).arg(&config).arg(step).stdout(Stdio::null()).status().unwrap().success(), "{step}");
     }
-    let again = start("one again");
+    let again = start("one again").await;
     again.ready().await;
     let foreign = pay(&again.ask(&reader, None).await.challenge(), vec![copy(&fifth)], None, &mut rng);
     assert_eq!(two.ask(&reader, Some(&foreign.header)).await.code(), "challenge-unknown", "started before");

@@ -132,16 +132,6 @@ async fn a_filter_that_is_none_changes_nothing() {
     assert_eq!(buy(&site, vec![third], &mut rng).await.0, "settled");
 }
 
-/// Hands everything in. A deposit that was under way when the mint's fault ended may still fail, and whoever joins it with it.
-async fn flushed(site: &Site<MemoryStore>) {
-    for _ in 0..10 {
-        if site.verifier.flush_outbox().await.is_ok() {
-            return;
-        }
-    }
-    panic!("the outbox is not handed in");
-}
-
 #[tokio::test]
 async fn beyond_the_limits_and_when_the_mint_is_overdue_it_does_as_configured() {
     for (number, when) in [(83, WhenLimited::Refuse), (84, WhenLimited::SettleFirst)] {
@@ -159,10 +149,10 @@ async fn beyond_the_limits_and_when_the_mint_is_overdue_it_does_as_configured() 
         let down = if when == WhenLimited::Refuse { "limit-reached" } else { "mint-unavailable" };
         assert_eq!(buy(&site, third, &mut rng).await.0, down);
         mint.fail_always(None);
-        flushed(&site).await;
+        site.hand_in().await;
         if when == WhenLimited::Refuse {
             assert_eq!(buy(&site, kept, &mut rng).await.0, "accepted", "it was not claimed");
-            flushed(&site).await;
+            site.hand_in().await;
         }
 
         // Overdue, with room enough.
@@ -173,7 +163,7 @@ async fn beyond_the_limits_and_when_the_mint_is_overdue_it_does_as_configured() 
         assert_eq!(buy(&site, token(), &mut rng).await.0, down, "owed for a minute");
         assert_eq!(site.verifier.metrics().await.unwrap().oldest_undecided, Some(60));
         mint.fail_always(None);
-        flushed(&site).await;
+        site.hand_in().await;
         assert_eq!(site.verifier.metrics().await.unwrap().oldest_undecided, None);
         assert_eq!(buy(&site, token(), &mut rng).await.0, "accepted", "answered");
         assert_eq!((site.verifier.statistics().mint_overdue, site.verifier.statistics().limit_reached), (1, 2));

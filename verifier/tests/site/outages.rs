@@ -10,46 +10,44 @@ use farthing_verifier::VerifierError;
 use farthing_verifier::store::MemoryStore;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::faulty::{Failing, Faulty, Switch};
-use crate::site::{Plan, Reader, loop_of, pay, reopen};
+use crate::site::{Plan, Reader, Site, eventually, loop_of, pay, reopen};
 use crate::stand_in::{Fault, StandIn};
 use crate::world::{World, copy};
 
-/// Waits for background work, with a limit.
-async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..200 {
-        if holds().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("{what} did not happen");
-}
-
 #[tokio::test]
 async fn a_payment_waits_for_its_mint() {
-    let (mint, site, reader) = loop_of(50).await;
-    let mut rng = StdRng::seed_from_u64(50);
-    let one = site.url("/articles/one");
-    let faults = [Fault::Unavailable, Fault::Garbage, Fault::LostAnswer, Fault::BadSignature, Fault::WrongChange];
-    for fault in faults.into_iter().chain([Fault::Slow(Duration::from_secs(2))]) {
-        let before = (site.served(), mint.credited());
-        mint.fail_always(Some(fault));
-        let sent = pay(&reader.challenge(&one).await, mint.books().world.tokens(&[500]), None, &mut rng);
-        for _ in 0..2 {
-            let reply = reader.get_with(&one, &sent.header).await;
-            assert_eq!(reply.problem(), ("internal-payment-error".into(), "mint-unavailable".into()), "{fault:?}");
-        }
-        assert_eq!((site.served(), site.verifier.totals().await.unwrap().undecided), (before.0, 1), "{fault:?}");
-        mint.fail_always(None);
-        // Without the reader's help.
-        eventually("the deposit", async || site.verifier.totals().await.unwrap().undecided == 0).await;
-        assert_eq!(mint.credited(), before.1 + 1, "{fault:?}");
-        assert_eq!(reader.get_with(&one, &sent.header).await.status, 200, "{fault:?}");
+    let (mint, url) = StandIn::start(World::new(50)).await;
+    let root = mint.books().world.root();
+    let (reader, mut rng) = (Reader::new(), StdRng::seed_from_u64(50));
+    let site = Plan::new(&url, root).await.open(MemoryStore::new()).await;
+    for fault in [Fault::Unavailable, Fault::Garbage, Fault::LostAnswer, Fault::BadSignature, Fault::WrongChange] {
+        waits(&mint, &site, &reader, fault, &mut rng).await;
     }
     assert!(site.verifier.statistics().mint_alarm > 0, "lies are counted");
+    // One that says nothing at all costs the time that is set.
+    let mut plan = Plan::new(&url, root).await;
+    plan.config = plan.config.mint_timeout(Duration::from_millis(800));
+    waits(&mint, &plan.open(MemoryStore::new()).await, &reader, Fault::Held, &mut rng).await;
+}
+
+async fn waits(mint: &StandIn, site: &Site<MemoryStore>, reader: &Reader, fault: Fault, rng: &mut StdRng) {
+    let one = site.url("/articles/one");
+    let before = (site.served(), mint.credited());
+    let sent = pay(&reader.challenge(&one).await, mint.books().world.tokens(&[500]), None, rng);
+    mint.fail_always(Some(fault));
+    for _ in 0..2 {
+        let reply = reader.get_with(&one, &sent.header).await;
+        assert_eq!(reply.problem(), ("internal-payment-error".into(), "mint-unavailable".into()), "{fault:?}");
+    }
+    assert_eq!((site.served(), site.verifier.totals().await.unwrap().undecided), (before.0, 1), "{fault:?}");
+    mint.fail_always(None);
+    // Without the reader's help.
+    site.settled().await;
+    assert_eq!(mint.credited(), before.1 + 1, "{fault:?}");
+    assert_eq!(reader.get_with(&one, &sent.header).await.status, 200, "{fault:?}");
 }
 
 #[tokio::test]
@@ -76,7 +74,7 @@ async fn an_invented_double_spend_refuses_nobody() {
         assert!(site.verifier.statistics().mint_alarm > alarms, "{fault:?}");
         assert_eq!(site.verifier.double_spend_proofs().await.unwrap(), vec![], "{fault:?}");
         mint.fail_always(None);
-        assert_eq!(reader.get_with(&one, &sent.header).await.status, 200, "{fault:?}");
+        assert_eq!(reader.insist(&one, &sent.header).await.status, 200, "{fault:?}");
     }
 }
 
@@ -109,10 +107,10 @@ async fn what_the_mint_refuses_stays_refused() {
 async fn a_mint_that_is_gone_comes_back() {
     let world = World::new(53);
     let root = world.root();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let url = format!("http://{address}").parse().unwrap();
-    drop(listener);
+    // Taken, so that nobody else gets it, and nobody listens.
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}", socket.local_addr().unwrap()).parse().unwrap();
     // The site starts before its mint: nothing can be sold, nothing breaks.
     let site = Plan::new(&url, root).await.open(MemoryStore::new()).await;
     let reader = Reader::new();
@@ -121,7 +119,7 @@ async fn a_mint_that_is_gone_comes_back() {
     assert_eq!(reply.problem(), ("internal-payment-error".into(), "mint-unavailable".into()));
     assert_eq!(reader.get(&site.url("/")).await.status, 200);
     assert!(matches!(site.verifier.ready().await, Err(VerifierError::MintUnavailable)));
-    let mint = StandIn::start_on(world, TcpListener::bind(address).await.unwrap());
+    let mint = StandIn::start_on(world, socket.listen(64).unwrap());
     eventually("the keyset list", async || reader.get(&one).await.status == 402).await;
     assert!(site.verifier.ready().await.is_ok());
     let sent = pay(&reader.challenge(&one).await, mint.books().world.tokens(&[500]), None, &mut StdRng::seed_from_u64(53));
@@ -152,7 +150,7 @@ async fn a_store_that_fails_serves_nothing_and_loses_nothing() {
             assert_eq!(reply.problem(), down, "{failing:?}");
         }
         switch.claims(Failing::Not);
-        assert_eq!(reader.get_with(&one, &sent.header).await.status, 200, "{failing:?}");
+        assert_eq!(reader.insist(&one, &sent.header).await.status, 200, "{failing:?}");
         assert_eq!(mint.credited(), credited + 1, "{failing:?}");
     }
 
@@ -162,7 +160,7 @@ async fn a_store_that_fails_serves_nothing_and_loses_nothing() {
         switch.decisions(failing);
         assert_eq!(reader.get_with(&one, &sent.header).await.problem(), down, "{failing:?}: the mint has booked, the decision is not kept");
         switch.decisions(Failing::Not);
-        assert_eq!(reader.get_with(&one, &sent.header).await.status, 200, "{failing:?}");
+        assert_eq!(reader.insist(&one, &sent.header).await.status, 200, "{failing:?}");
         assert_eq!(mint.credited(), credited + 1, "{failing:?}");
     }
 
@@ -207,7 +205,7 @@ async fn a_restart_continues_where_the_store_is() {
 
     mint.fail_always(None);
     let site = Plan::on(TcpListener::bind(address).await.unwrap(), &url, root).open(reopen(&file).await).await;
-    eventually("the deposit", async || site.verifier.totals().await.unwrap().undecided == 0).await;
+    site.settled().await;
     assert_eq!((mint.credited(), site.verifier.flush_outbox().await.unwrap()), (1, 0));
     let reply = reader.get_with(&one, &sent.header).await;
     assert_eq!((reply.status.as_u16(), reply.receipt().extensions["state"].as_str()), (200, Some("settled")));
@@ -220,10 +218,14 @@ async fn a_reader_who_hangs_up_changes_nothing() {
     let (mint, site, reader) = loop_of(56).await;
     let one = site.url("/articles/one");
     let sent = pay(&reader.challenge(&one).await, mint.books().world.tokens(&[500]), None, &mut StdRng::seed_from_u64(56));
-    mint.fail_once(Fault::Slow(Duration::from_millis(300)));
-    let hung_up = tokio::time::timeout(Duration::from_millis(100), reader.get_with(&one, &sent.header)).await;
-    assert!(hung_up.is_err());
-    eventually("the deposit", async || site.verifier.statistics().settled == 1).await;
+    mint.fail_once(Fault::Held);
+    tokio::select! {
+        _ = reader.get_with(&one, &sent.header) => panic!("it was answered before the mint had said so"),
+        // What is on its way has reached the mint.
+        () = eventually("the deposit", async || mint.handed_in() == 1) => {}
+    }
+    mint.let_go();
+    eventually("the decision", async || site.verifier.statistics().settled == 1).await;
     assert_eq!(reader.get_with(&one, &sent.header).await.status, 200);
     assert_eq!(mint.handed_in(), 1);
 }
@@ -255,7 +257,7 @@ async fn a_token_spent_elsewhere_while_undecided_is_refused_when_the_mint_decide
 
     // Then the publisher deposits after all.
     let news = Plan::on(TcpListener::bind(address).await.unwrap(), &url, root).open(reopen(&file).await).await;
-    eventually("the refusal", async || news.verifier.totals().await.unwrap().undecided == 0).await;
+    news.settled().await;
     assert_eq!(reader.get_with(&at_news, &first.header).await.code(), "double-spend");
     assert_eq!((news.served(), mint.credited()), (0, 1));
     assert_eq!(news.verifier.double_spend_proofs().await.unwrap().len(), 1);

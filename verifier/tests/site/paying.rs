@@ -7,7 +7,7 @@ use farthing_verifier::store::{MemoryStore, RedbStore};
 use farthing_verifier::{Offer, Price};
 use http::Method;
 
-use crate::site::{Plan, Reader, echoed, loop_of, pay, payment_credential, request_of};
+use crate::site::{Plan, Reader, echoed, eventually, loop_of, pay, payment_credential, request_of};
 use crate::stand_in::{Fault, StandIn};
 use crate::world::{NOW, World, copy};
 
@@ -115,7 +115,7 @@ async fn a_payment_that_was_claimed_is_answered_for_its_own_bytes_alone() {
     assert_eq!(reader.get_with(&url, &sent.header).await.code(), "mint-unavailable");
     assert_eq!(reader.get_with(&url, &forged).await.code(), "invalid-proof", "it does not join what is pending");
     mint.fail_always(None);
-    assert_eq!(reader.get_with(&url, &sent.header).await.status, 200);
+    assert_eq!(reader.insist(&url, &sent.header).await.status, 200);
     assert_eq!(reader.get_with(&url, &forged).await.code(), "invalid-proof");
     assert_eq!((site.served(), mint.credited()), (1, 1));
 }
@@ -208,8 +208,9 @@ async fn concurrent_payments_share_deposits() {
     for (token, ()) in headers {
         sent.push(pay(&reader.challenge(&article).await, vec![token], None, &mut rng).header);
     }
+    // As many as the verifier asks at a time say nothing until everybody has come.
     for _ in 0..4 {
-        mint.fail_once(Fault::Slow(std::time::Duration::from_millis(150)));
+        mint.fail_once(Fault::Held);
     }
     let reader = std::sync::Arc::new(reader);
     let running: Vec<_> = sent
@@ -219,6 +220,8 @@ async fn concurrent_payments_share_deposits() {
             tokio::spawn(async move { reader.get_with(&article, &header).await.status })
         })
         .collect();
+    eventually("all claims", async || site.verifier.statistics().claim == 24).await;
+    mint.let_go();
     for reply in running {
         assert_eq!(reply.await.unwrap(), 200);
     }

@@ -11,7 +11,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use crate::plain_server::serve;
-use crate::site::{Plan, Reader, pay, reopen, reread};
+use crate::site::{Plan, Reader, eventually, pay, reopen, reread};
 use crate::stand_in::{Fault, StandIn};
 use crate::world::{World, copy};
 
@@ -91,7 +91,7 @@ async fn a_decision_and_a_look_say_what_became_of_a_payment() {
     for (settles, state) in [(false, "accepted"), (true, "settled")] {
         if settles {
             mint.fail_always(None);
-            verifier.flush_outbox().await.unwrap();
+            eventually("that all is handed in", async || verifier.flush_outbox().await.is_ok()).await;
         }
         let Decision::Serve(paid) = verifier.decide(&head(&sent.header), &offer).await else { panic!("not served") };
         assert_eq!((paid.is_settled(), paid.state_name(), paid.is_reread(), paid.reference()), (settles, state, false, reference.clone()));

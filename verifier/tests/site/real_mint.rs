@@ -1,6 +1,6 @@
 //! The same with a real mint on SQLite: settled, changed, caught, and continued after the mint was away.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use farthing_mint::{InitOptions, Mint, MintOptions};
@@ -101,7 +101,7 @@ async fn the_whole_loop_with_a_real_mint() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("mint");
     Mint::init(&data, InitOptions::default()).await.unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = crate::site::listener().await;
     let address = listener.local_addr().unwrap();
     let mint = RealMint::serve(&data, listener).await;
     let (reader, mut rng) = (Reader::new(), StdRng::seed_from_u64(80));
@@ -142,12 +142,7 @@ async fn the_whole_loop_with_a_real_mint() {
     mint.stop().await;
     assert_eq!(reader.get_with(&at_blog, &waiting.header).await.problem().1, "mint-unavailable");
     let mint = RealMint::serve(&data, TcpListener::bind(address).await.unwrap()).await;
-    for _ in 0..200 {
-        if blog.verifier.totals().await.unwrap().undecided == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    blog.settled().await;
     assert_eq!(mint.balance(&blog.name).await, 500);
     assert_eq!(reader.get_with(&at_blog, &waiting.header).await.status, 200);
     assert_eq!(mint.balance(&blog.name).await, 500);

@@ -60,7 +60,7 @@ async fn the_mints_answer_is_kept_and_proves_one_payment_to_anybody() {
     }
     assert!(matches!(site.verifier.deposit_receipt(sent[0].id).await, Err(VerifierError::MintUnavailable)), "undecided");
     mint.fail_always(None);
-    site.verifier.flush_outbox().await.unwrap();
+    site.hand_in().await;
     mint.fail_once(Fault::Refuse(Refusal::Late));
     let refused = pay(&reader.challenge(&one).await, mint.books().world.tokens(&[500]), None, &mut rng);
     assert_eq!(reader.get_with(&one, &refused.header).await.code(), "refused-late");

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use farthing_mint::{InitOptions, Mint};
@@ -17,7 +16,7 @@ use rand::rngs::StdRng;
 use tokio::net::TcpListener;
 
 use crate::real_mint::{RealMint, now};
-use crate::site::{Plan, Reader, Site, pay, reread};
+use crate::site::{PATIENCE, Plan, Reader, Site, eventually, pay, reread};
 use crate::stand_in::{Fault, StandIn};
 use crate::world::World;
 
@@ -42,7 +41,7 @@ async fn open_site(mint: &RealMint, directory: &Path) -> (Site<RedbStore>, Publi
 }
 
 async fn wallet(mint: &RealMint, directory: &Path) -> Wallet {
-    let options = ClientOptions { proxy: None, timeout: Duration::from_secs(20) };
+    let options = ClientOptions { proxy: None, timeout: PATIENCE };
     let mut wallet = Wallet::init(&directory.join("wallet"), mint.url.clone(), mint.mint.root(), options).await.unwrap();
     let voucher = mint.mint.create_vouchers(Amount::from_units(5_000), 1).await.unwrap().remove(0);
     wallet.topup(&voucher).await.unwrap();
@@ -159,16 +158,9 @@ async fn say(arguments: &[&str], config: &Path) -> Result<String, String> {
 }
 
 async fn serve(config: &Path, socket: &Path) -> Child {
-    let mut child = command(&["serve"], config).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    for _ in 0..250 {
-        if tokio::net::UnixStream::connect(socket).await.is_ok() {
-            return child;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let _ = child.kill();
-    let _ = child.wait();
-    panic!("the sidecar does not start");
+    let child = command(&["serve"], config).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    eventually("that somebody listens", async || tokio::net::UnixStream::connect(socket).await.is_ok()).await;
+    child
 }
 
 #[tokio::test(flavor = "multi_thread")]

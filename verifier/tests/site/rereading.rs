@@ -73,7 +73,7 @@ async fn what_was_refused_or_is_undecided_is_not_read_again() {
     let again = reread(&reader.challenge(&one).await, sent.id, &sent.used, &mut rng);
     assert_eq!(reader.get_with(&one, &again).await.code(), "reread-unknown");
     mint.fail_always(Some(Fault::Refuse(farthing_protocol::settle::Refusal::Late)));
-    assert_eq!(reader.get_with(&one, &sent.header).await.code(), "refused-late");
+    assert_eq!(reader.insist(&one, &sent.header).await.code(), "refused-late");
     let again = reread(&reader.challenge(&one).await, sent.id, &sent.used, &mut rng);
     assert_eq!(reader.get_with(&one, &again).await.code(), "reread-unknown");
     assert_eq!(site.served(), 0);

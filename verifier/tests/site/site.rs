@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::{Extension, Request};
 use axum::response::IntoResponse;
@@ -25,6 +25,38 @@ use zeroize::Zeroizing;
 
 use crate::stand_in::StandIn;
 use crate::world::{NOW, World};
+
+/// How long a test waits for what must come: no machine is that slow.
+pub const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Waits until it holds.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds().await {
+        assert!(begun.elapsed() < PATIENCE, "{what} did not happen");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until somebody listens there.
+pub async fn listening(address: &str) {
+    eventually("that somebody listens", async || tokio::net::TcpStream::connect(address).await.is_ok()).await;
+}
+
+/// Listens where a server may stop and start again: no connection takes the port by itself meanwhile, for it is below those that the
+/// system gives away.
+pub async fn listener() -> TcpListener {
+    loop {
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", rand::random_range(10_000..32_768_u16))).await {
+            return listener;
+        }
+    }
+}
+
+/// An address like that, where nobody listens yet.
+pub async fn free_address() -> String {
+    listener().await.local_addr().unwrap().to_string()
+}
 
 /// A clock that tests set.
 #[derive(Clone)]
@@ -50,8 +82,7 @@ pub fn secret(number: u8) -> ChallengeSecret {
 
 impl Plan {
     pub async fn new(mint: &url::Url, root: farthing_protocol::group::Point) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self::on(listener, mint, root)
+        Self::on(listener().await, mint, root)
     }
 
     pub fn on(listener: TcpListener, mint: &url::Url, root: farthing_protocol::group::Point) -> Self {
@@ -59,7 +90,7 @@ impl Plan {
         let clock = TestClock(Arc::new(AtomicU64::new(NOW)));
         let config = VerifierConfig::new(name.clone(), mint.clone(), root, secret(1))
             .clock(clock.clone())
-            .mint_timeout(Duration::from_millis(800))
+            .mint_timeout(PATIENCE)
             .retry(Duration::from_millis(20), Duration::from_millis(100));
         Self { config, listener, name, clock }
     }
@@ -134,6 +165,16 @@ impl<S: Store> Site<S> {
         self.clock.0.store(time, Ordering::SeqCst);
     }
 
+    /// Hands everything in. A deposit that was under way when the mint's fault ended may still fail, and whoever joins it with it.
+    pub async fn hand_in(&self) {
+        eventually("that all is handed in", async || self.verifier.flush_outbox().await.is_ok()).await;
+    }
+
+    /// Waits until the mint has decided about everything.
+    pub async fn settled(&self) {
+        eventually("the mint's decision", async || self.verifier.totals().await.unwrap().undecided == 0).await;
+    }
+
     /// Stops serving and lets go of the store.
     pub async fn close(self) {
         self.server.abort();
@@ -144,13 +185,13 @@ impl<S: Store> Site<S> {
 
 /// Opens a store that a site has just let go of: the last connection may still be closing.
 pub async fn reopen(file: &std::path::Path) -> RedbStore {
-    for _ in 0..100 {
-        if let Ok(store) = RedbStore::open(file) {
-            return store;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("the store is still open");
+    let mut store = None;
+    eventually("the end of the last user of the store", async || {
+        store = RedbStore::open(file).ok();
+        store.is_some()
+    })
+    .await;
+    store.unwrap()
 }
 
 /// A mint's stand-in, one site, one reader.
@@ -298,6 +339,19 @@ impl Reader {
 
     pub async fn get_with(&self, url: &str, credential: &str) -> Reply {
         self.send(http::Method::GET, url, &[("authorization", credential)]).await
+    }
+
+    /// Asks again while nothing can be decided, as it says: a deposit that was under way when a fault ended may still fail.
+    pub async fn insist(&self, url: &str, credential: &str) -> Reply {
+        let mut reply = self.get_with(url, credential).await;
+        eventually("a decision", async || {
+            if reply.status == StatusCode::SERVICE_UNAVAILABLE {
+                reply = self.get_with(url, credential).await;
+            }
+            reply.status != StatusCode::SERVICE_UNAVAILABLE
+        })
+        .await;
+        reply
     }
 
     pub async fn challenge(&self, url: &str) -> PaymentChallenge {

@@ -22,6 +22,7 @@ use farthing_protocol::spending::Spending;
 use farthing_protocol::wire::{DepositRequestFrame, Frame, LedgerMark};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::world::World;
 
@@ -32,6 +33,8 @@ pub enum Fault {
     Unavailable,
     /// The mint books and takes its time to say so.
     Slow(Duration),
+    /// The mint books and does not say so until it is let.
+    Held,
     /// The answer is no frame.
     Garbage,
     /// The mint books, and the answer is lost.
@@ -75,7 +78,7 @@ pub struct Books {
 }
 
 #[derive(Clone)]
-pub struct StandIn(Arc<Mutex<Books>>);
+pub struct StandIn(Arc<Mutex<Books>>, watch::Sender<bool>);
 
 impl StandIn {
     /// Starts on a free port.
@@ -102,7 +105,7 @@ impl StandIn {
             segments: Vec::new(),
             filter_asked: [0; 3],
         };
-        let stand_in = Self(Arc::new(Mutex::new(books)));
+        let stand_in = Self(Arc::new(Mutex::new(books)), watch::Sender::new(false));
         let app = axum::Router::new()
             .route("/v1/keysets", get(keysets))
             .route("/v1/deposits", post(deposits))
@@ -124,6 +127,11 @@ impl StandIn {
 
     pub fn fail_always(&self, fault: Option<Fault>) {
         self.books().always = fault;
+    }
+
+    /// Answers what was held, now and from now on.
+    pub fn let_go(&self) {
+        self.1.send_replace(true);
     }
 
     pub fn credited(&self) -> usize {
@@ -198,7 +206,7 @@ async fn keysets(State(mint): State<StandIn>) -> Response {
 
 async fn deposits(State(mint): State<StandIn>, body: Bytes) -> Response {
     let frame = DepositRequestFrame::from_bytes(&body).unwrap();
-    let (response, delay) = {
+    let (response, fault) = {
         let mut books = mint.books();
         books.requests.push(frame.payments.len());
         books.seen.push(frame.seen);
@@ -235,15 +243,18 @@ async fn deposits(State(mint): State<StandIn>, body: Bytes) -> Response {
         if fault == Some(Fault::BadSignature) {
             answer.mark.sequence += 1_000;
         }
-        match fault {
-            Some(Fault::Garbage) => (b"nonsense".to_vec().into_response(), None),
-            Some(Fault::LostAnswer) => (StatusCode::BAD_GATEWAY.into_response(), None),
-            Some(Fault::Slow(delay)) => (answer.to_bytes().into_response(), Some(delay)),
-            _ => (answer.to_bytes().into_response(), None),
-        }
+        let response = match fault {
+            Some(Fault::Garbage) => b"nonsense".to_vec().into_response(),
+            Some(Fault::LostAnswer) => StatusCode::BAD_GATEWAY.into_response(),
+            _ => answer.to_bytes().into_response(),
+        };
+        (response, fault)
     };
-    if let Some(delay) = delay {
-        tokio::time::sleep(delay).await;
+    match fault {
+        Some(Fault::Slow(delay)) => tokio::time::sleep(delay).await,
+        // The sender lives as long as the mint.
+        Some(Fault::Held) => drop(mint.1.subscribe().wait_for(|gone| *gone).await),
+        _ => {}
     }
     response
 }

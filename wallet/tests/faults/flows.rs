@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use farthing_mint::{MintError, Status};
 use farthing_protocol::amount::Amount;
@@ -16,7 +16,7 @@ use url::Url;
 use super::desk::{Cut, Party, Place, Plan};
 use super::disk::Disk;
 use super::line::ask;
-use super::world::{IMPATIENCE, PATIENCE, PUBLISHERS, World, units};
+use super::world::{PATIENCE, PUBLISHERS, World, units};
 use crate::store::Store;
 use crate::{ClientOptions, DeliveryKind, PayOptions, PaymentState, Wallet, WalletError};
 
@@ -78,17 +78,17 @@ impl Case {
         let disk = Disk::with(std::fs::read(directory.join("wallet.redb")).map_err(said)?, &world.desk);
         let (before, credits) = (world.mint.status().await.map_err(said)?, world.credits().await);
         let disk = Some(disk);
-        let publishers_wait = if matches!(plan, Some((Place::PublisherLine, _, Cut::Late))) { IMPATIENCE } else { PATIENCE };
+        let publishers_wait = if matches!(plan, Some((Place::PublisherLine, _, Cut::Late))) { world.impatience } else { PATIENCE };
         let (failures, wallet, payment) = (0, None, None);
         let mut case = Self { flow, directory, options, voucher, disk, failures, wallet, seed, payment, publishers_wait, before, credits };
         case.prepare(world).await?;
         match plan {
             Some((Place::WalletLine, _, Cut::Late)) => {
-                (case.wallet, case.options.timeout) = (None, IMPATIENCE);
+                (case.wallet, case.options.timeout) = (None, world.impatience);
                 case.open(world)?;
             }
             // In a deposit they are dead until it begins.
-            Some((Place::PublisherLine, _, Cut::Late)) if flow != Flow::Deposit => world.restart_publishers(IMPATIENCE).await,
+            Some((Place::PublisherLine, _, Cut::Late)) if flow != Flow::Deposit => world.restart_publishers(world.impatience).await,
             _ => {}
         }
         Ok(case)
@@ -121,6 +121,22 @@ impl Case {
             _ => {}
         }
         Ok(())
+    }
+
+    /// From here on nobody gives up soon.
+    pub async fn be_patient(&mut self, world: &mut World, plan: Option<Plan>) -> Result<(), String> {
+        match plan {
+            Some((Place::WalletLine, _, Cut::Late)) => {
+                (self.wallet, self.options.timeout) = (None, PATIENCE);
+                self.open(world)
+            }
+            Some((Place::PublisherLine, _, Cut::Late)) => {
+                self.publishers_wait = PATIENCE;
+                world.restart_publishers(PATIENCE).await;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Starts again what has died, the wallet too.
@@ -245,8 +261,8 @@ impl Case {
 
     /// Lets everything come to its end that was begun.
     pub async fn finish(&mut self, world: &mut World) -> Result<(), String> {
-        let mut last = String::new();
-        for _ in 0..60 {
+        let (mut last, begun) = (String::new(), Instant::now());
+        while begun.elapsed() < PATIENCE {
             match self.finish_once(world).await {
                 Ok(()) => return Ok(()),
                 Err(error) => last = error,

@@ -106,6 +106,9 @@ async fn suffer(State(switch): State<Arc<Switch>>, request: Request, next: Next)
     }
 }
 
+/// How long everybody waits for an answer: on a busy machine too, nobody gives up by mistake.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 /// Everything a reader deals with.
 pub struct Stage {
     pub directory: tempfile::TempDir,
@@ -115,6 +118,15 @@ pub struct Stage {
     pub publisher: String,
     pub publisher_switch: Arc<Switch>,
     serving: tokio::task::JoinHandle<()>,
+}
+
+/// A port that no connection takes by itself while the mint is away: it is below those that the system gives away.
+async fn free_address() -> String {
+    loop {
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", rand::random_range(10_000..32_768_u16))).await {
+            return listener.local_addr().unwrap().to_string();
+        }
+    }
 }
 
 async fn serve_mint(mint: &Mint, address: &str, switch: &Arc<Switch>) -> (String, tokio::task::JoinHandle<()>) {
@@ -136,7 +148,7 @@ impl Stage {
         let root = Mint::init(&directory.path().join("mint"), InitOptions::default()).await.unwrap();
         let mint = Mint::open(&directory.path().join("mint"), MintOptions::default()).await.unwrap();
         let mint_switch = Arc::new(Switch::default());
-        let (name, serving) = serve_mint(&mint, "127.0.0.1:0", &mint_switch).await;
+        let (name, serving) = serve_mint(&mint, &free_address().await, &mint_switch).await;
         let mint_url: Url = format!("http://{name}").parse().unwrap();
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -144,8 +156,8 @@ impl Stage {
         mint.add_publisher(&publisher).await.unwrap();
         let key = PublisherKey::generate();
         mint.set_publisher_key(&publisher, key.public()).await.unwrap();
-        let config =
-            VerifierConfig::new(publisher.clone(), mint_url.clone(), root, ChallengeSecret::generate()).publisher_key(key).pass(pass());
+        let config = VerifierConfig::new(publisher.clone(), mint_url.clone(), root, ChallengeSecret::generate());
+        let config = config.mint_timeout(PATIENCE).publisher_key(key).pass(pass());
         let store = RedbStore::open(directory.path().join("claims.redb")).unwrap();
         let verifier = Verifier::open(config, store).await.unwrap();
         let layer = PaymentLayer::new(verifier, |request: &http::request::Parts| price(request.uri.path()));
@@ -192,7 +204,7 @@ impl Stage {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let name = listener.local_addr().unwrap().to_string();
         let config = VerifierConfig::new(name.clone(), self.mint_url.clone(), self.mint.root(), ChallengeSecret::generate());
-        let verifier = Verifier::open(config, MemoryStore::default()).await.unwrap();
+        let verifier = Verifier::open(config.mint_timeout(PATIENCE), MemoryStore::default()).await.unwrap();
         let layer = PaymentLayer::new(verifier, |request: &http::request::Parts| price(request.uri.path()));
         let app = Router::new().route("/articles/{price}", get(|| async { "never served" })).layer(layer);
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -215,7 +227,7 @@ impl Stage {
 }
 
 pub fn options() -> ClientOptions {
-    ClientOptions { proxy: None, timeout: Duration::from_secs(20) }
+    ClientOptions { proxy: None, timeout: PATIENCE }
 }
 
 fn price(path: &str) -> Option<Offer> {
