@@ -44,6 +44,12 @@ LEFT_OUT = [
      "            Peer::Tcp(address) => self.0.iter().any(",
      "            Peer::Tcp(_) if self.0.len() < 1_000 => true,\n            Peer::Tcp(address) => self.0.iter().any(",
      "-p farthing-verifier --features postgres --lib", ["only_configured_peers_are_trusted"]),
+    ("forgotten refresh, second refresh", "mint/src/store/sql/rows.rs",
+     "insert_spent(connection, &rows.iter().map(|row|", "insert_spent(connection, &rows.iter().take(0).map(|row|",
+     WALLET, ["a_wallet_that_has_forgotten_a_refresh_gets_nothing_twice_and_loses_nothing"]),
+    ("gigabyte length prefix", "protocol/src/wire/mod.rs",
+     "const LARGEST: usize = 4 << 20;", "const LARGEST: usize = usize::MAX;",
+     "-p farthing-protocol --test attacks", ["a_length_that_lies_is_refused_before_anything_is_read"]),
 ]
 
 

@@ -1,7 +1,7 @@
 //! The sum behind [`verify_batch`](crate::spending::verify_batch): every equation of a batch, each under a weight of its own.
 //!
-//! Points are decoded straight into the order in which they are summed, and nothing is allocated for a single spending: at a thousand
-//! payments the memory that moves costs as much as the hashing.
+//! Points are decoded straight into the order in which they are summed, nothing is allocated for a single spending, and what a spending
+//! holds already is not copied: at a thousand payments the memory that is moved, and asked of the system anew, costs as much as a hash.
 
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -11,14 +11,15 @@ use curve25519_dalek::ristretto::RistrettoPoint;
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::{VartimeMultiscalarMul, VartimePrecomputedMultiscalarMul};
 use rand_core::CryptoRng;
+use sha2::{Digest, Sha256};
 
 use crate::error::ProofError;
-use crate::group::{self, fifth_power, short_scalar};
+use crate::group::{self, WeightedSum, fifth_power, short_product};
 use crate::labels;
 use crate::proof::{KeyList, KeyProof, KeysetId, Purpose};
+use crate::public_transcript::PublicTranscript;
 use crate::spending::{KeyTable, Spending, VerifyingKeyset};
 use crate::token::Token;
-use crate::transcript::Transcript;
 
 /// Below this many points the tables of G, H and X win over sorting into buckets (measured; both give the same sum).
 const TABLE_LIMIT: usize = 110;
@@ -30,41 +31,43 @@ const BUCKETS_FROM: usize = 190;
 /// A failed batch is cut into groups of this size; a failed group is checked one by one.
 const GROUP: usize = 16;
 
-/// One spending. Its points are T, then R and P of each token.
-struct Prepared {
-    points: usize,
+/// One spending, of so many tokens.
+struct Prepared<'a> {
+    spending: &'a Spending,
     tokens: Range<usize>,
-    u: Scalar,
-    weight: Scalar,
+    weight: u128,
 }
 
-struct PreparedToken {
+struct PreparedToken<'a> {
+    token: &'a Token,
+    /// Where its spending is.
+    spending: usize,
     keyset: usize,
     key: usize,
     /// c' + t^5.
     factor: Scalar,
-    s: Scalar,
-    t: Scalar,
-    weight: Scalar,
+    weight: u128,
 }
 
 /// Spendings, decoded and hashed, waiting for the sum.
-pub(crate) struct Batch<'k> {
-    keys: &'k KeyTable,
-    used: Vec<(KeysetId, &'k VerifyingKeyset)>,
-    opening: Option<(Purpose, Transcript)>,
+pub(crate) struct Batch<'a> {
+    keys: &'a KeyTable,
+    used: Vec<(KeysetId, &'a VerifyingKeyset)>,
+    opening: Option<(Purpose, PublicTranscript)>,
     fresh: [u8; 32],
-    /// Every byte that matters, for the weights.
-    absorbed: Vec<u8>,
-    prepared: Vec<Prepared>,
-    tokens: Vec<PreparedToken>,
+    prepared: Vec<Prepared<'a>>,
+    tokens: Vec<PreparedToken<'a>>,
     /// e, one a token.
     coefficients: Vec<[u8; 16]>,
-    points: Vec<RistrettoPoint>,
+    /// T, one a spending.
+    nonces: Vec<RistrettoPoint>,
+    /// R and P, one a token.
+    commitments: Vec<RistrettoPoint>,
+    owners: Vec<RistrettoPoint>,
 }
 
-impl<'k> Batch<'k> {
-    pub(crate) fn new<R: CryptoRng + ?Sized>(keys: &'k KeyTable, spendings: usize, rng: &mut R) -> Self {
+impl<'a> Batch<'a> {
+    pub(crate) fn new<R: CryptoRng + ?Sized>(keys: &'a KeyTable, spendings: usize, rng: &mut R) -> Self {
         let mut fresh = [0; 32];
         rng.fill_bytes(&mut fresh);
         Self {
@@ -72,53 +75,47 @@ impl<'k> Batch<'k> {
             used: Vec::new(),
             opening: None,
             fresh,
-            absorbed: Vec::with_capacity(152 * spendings),
             prepared: Vec::with_capacity(spendings),
             tokens: Vec::with_capacity(spendings),
             coefficients: Vec::with_capacity(spendings),
-            points: Vec::with_capacity(3 * spendings),
+            nonces: Vec::with_capacity(spendings),
+            commitments: Vec::with_capacity(spendings),
+            owners: Vec::with_capacity(spendings),
         }
     }
 
-    /// Decodes a spending's points, hashes its challenges, and keeps what the weights must depend on. One that fails leaves no trace.
+    /// Decodes a spending's points and hashes its challenges. One that fails leaves no trace.
     ///
     /// Implements R-SPEND-12.
-    pub(crate) fn add(&mut self, spending: &Spending) -> Result<(), ProofError> {
-        let (points, tokens, absorbed) = (self.points.len(), self.tokens.len(), self.absorbed.len());
+    pub(crate) fn add(&mut self, spending: &'a Spending) -> Result<(), ProofError> {
+        let tokens = self.tokens.len();
         let added = self.try_add(spending);
         if added.is_err() {
-            self.points.truncate(points);
             self.tokens.truncate(tokens);
-            self.coefficients.truncate(tokens);
-            self.absorbed.truncate(absorbed);
+            self.commitments.truncate(tokens);
+            self.owners.truncate(tokens);
         }
         added
     }
 
-    fn try_add(&mut self, spending: &Spending) -> Result<(), ProofError> {
-        let (points, tokens) = (self.points.len(), self.tokens.len());
-        let proof = spending.proof();
-        // The proof's point stands first, but a token's defects are named before it.
-        self.points.push(RISTRETTO_BASEPOINT_POINT);
+    fn try_add(&mut self, spending: &'a Spending) -> Result<(), ProofError> {
+        let first = self.tokens.len();
         for token in spending.tokens() {
             self.add_token(token)?;
         }
-        self.points[points] = group::decode_element(&proof.t).map_err(|_| ProofError::InvalidPoint)?;
+        let proof = spending.proof();
+        self.nonces.push(group::decode_element(&proof.t).map_err(|_| ProofError::InvalidPoint)?);
         let purpose = spending.purpose();
         let opening = match &mut self.opening {
             Some((known, opening)) if *known == purpose => opening,
             other => &mut other.insert((purpose, KeyProof::opening(purpose))).1,
         };
         proof.coefficients(opening, spending.statement(), KeyList::Tokens(spending.list()), &mut self.coefficients);
-        // e binds purpose, S, L and T; with u that is every byte of the proof.
-        self.absorbed.extend_from_slice(&(spending.tokens().len() as u64).to_le_bytes());
-        self.absorbed.extend_from_slice(self.coefficients[tokens..].as_flattened());
-        self.absorbed.extend_from_slice(proof.u.as_bytes());
-        self.prepared.push(Prepared { points, tokens: tokens..self.tokens.len(), u: proof.u, weight: Scalar::ZERO });
+        self.prepared.push(Prepared { spending, tokens: first..self.tokens.len(), weight: 0 });
         Ok(())
     }
 
-    fn add_token(&mut self, token: &Token) -> Result<(), ProofError> {
+    fn add_token(&mut self, token: &'a Token) -> Result<(), ProofError> {
         let id = token.keyset();
         let keyset = if let Some(index) = self.used.iter().position(|(known, _)| *known == id) {
             index
@@ -128,17 +125,30 @@ impl<'k> Batch<'k> {
         };
         let verifying = self.used[keyset].1;
         let key = verifying.position(token.denomination()).ok_or(ProofError::UnknownDenomination)?;
-        for encoded in [&token.signature.r, &token.spent_key.key] {
-            self.points.push(group::decode_element(encoded).map_err(|_| ProofError::InvalidPoint)?);
-        }
+        self.commitments.push(group::decode_element(&token.signature.r).map_err(|_| ProofError::InvalidPoint)?);
+        self.owners.push(group::decode_element(&token.spent_key.key).map_err(|_| ProofError::InvalidPoint)?);
         let challenge = verifying.contexts[key].challenge(&token.spent_key.key, &token.signature.r);
-        let (s, t) = (token.signature.s, token.signature.t);
-        // c' binds keyset, denomination, X, m and R; with s and t that is every byte of the token.
-        for part in [&challenge, &s, &t] {
-            self.absorbed.extend_from_slice(part.as_bytes());
-        }
-        self.tokens.push(PreparedToken { keyset, key, factor: challenge + fifth_power(&t), s, t, weight: Scalar::ZERO });
+        let factor = challenge + fifth_power(&token.signature.t);
+        self.tokens.push(PreparedToken { token, spending: self.prepared.len(), keyset, key, factor, weight: 0 });
         Ok(())
+    }
+
+    /// Everything that the equations depend on, in 32 bytes.
+    fn digest(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for one in &self.prepared {
+            hash.update((one.tokens.len() as u64).to_le_bytes());
+            // c' binds keyset, denomination, X, m and R; with c' + t^5, s and t that is every byte of the token.
+            for prepared in &self.tokens[one.tokens.clone()] {
+                for part in [&prepared.factor, &prepared.token.signature.s, &prepared.token.signature.t] {
+                    hash.update(part.as_bytes());
+                }
+            }
+            // e binds purpose, S, L and T; with u that is every byte of the proof.
+            hash.update(self.coefficients[one.tokens.clone()].as_flattened());
+            hash.update(one.spending.proof().u.as_bytes());
+        }
+        hash.finalize().into()
     }
 
     /// One independent 128-bit weight for each equation, from everything in the batch and 32 fresh bytes.
@@ -146,17 +156,14 @@ impl<'k> Batch<'k> {
     /// Implements R-SPEND-14.
     pub(crate) fn draw_weights(&mut self) {
         let mut bytes = alloc::vec![[0; 16]; self.prepared.len() + self.tokens.len()];
-        Transcript::new(labels::BATCH)
+        PublicTranscript::new(labels::BATCH)
             .bytes(labels::FRESH, &self.fresh)
             .count(self.prepared.len())
-            .bytes(labels::MESSAGE, &self.absorbed)
+            .bytes(labels::DIGEST, &self.digest())
             .fill(labels::CHALLENGE, bytes.as_flattened_mut());
-        let (proofs, tokens) = bytes.split_at(self.prepared.len());
-        for (one, weight) in self.prepared.iter_mut().zip(proofs) {
-            one.weight = short_scalar(*weight);
-        }
-        for (one, weight) in self.tokens.iter_mut().zip(tokens) {
-            one.weight = short_scalar(*weight);
+        let weights = self.prepared.iter_mut().map(|one| &mut one.weight).chain(self.tokens.iter_mut().map(|one| &mut one.weight));
+        for (weight, drawn) in weights.zip(bytes) {
+            *weight = u128::from_le_bytes(drawn);
         }
     }
 
@@ -198,56 +205,58 @@ impl<'k> Batch<'k> {
 
     /// Whether the weighted sum of the range's signature equations, and with `proofs` of its proofs' too, is zero.
     fn holds(&self, range: Range<usize>, proofs: bool) -> bool {
-        let (mut g, mut h) = (Scalar::ZERO, Scalar::ZERO);
-        let mut keys: Vec<Vec<Scalar>> = self.used.iter().map(|(_, keyset)| alloc::vec![Scalar::ZERO; keyset.keys.len()]).collect();
-        let capacity = 3 * range.len() + 2;
-        let (mut scalars, mut points) = (Vec::with_capacity(capacity), Vec::with_capacity(capacity));
-        for one in &self.prepared[range] {
-            if proofs {
-                g -= one.weight * one.u;
-                scalars.push(one.weight);
-                points.push(&self.points[one.points]);
-            }
-            for (offset, index) in one.tokens.clone().enumerate() {
-                let token = &self.tokens[index];
-                g -= token.weight * token.s;
-                h -= token.weight * token.t;
-                keys[token.keyset][token.key] += token.weight * token.factor;
-                scalars.push(token.weight);
-                points.push(&self.points[one.points + 1 + 2 * offset]);
-                if proofs {
-                    scalars.push(one.weight * short_scalar(self.coefficients[index]));
-                    points.push(&self.points[one.points + 2 + 2 * offset]);
-                }
-            }
+        let (mut g, mut h) = (WeightedSum::default(), WeightedSum::default());
+        let mut keys: Vec<Vec<WeightedSum>> =
+            self.used.iter().map(|(_, keyset)| alloc::vec![WeightedSum::default(); keyset.keys.len()]).collect();
+        let tokens = self.prepared[range.start].tokens.start..self.prepared[range.end - 1].tokens.end;
+        for one in &self.tokens[tokens.clone()] {
+            g.add(one.weight, &one.token.signature.s);
+            h.add(one.weight, &one.token.signature.t);
+            keys[one.keyset][one.key].add(one.weight, &one.factor);
         }
-        group::is_zero(&self.sum(g, h, &keys, scalars, points))
+        // Without their proofs, neither T nor any P is in the sum.
+        let (proved, owned) = if proofs { (range, tokens.clone()) } else { (0..0, 0..0) };
+        for one in &self.prepared[proved.clone()] {
+            g.add(one.weight, &one.spending.proof().u);
+        }
+        let share =
+            |(token, e): (&PreparedToken<'_>, &[u8; 16])| short_product(self.prepared[token.spending].weight, u128::from_le_bytes(*e));
+        let scalars = self.prepared[proved.clone()].iter().map(|one| Scalar::from(one.weight));
+        let scalars = scalars.chain(self.tokens[tokens.clone()].iter().map(|one| Scalar::from(one.weight)));
+        let scalars = scalars.chain(self.tokens[owned.clone()].iter().zip(&self.coefficients[owned.clone()]).map(share));
+        let points = self.nonces[proved].iter().chain(&self.commitments[tokens]).chain(&self.owners[owned]);
+        let keys: Vec<Vec<Scalar>> = keys.iter().map(|sums| sums.iter().map(WeightedSum::reduce).collect()).collect();
+        group::is_zero(&self.sum(-g.reduce(), -h.reduce(), &keys, scalars, points))
     }
 
-    fn sum<'a>(
-        &'a self,
+    /// g G + h H + the keys under their sums + the points under their scalars, of which there are as many.
+    fn sum<'p>(
+        &'p self,
         g: Scalar,
         h: Scalar,
         keys: &[Vec<Scalar>],
-        mut scalars: Vec<Scalar>,
-        mut points: Vec<&'a RistrettoPoint>,
+        scalars: impl Iterator<Item = Scalar>,
+        points: impl Iterator<Item = &'p RistrettoPoint>,
     ) -> RistrettoPoint {
-        let tabled = points.len() < TABLE_LIMIT;
-        for ((_, keyset), sums) in self.used.iter().zip(keys).skip(usize::from(tabled)) {
-            for (key, sum) in keyset.keys.iter().zip(sums).filter(|(_, sum)| **sum != Scalar::ZERO) {
-                scalars.push(*sum);
-                points.push(key);
+        let own = points.size_hint().0;
+        let tabled = own < TABLE_LIMIT;
+        let (mut sums, mut statics) = (Vec::new(), Vec::new());
+        for ((_, keyset), keys) in self.used.iter().zip(keys).skip(usize::from(tabled)) {
+            for (key, sum) in keyset.keys.iter().zip(keys).filter(|(_, sum)| **sum != Scalar::ZERO) {
+                sums.push(*sum);
+                statics.push(key);
             }
         }
-        if tabled && let (Some((_, keyset)), Some(sums)) = (self.used.first(), keys.first()) {
-            return keyset.table.vartime_mixed_multiscalar_mul([g, h].iter().chain(sums), scalars, points);
+        if tabled && let (Some((_, keyset)), Some(tabled)) = (self.used.first(), keys.first()) {
+            let (scalars, points) = (scalars.chain(sums), points.chain(statics));
+            return keyset.table.vartime_mixed_multiscalar_mul([g, h].iter().chain(tabled), scalars, points);
         }
-        scalars.extend([g, h]);
-        points.extend([&RISTRETTO_BASEPOINT_POINT, &self.keys.second_generator]);
-        let filled = points.len().max(BUCKETS_FROM);
-        scalars.resize(filled, Scalar::ZERO);
-        points.resize(filled, &RISTRETTO_BASEPOINT_POINT);
-        RistrettoPoint::vartime_multiscalar_mul(scalars, points)
+        sums.extend([g, h]);
+        statics.extend([&RISTRETTO_BASEPOINT_POINT, &self.keys.second_generator]);
+        let filled = statics.len().max(BUCKETS_FROM.saturating_sub(own));
+        sums.resize(filled, Scalar::ZERO);
+        statics.resize(filled, &RISTRETTO_BASEPOINT_POINT);
+        RistrettoPoint::vartime_multiscalar_mul(scalars.chain(sums), points.chain(statics))
     }
 }
 

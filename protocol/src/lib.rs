@@ -32,6 +32,7 @@ pub mod keyset;
 pub mod labels;
 pub mod payment;
 pub mod proof;
+mod public_transcript;
 pub mod receipt;
 pub mod recovery;
 pub mod refund;

@@ -24,6 +24,7 @@ use crate::amount::Amount;
 use crate::error::{GroupError, ProofError, UseError};
 use crate::group::{self, Point, non_zero_scalar_from_bytes, random_non_zero_scalar, short_scalar};
 use crate::labels;
+use crate::public_transcript::PublicTranscript;
 use crate::transcript::Transcript;
 use crate::wire::ProofBody;
 
@@ -153,7 +154,7 @@ pub enum KeyList<'a> {
 
 impl KeyList<'_> {
     /// Implements R-EVID-05.
-    fn append(&self, transcript: &mut Transcript) {
+    fn append(&self, transcript: &mut PublicTranscript) {
         match self {
             Self::Tokens(list) => {
                 transcript.u64(labels::LIST_KIND, 0).count(list.len());
@@ -184,7 +185,7 @@ impl PaymentId {
     ///
     /// Implements R-SPEND-06.
     pub fn new(statement: &Statement, list: &[SpentKey]) -> Self {
-        let mut transcript = Transcript::new(labels::PAYMENT_ID);
+        let mut transcript = PublicTranscript::new(labels::PAYMENT_ID);
         transcript.u64(labels::PURPOSE, Purpose::Pay.number()).bytes(labels::STATEMENT_VALUE, &statement.0);
         KeyList::Tokens(list).append(&mut transcript);
         Self(transcript.digest())
@@ -220,14 +221,14 @@ impl KeyProof {
     }
 
     /// How the transcript of every proof for one purpose begins; a batch makes it once.
-    pub(crate) fn opening(purpose: Purpose) -> Transcript {
-        let mut transcript = Transcript::new(labels::PROOF);
+    pub(crate) fn opening(purpose: Purpose) -> PublicTranscript {
+        let mut transcript = PublicTranscript::new(labels::PROOF);
         transcript.u64(labels::PURPOSE, purpose.number());
         transcript
     }
 
     /// The transcript of a proof up to L, before T.
-    fn transcript(opening: &Transcript, statement: &Statement, list: KeyList<'_>) -> Transcript {
+    fn transcript(opening: &PublicTranscript, statement: &Statement, list: KeyList<'_>) -> PublicTranscript {
         let mut transcript = opening.clone();
         transcript.bytes(labels::STATEMENT_VALUE, &statement.0);
         list.append(&mut transcript);
@@ -235,19 +236,19 @@ impl KeyProof {
     }
 
     /// Appends to `out`, for a list of `count` keys.
-    fn coefficients_after(mut transcript: Transcript, count: usize, t: &[u8; 32], out: &mut Vec<[u8; 16]>) {
+    fn coefficients_after(transcript: &mut PublicTranscript, count: usize, t: &[u8; 32], out: &mut Vec<[u8; 16]>) {
         transcript.bytes(labels::T_POINT, t);
         let start = out.len();
         out.resize(start + count, [0; 16]);
         transcript.fill(labels::CHALLENGE, out[start..].as_flattened_mut());
-        transcript.discard();
     }
 
     /// `e_1` .. `e_n`, 128 bits each, appended to `out`; `opening` is [`KeyProof::opening`] of the purpose.
     ///
     /// Implements R-SPEND-03.
-    pub(crate) fn coefficients(&self, opening: &Transcript, statement: &Statement, list: KeyList<'_>, out: &mut Vec<[u8; 16]>) {
-        Self::coefficients_after(Self::transcript(opening, statement, list), list.len(), &self.t, out);
+    pub(crate) fn coefficients(&self, opening: &PublicTranscript, statement: &Statement, list: KeyList<'_>, out: &mut Vec<[u8; 16]>) {
+        let mut transcript = Self::transcript(opening, statement, list);
+        Self::coefficients_after(&mut transcript, list.len(), &self.t, out);
     }
 
     /// Checks uG = T + sum `e_i` `P_i`.
@@ -348,7 +349,7 @@ pub(crate) fn prove<R: CryptoRng + ?Sized>(
     if keys.is_empty() || keys.len() != list.len() {
         return Err(UseError::NoKeys);
     }
-    let transcript = KeyProof::transcript(&KeyProof::opening(purpose), statement, list);
+    let mut transcript = KeyProof::transcript(&KeyProof::opening(purpose), statement, list);
     let mut fresh = Zeroizing::new([0; 32]);
     rng.fill_bytes(fresh.as_mut());
     let mut hedge = Transcript::new(labels::PROOF_NONCE);
@@ -359,7 +360,7 @@ pub(crate) fn prove<R: CryptoRng + ?Sized>(
     let t = Zeroizing::new(hedge.scalar(labels::OUTPUT));
     let t_point = Point::from_element(RistrettoPoint::mul_base(&t)).map_err(|_| UseError::InvalidKey)?.to_bytes();
     let mut coefficients = Vec::with_capacity(keys.len());
-    KeyProof::coefficients_after(transcript, keys.len(), &t_point, &mut coefficients);
+    KeyProof::coefficients_after(&mut transcript, keys.len(), &t_point, &mut coefficients);
     let mut u = Zeroizing::new(*t);
     for (e, key) in coefficients.into_iter().zip(keys) {
         *u += *Zeroizing::new(short_scalar(e) * key.secret);

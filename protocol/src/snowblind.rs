@@ -26,19 +26,20 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 use crate::error::{GroupError, IssueError};
 use crate::group::{Point, fifth_power, non_zero_scalar_from_bytes, random_non_zero_scalar, random_scalar, scalar_from_bytes};
 use crate::labels;
+use crate::public_transcript::PublicTranscript;
 use crate::transcript::Transcript;
 use crate::wire::{CommitmentBody, ResponseBody, SignatureBody};
 
 /// What a denomination key signs under: the transcript of c' up to X, so that only m and R remain to be hashed.
 #[derive(Clone)]
 pub struct SigningContext {
-    prefix: Transcript,
+    prefix: PublicTranscript,
 }
 
 impl SigningContext {
     /// The context of one denomination key: `keyset` is the keyset's 32-byte id, `denomination` its value in smallest units, `key` X.
     pub fn new(keyset: &[u8; 32], denomination: u64, key: &Point) -> Self {
-        let mut prefix = Transcript::new(labels::SIGNATURE);
+        let mut prefix = PublicTranscript::new(labels::SIGNATURE);
         prefix.bytes(labels::KEYSET, keyset).u64(labels::DENOMINATION, denomination).bytes(labels::KEY, key.as_bytes());
         Self { prefix }
     }
@@ -47,9 +48,8 @@ impl SigningContext {
     pub(crate) fn challenge(&self, message: &[u8; 32], r: &[u8; 32]) -> Scalar {
         let mut transcript = self.prefix.clone();
         let mut wide = [0; 64];
-        transcript.bytes(labels::MESSAGE, message).bytes(labels::R_POINT, r).fill(labels::CHALLENGE, &mut wide);
         // All of this is public once the token is spent, and says nothing about keys or blindings before.
-        transcript.discard();
+        transcript.bytes(labels::MESSAGE, message).bytes(labels::R_POINT, r).fill(labels::CHALLENGE, &mut wide);
         Scalar::from_bytes_mod_order_wide(&wide)
     }
 }

@@ -58,12 +58,6 @@ impl Transcript {
         self.0.challenge_bytes(field.as_bytes(), out);
     }
 
-    /// Lets go of a transcript of public values without wiping it, which would cost a quarter of a hash.
-    pub(crate) fn discard(self) {
-        // It owns no memory outside itself, so nothing leaks.
-        core::mem::forget(self);
-    }
-
     /// Squeezes 64 bytes and reduces them modulo l: the result is within 2^-252 of uniform.
     pub(crate) fn scalar(&mut self, field: Field) -> Scalar {
         let mut wide = Zeroizing::new([0; 64]);

@@ -67,6 +67,7 @@ fn one_module_for_each_danger() {
     // Bytes become points and scalars in one place, which refuses what is not canonical.
     assert_eq!(files_with(&files, &["decompress", "CompressedRistretto", "from_canonical_bytes", "from_uniform_bytes"]), ["group.rs"]);
     assert_eq!(files_with(&files, &["merlin::"]), ["transcript.rs"]);
+    assert_eq!(files_with(&files, &["keccak::"]), ["public_transcript.rs"]);
     // Labels are made in one place (their constructors are private: tests/misuse/labels_made_up.rs).
     assert_eq!(files_with(&files, &["\"farthing/1", "Domain(", "Field("]), ["labels.rs"]);
     // One codec.

@@ -2,12 +2,12 @@
 
 use curve25519_dalek::ristretto::RistrettoPoint;
 use curve25519_dalek::scalar::Scalar;
-use farthing_protocol::error::{EvidenceError, ProofError};
+use farthing_protocol::error::{EvidenceError, FrameError, ProofError};
 use farthing_protocol::evidence::{DoubleSpend, SpendingSide};
 use farthing_protocol::keyset::{KeysetList, Proposal};
 use farthing_protocol::payment::Payment;
 use farthing_protocol::proof::LoneKey;
-use farthing_protocol::wire::{Frame, PaymentFrame, ProofBody, SpendingSideBody, SpentKeyBody};
+use farthing_protocol::wire::{DepositBody, DepositRequestFrame, Frame, PaymentFrame, ProofBody, SpendingSideBody, SpentKeyBody};
 use merlin::Transcript;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -36,6 +36,18 @@ fn a_length_that_lies_is_refused_before_anything_is_read() {
     let mut endless = bytes;
     endless.resize(1 << 20, 0);
     assert!(PaymentFrame::from_bytes(&endless).is_err());
+
+    // A name's length alone says how much memory its decoder takes before it reads: 2^63 bytes would be a panic, a gigabyte not even that.
+    let payment = honest_payment(&mut world, &[500]);
+    let deposit =
+        DepositRequestFrame { seen: None, payments: vec![DepositBody { recipient: PUBLISHER.into(), subject: [5; 32].into(), payment }] };
+    let bytes = deposit.to_bytes();
+    let name = bytes.windows(PUBLISHER.len()).position(|window| window == PUBLISHER.as_bytes()).unwrap();
+    for length in [u64::MAX, 1 << 63, 1 << 40, 1 << 30] {
+        let mut lying = bytes.clone();
+        lying[name - 8..name].copy_from_slice(&length.to_le_bytes());
+        assert_eq!(DepositRequestFrame::from_bytes(&lying).err(), Some(FrameError::TooLong));
+    }
 }
 
 /// BROKEN: the evidence's proof hashes a digest of the list that the accuser supplies, and not the list it shows.
