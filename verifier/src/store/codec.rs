@@ -1,4 +1,4 @@
-//! The bytes of a payment record in an embedded store. Private to this crate: change [`VERSION`] when the layout changes.
+//! The bytes of payment records and deposits in a database. Private to this crate: change [`VERSION`] when the layout changes.
 
 use std::ops::Range;
 
@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::{PaymentRecord, PaymentState, RefusedBecause, StoreError};
 
+#[cfg(feature = "postgres")]
 /// The layout's version, the first byte of a record: with an answer's name, and without one.
 const VERSION: u8 = 2;
 const WITHOUT_ANSWER: u8 = 1;
@@ -23,13 +24,8 @@ pub(super) fn answer_name(answer: &[u8]) -> [u8; 32] {
 }
 
 /// Where a record says when it was claimed, in either version: behind version, state, resource, digest, amount and change.
+#[cfg(feature = "postgres")]
 pub(super) const CLAIMED_AT: Range<usize> = 82..90;
-
-/// When a record was claimed, without reading the rest.
-pub(super) fn claimed_at(record: &[u8]) -> Result<u64, StoreError> {
-    let bytes = record.get(CLAIMED_AT).and_then(|bytes| bytes.try_into().ok());
-    bytes.map(u64::from_le_bytes).ok_or(StoreError::Corrupt)
-}
 
 /// The key that [`SpentKey::to_bytes`] wrote.
 pub(super) fn key_from_bytes(bytes: &[u8; SpentKey::SIZE]) -> Result<SpentKey, StoreError> {
@@ -44,6 +40,7 @@ pub(crate) fn spent_key(body: &SpentKeyBody) -> SpentKey {
 }
 
 /// version, state, resource, digest, five numbers, S, T, u, count, L, name of the answer if there is one, rest of the state.
+#[cfg(feature = "postgres")]
 pub(crate) fn encode_record(record: &PaymentRecord) -> Vec<u8> {
     let (state, rest): (u8, Vec<u8>) = match &record.state {
         PaymentState::Pending => (0, Vec::new()),
@@ -74,6 +71,7 @@ pub(crate) fn encode_record(record: &PaymentRecord) -> Vec<u8> {
     out
 }
 
+#[cfg(feature = "postgres")]
 pub(crate) fn decode_record(bytes: &[u8]) -> Result<PaymentRecord, StoreError> {
     let mut reader = Reader(bytes);
     let [version, state] = reader.take::<2>()?;
