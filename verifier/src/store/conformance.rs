@@ -42,6 +42,7 @@ pub async fn run<S: Store>(mut open: impl AsyncFnMut() -> S) {
     a_payment_is_claimed_once(&open().await).await;
     a_token_is_claimed_once(&open().await).await;
     equal_keys_of_other_keysets_are_other_tokens(&open().await).await;
+    made_up::tokens_that_begin_alike_are_other_tokens(&open().await).await;
     a_challenge_is_used_once(&open().await).await;
     expired_challenges_are_dropped(&open().await).await;
     decisions_are_final(&open().await).await;

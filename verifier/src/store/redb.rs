@@ -499,7 +499,9 @@ impl Store for RedbStore {
 
 #[cfg(test)]
 mod tests {
-    use super::super::conformance;
+    use farthing_protocol::proof::{KeysetId, SpentKey};
+
+    use super::super::{RiskLimits, conformance};
     use super::*;
 
     /// However soon claims leave memory for the file's indexes, a group at a time or a slice of them.
@@ -515,6 +517,34 @@ mod tests {
             .await;
             let file = directory.path().join(format!("{fresh}-durable.redb"));
             conformance::run_durable(async || RedbStore::open_with(&file, fresh).unwrap()).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_undecided_is_listed_once_wherever_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("store.redb");
+        let limits = RiskLimits { outstanding: Amount::from_units(u64::MAX), per_window: Amount::from_units(u64::MAX) };
+        let made = |number: u8| {
+            let token = SpentKey { keyset: KeysetId([7; 32]), denomination: Amount::from_units(1), key: [number; 32] };
+            conformance::accepted_payment(number.into(), token, Amount::from_units(1), 1_000, 0, limits)
+        };
+        for (which, fresh) in [20, 0, 1_000, 40].into_iter().enumerate() {
+            let store = RedbStore::open_with(&file, fresh).unwrap();
+            let first = u8::try_from(which).unwrap() * 50;
+            for number in first..first + 50 {
+                assert_eq!(store.claim(made(number)).await, Ok(ClaimOutcome::Claimed));
+            }
+            // Every tenth is decided, some of them while they are on their way into the indexes.
+            for number in (0..first + 50).filter(|number| number % 10 == 3) {
+                let decision = Decision { payment: made(number).payment, state: PaymentState::Settled };
+                store.decide(vec![decision], None, None).await.unwrap();
+            }
+            let listed = store.outbox(None, 1_000).await.unwrap();
+            assert!(listed.is_sorted_by(|one, next| one.payment < next.payment), "each once, ascending");
+            assert_eq!(listed.len(), usize::from(first + 50) / 10 * 9);
+            let totals = store.totals().await.unwrap();
+            assert_eq!((totals.undecided, totals.outstanding.units()), (listed.len() as u64, listed.len() as u64));
         }
     }
 

@@ -6,12 +6,15 @@ use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
 use redb::ReadableTable;
 
-use super::redb_recent::{Place, Recent, Slice};
+use super::redb_recent::{Index, Place, Recent, Slice};
 use super::redb_rows::{INDEXED, KEYS, SLOTS, Spent, Tables, expiring, first_bytes, hash, ruling_at, slots};
 use super::{PaymentRecord, Prune, Pruned, StoreError, UsedChallenge};
 
 /// What a slice has at least, whatever the group has claimed: so it ends.
 const LEAST: usize = 32;
+
+/// What the index of spent keys has a number for.
+type Key = (KeysetId, Amount);
 
 impl Tables<'_> {
     fn index_spent(&mut self, key: &SpentKey, place: Place) -> Result<(), StoreError> {
@@ -39,6 +42,8 @@ impl Tables<'_> {
     }
 
     /// Puts the next of what is on its way into the indexes, more than the group has claimed, and says whether that was the last.
+    ///
+    /// Implements R-VERIF-41.
     pub(super) fn index_slice(&mut self) -> Result<(Slice, bool), StoreError> {
         let mut slice = Slice::default();
         let Some(moving) = self.index.and_then(|index| index.moving.as_ref()) else { return Ok((slice, false)) };
@@ -74,7 +79,7 @@ impl Tables<'_> {
     /// Puts everything into the indexes.
     fn index_all(&mut self) -> Result<(), StoreError> {
         let claimed = std::mem::take(&mut self.claimed);
-        let parts: Vec<&Recent> = self.index.take().into_iter().flat_map(|index| index.parts()).chain([&claimed]).collect();
+        let parts: Vec<&Recent> = self.index.take().into_iter().flat_map(Index::parts).chain([&claimed]).collect();
         for recent in parts {
             for (key, place) in &recent.spent {
                 self.index_spent(key, *place)?;
@@ -143,7 +148,7 @@ impl Tables<'_> {
     }
 
     /// The numbers of a keyset's denominations, ascending by denomination.
-    fn numbers_of(&self, keyset: KeysetId) -> Result<Vec<((KeysetId, Amount), u32)>, StoreError> {
+    fn numbers_of(&self, keyset: KeysetId) -> Result<Vec<(Key, u32)>, StoreError> {
         let keys = self.transaction.open_table(KEYS)?;
         let mut numbers = Vec::new();
         for row in keys.range((keyset.0, 0)..=(keyset.0, u64::MAX))? {
@@ -154,12 +159,7 @@ impl Tables<'_> {
     }
 
     /// Collects a keyset and denomination's part of a step.
-    fn look_at(
-        &self,
-        (key, number): ((KeysetId, Amount), u32),
-        prune: &Prune,
-        step: &mut Vec<(Spent, (KeysetId, Amount))>,
-    ) -> Result<(), StoreError> {
+    fn look_at(&self, (key, number): (Key, u32), prune: &Prune, step: &mut Vec<(Spent, Key)>) -> Result<(), StoreError> {
         use std::ops::Bound::{Excluded, Included};
         let from = match prune.after {
             Some(after) if (after.keyset, after.denomination) > key => return Ok(()),
@@ -175,7 +175,7 @@ impl Tables<'_> {
     }
 
     /// All bytes of a key in the index.
-    fn whole_key(&self, (_, first, place): Spent, key: (KeysetId, Amount)) -> Result<SpentKey, StoreError> {
+    fn whole_key(&self, (_, first, place): Spent, key: Key) -> Result<SpentKey, StoreError> {
         let list = self.row(place, |row| row.list())?;
         let found = list.into_iter().find(|held| (held.keyset, held.denomination) == key && first_bytes(held) == first);
         found.ok_or(StoreError::Corrupt)

@@ -146,6 +146,8 @@ impl Index {
     }
 
     /// Takes over what a commit has made durable; `most` claims may be fresh.
+    ///
+    /// Implements R-VERIF-41.
     pub(super) fn publish(&mut self, changes: Changes, most: usize) {
         if changes.all {
             (self.fresh, self.moving) = (Recent::default(), None);

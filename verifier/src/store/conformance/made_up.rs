@@ -4,11 +4,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use farthing_protocol::amount::Amount;
-use farthing_protocol::proof::{PaymentId, SpentKey};
+use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
 use farthing_protocol::wire::{Bytes, SpentKeyBody};
 use sha2::{Digest, Sha256};
 
-use super::super::{Claim, ClaimOutcome, Decision, PaymentState, RiskLimits, Store, UsedChallenge};
+use super::super::{Claim, ClaimOutcome, Decision, PaymentState, Prune, RiskLimits, Store, UsedChallenge};
 use super::{claim, mark};
 
 /// Claims and settles made-up payments of so many tokens each (at least one), numbered by `numbers`, in groups of 64, so many groups at a time
@@ -86,6 +86,32 @@ fn made_up(number: u64, tokens: u8) -> Claim {
         (own.key, listed.key, paid.key) = (key, Bytes(key), Bytes(key));
     }
     claim
+}
+
+/// A reader chooses its keys: it may well choose two that differ in their last byte alone.
+pub(super) async fn tokens_that_begin_alike_are_other_tokens<S: Store>(store: &S) {
+    let alike = |number: u8, last: u8| {
+        let mut claim = claim(number, &[1], number);
+        let mut key = [1; 32];
+        key[31] = last;
+        let [token] = &mut claim.deposit.payment.tokens.tokens[..] else { unreachable!("a payment of one token") };
+        (claim.list[0].key, claim.record.side.list[0].key, token.key) = (key, Bytes(key), Bytes(key));
+        claim
+    };
+    for number in 1..=3 {
+        assert_eq!(store.claim(alike(number, number)).await, Ok(ClaimOutcome::Claimed), "a payment is claimed");
+    }
+    for number in 1..=3 {
+        let holder = alike(number, number).record;
+        assert_eq!(store.claim(alike(number + 10, number)).await, Ok(ClaimOutcome::Conflict(holder)), "each has a token of its own");
+    }
+    let decisions = [1, 3].map(|number| Decision { payment: PaymentId([number; 32]), state: PaymentState::Settled });
+    store.decide(decisions.to_vec(), None, None).await.expect("decide");
+    let pruned = store.prune(Prune::new(vec![KeysetId([7; 32])], 3_000, 10)).await.expect("prune");
+    assert_eq!(pruned.payments, 2, "what is over is forgotten");
+    assert_eq!(store.claim(alike(21, 1)).await, Ok(ClaimOutcome::Claimed), "nothing is left of what is forgotten");
+    let left = alike(2, 2).record;
+    assert_eq!(store.claim(alike(22, 2)).await, Ok(ClaimOutcome::Conflict(left)), "what is undecided stays");
 }
 
 /// A made-up payment of one token that asks to be accepted within limits: to try these with, on whatever store.
