@@ -29,6 +29,8 @@ mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "postgres")]
+mod postgres_codec;
+#[cfg(feature = "postgres")]
 mod postgres_rows;
 mod redb;
 mod redb_codec;

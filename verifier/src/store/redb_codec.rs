@@ -14,7 +14,7 @@ use farthing_protocol::settle::Refusal;
 use farthing_protocol::wire::{Bytes, DepositBody, DoubleSpendFrame, Frame, ProofBody, SpendingSideBody, SpentKeyBody};
 use sha2::{Digest, Sha256};
 
-use super::codec::{decode_deposit, encode_deposit, key_from_bytes, spent_key};
+use super::codec::{Reader, decode_deposit, encode_deposit, key_from_bytes, spent_key};
 use super::{Claim, PaymentRecord, PaymentState, RefusedBecause, StoreError, UsedChallenge};
 
 const VERSION: u8 = 1;
@@ -225,19 +225,7 @@ impl Ruling {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
-
 impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], StoreError> {
-        let (head, tail) = self.0.split_first_chunk::<N>().ok_or(StoreError::Corrupt)?;
-        self.0 = tail;
-        Ok(*head)
-    }
-
-    fn number(&mut self) -> Result<u64, StoreError> {
-        self.take().map(u64::from_le_bytes)
-    }
-
     fn side(&mut self) -> Result<(ProofBody, Vec<SpentKeyBody>), StoreError> {
         let proof = ProofBody { t: Bytes(self.take()?), u: Bytes(self.take()?) };
         let [count] = self.take()?;
