@@ -5,21 +5,27 @@
 //! FARTHING_SIZING_TOKENS=50000000 FARTHING_SIZING_EACH=6 cargo bench -p farthing-verifier --bench sizing
 //! ```
 //!
-//! One token a payment is the largest share of everything else a token can have, and fifty million such payments want 120 GB of disk;
-//! `FARTHING_SIZING_EACH` is how many a payment has. What is filled lies in the directory for temporary files (`TMPDIR`). Memory is bounded: redb's
-//! cache of 1 GiB for each of two files, and groups of 64. After every tenth of the way it prints bytes a token, tokens claimed and settled a
-//! second, and the same number of bare keys and values inserted into another redb table in groups of 64 payments, each group durable, in
-//! the same minute.
+//! One token a payment is the largest share of everything else a token can have; `FARTHING_SIZING_EACH` is how many a payment has. What is
+//! filled lies in the directory for temporary files (`TMPDIR`). Memory is bounded: redb's cache of 1 GiB for each of two files, and what the
+//! store holds back from its indexes. At a million tokens and after every tenth of the way it prints bytes a token on the disk, tokens claimed
+//! and settled a second in service (one group of 64 payments after the other), and bare keys and values inserted into another redb table
+//! in groups of as many tokens, each group durable, in the same minute. In between it fills many groups at a time.
+//!
+//! Challenges are dropped before each figure: a store in service holds those of about an hour, 60 bytes each.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use farthing_verifier::store::{RedbStore, conformance};
+use farthing_verifier::store::{RedbStore, Store, conformance};
 use redb::{Database, TableDefinition};
 
 /// Payments claimed and settled for one figure.
 const SAMPLE: u64 = 16_384;
+
+/// Groups filled at a time.
+const FILLING: usize = 32;
 
 /// A spent key and the payment that holds it: what no store can do without.
 const BARE: TableDefinition<'_, [u8; 72], [u8; 32]> = TableDefinition::new("bare");
@@ -47,8 +53,13 @@ fn bare(database: &Database, rows: u64, group: u64) -> f64 {
     per_second(rows, start)
 }
 
+/// What is written of the file: it grows in doublings, and what is not written takes no room.
 fn size(file: &Path) -> u64 {
-    std::fs::metadata(file).unwrap().len()
+    let metadata = std::fs::metadata(file).unwrap();
+    #[cfg(unix)]
+    return std::os::unix::fs::MetadataExt::blocks(&metadata) * 512;
+    #[cfg(not(unix))]
+    metadata.len()
 }
 
 /// A number from the environment.
@@ -65,17 +76,22 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let store = Arc::new(runtime.block_on(async { RedbStore::open(&file).unwrap() }));
     let database = Database::create(directory.path().join("bare.redb")).unwrap();
-    println!("tokens, {each:>2} a payment      file  bytes a token  claimed and settled /s  bare rows /s");
-    let (mut done, step) = (0, (most / 10).max(SAMPLE));
-    while done < most {
-        runtime.block_on(conformance::fill(&store, done..done + step - SAMPLE, each));
+    println!("tokens, {each:>2} a payment      file  bytes a token  claimed and settled /s  bare rows /s  filled /s");
+    let (mut done, step) = (0, (most / 10).max(2 * SAMPLE));
+    let million = 1_000_000 / u64::from(each);
+    let stops: BTreeSet<u64> = (1..=10).map(|tenth| tenth * step).chain([million]).filter(|stop| *stop <= most.max(step)).collect();
+    for stop in stops.into_iter().filter(|stop| *stop >= 2 * SAMPLE) {
+        let start = Instant::now();
+        runtime.block_on(conformance::fill(&store, done..stop - SAMPLE, each, FILLING));
+        let filled = per_second((stop - SAMPLE - done) * u64::from(each), start);
+        runtime.block_on(store.prune_challenges(u64::MAX)).unwrap();
         let (rows, group) = (SAMPLE * u64::from(each), 64 * u64::from(each));
         let bare = bare(&database, rows, group);
         let start = Instant::now();
-        runtime.block_on(conformance::fill(&store, done + step - SAMPLE..done + step, each));
+        runtime.block_on(conformance::fill(&store, stop - SAMPLE..stop, each, 1));
         let rate = per_second(rows, start);
-        done += step;
+        done = stop;
         let tokens = done * u64::from(each);
-        println!("{tokens:>20} {:>5} MiB {:>14} {rate:>23.0} {bare:>13.0}", size(&file) >> 20, size(&file) / tokens);
+        println!("{tokens:>20} {:>5} MiB {:>14} {rate:>23.0} {bare:>13.0} {filled:>10.0}", size(&file) >> 20, size(&file) / tokens);
     }
 }

@@ -35,11 +35,11 @@ async fn no_answer_stays_without_a_payment() {
     let file = directory.path().join("store.redb");
     let answers = || {
         let database = redb::Database::open(&file).unwrap();
-        let table = TableDefinition::<[u8; 32], (u64, &[u8])>::new("answers");
+        let table = TableDefinition::<u64, (u64, [u8; 32], &[u8])>::new("kept-answers");
         database.begin_read().unwrap().open_table(table).unwrap().len().unwrap()
     };
     let store = std::sync::Arc::new(RedbStore::open(&file).unwrap());
-    conformance::fill(&store, 0..130, 2).await;
+    conformance::fill(&store, 0..130, 2, 1).await;
     let all = store.kept(None, None, 1_000).await.unwrap();
     drop(store);
     assert_eq!((answers(), all.len()), (3, 130), "one an answer, not a payment");
@@ -63,6 +63,11 @@ async fn a_redb_file_serves_one_store_and_its_owner_only() {
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     }
+    let before = directory.path().join("before.redb");
+    let transaction = redb::Database::create(&before).unwrap().begin_write().unwrap();
+    transaction.open_table(redb::TableDefinition::<&str, u64>::new("numbers")).unwrap().insert("layout", 1).unwrap();
+    transaction.commit().unwrap();
+    assert_eq!(RedbStore::open(&before).err(), Some(StoreError::OtherLayout));
     std::fs::write(directory.path().join("garbage"), b"not a database").unwrap();
     assert!(RedbStore::open(directory.path().join("garbage")).is_err());
 }

@@ -26,6 +26,8 @@ use farthing_protocol::wire::{
     TokensBody,
 };
 
+#[cfg(test)]
+pub(crate) use made_up::filled;
 pub use made_up::{accepted_payment, fill};
 
 use super::{
@@ -40,6 +42,7 @@ pub async fn run<S: Store>(mut open: impl AsyncFnMut() -> S) {
     a_payment_is_claimed_once(&open().await).await;
     a_token_is_claimed_once(&open().await).await;
     equal_keys_of_other_keysets_are_other_tokens(&open().await).await;
+    made_up::tokens_that_begin_alike_are_other_tokens(&open().await).await;
     a_challenge_is_used_once(&open().await).await;
     expired_challenges_are_dropped(&open().await).await;
     decisions_are_final(&open().await).await;
@@ -180,9 +183,11 @@ async fn equal_keys_of_other_keysets_are_other_tokens<S: Store>(store: &S) {
     assert_eq!(store.claim(claim(1, &[1], 1)).await, Ok(ClaimOutcome::Claimed), "a payment is claimed");
     let mut keyset = claim(2, &[1], 2);
     keyset.list[0].keyset = KeysetId([99; 32]);
+    keyset.record.side.list[0].keyset = Bytes([99; 32]);
     assert_eq!(store.claim(keyset).await, Ok(ClaimOutcome::Claimed), "the keyset is part of the spent key");
     let mut denomination = claim(3, &[1], 3);
     denomination.list[0].denomination = Amount::from_units(99);
+    denomination.record.side.list[0].denomination = 99;
     assert_eq!(store.claim(denomination).await, Ok(ClaimOutcome::Claimed), "the denomination is part of the spent key");
 }
 

@@ -29,8 +29,13 @@ mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "postgres")]
+mod postgres_codec;
+#[cfg(feature = "postgres")]
 mod postgres_rows;
 mod redb;
+mod redb_codec;
+mod redb_indexes;
+mod redb_recent;
 mod redb_rows;
 
 use std::future::Future;
@@ -58,6 +63,11 @@ pub enum StoreError {
     /// What was read is not what was written.
     #[error("the store holds something unreadable")]
     Corrupt,
+    /// The file was written by another version of this program.
+    #[error(
+        "another version of the verifier has written the store: let its outbox run empty with that version, then begin with a new file"
+    )]
+    OtherLayout,
     /// Another process has the store open, and it serves one at a time.
     #[error("another process uses the store: stop it, or give all instances a store that they can share")]
     InUse,

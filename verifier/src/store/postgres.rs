@@ -19,7 +19,8 @@ use rand::RngExt;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions, Row};
 
-use super::codec::{CLAIMED_AT, decode_deposit};
+use super::codec::decode_deposit;
+use super::postgres_codec::CLAIMED_AT;
 use super::postgres_rows::{self as rows, Failure, Outcome, Tried, bytes, integer, unsigned};
 use super::{
     Claim, ClaimOutcome, Decision, Document, KeptAnswer, KeptDeposit, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, Store,

@@ -9,7 +9,8 @@ use farthing_protocol::proof::{PaymentId, SpentKey};
 use farthing_protocol::wire::LedgerMark;
 use sqlx::{PgConnection, Row};
 
-use super::codec::{answer_name, decode_deposit, decode_record, encode_deposit, encode_record, key_from_bytes, spent_key};
+use super::codec::{answer_name, decode_deposit, encode_deposit, key_from_bytes, spent_key};
+use super::postgres_codec::{decode_record, encode_record};
 use super::{Claim, Decision, KeptAnswer, PaymentRecord, PaymentState, Prune, Pruned, StoreError};
 
 /// Why a transaction was not carried out.

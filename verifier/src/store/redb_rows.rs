@@ -1,66 +1,199 @@
 //! What the embedded store's writer does inside one transaction.
 //!
+//! ```text
+//! payments   chunk -> rows of some payments     appended: where a payment's row is, is its place
+//! rulings    place -> what the mint has decided
+//! spent      number of (keyset, denomination), first 8 bytes of P, place          \
+//! places     payment id -> place                                                  | indexes: what was claimed of late is in memory,
+//! challenges expiry, id                                                           | and in `payments` behind `INDEXED`
+//! outbox     payment id -> place of what is undecided                             /
+//! answers    number -> payments that keep it, name, the mint's answer
+//! ```
+//!
 //! A group of requests shares the open tables, and the counts that every accepted claim changes are written once a group: claims
 //! that arrive together cost their own rows and no more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use farthing_protocol::proof::SpentKey;
+use farthing_protocol::amount::Amount;
+use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
 use farthing_protocol::wire::LedgerMark;
-use redb::{ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction};
+use redb::{ReadableTable, ReadableTableMetadata, Table, TableDefinition, TableHandle, WriteTransaction};
 
-use super::codec::{answer_name, decode_record, encode_deposit, encode_record, key_from_bytes};
-use super::{Claim, ClaimOutcome, Decision, PaymentState, Prune, Pruned, StoreError};
+use super::codec::answer_name;
+use super::redb_codec::{Row, Ruling};
+use super::redb_recent::{Changes, Index, Numbers, Place, Recent};
+use super::{ClaimOutcome, Decision, PaymentRecord, PaymentState, RiskLimits, StoreError, UsedChallenge};
 
-pub(super) const SPENT: TableDefinition<'_, [u8; SpentKey::SIZE], [u8; 32]> = TableDefinition::new("spent");
-pub(super) const CHALLENGES: TableDefinition<'_, (u64, [u8; 32]), ()> = TableDefinition::new("challenges");
-pub(super) const PAYMENTS: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("payments");
-pub(super) const OUTBOX: TableDefinition<'_, [u8; 32], &[u8]> = TableDefinition::new("outbox");
-/// Ledger and sequence of the mark a payment was booked under (a sequence of 0 stands for none), and its deposit.
-type Kept<'a> = ([u8; 16], u64, &'a [u8]);
-pub(super) const KEPT: TableDefinition<'_, [u8; 32], Kept<'_>> = TableDefinition::new("kept");
-/// The mint's answers by their names, each with the number of payments that keep it.
-pub(super) const ANSWERS: TableDefinition<'_, [u8; 32], (u64, &[u8])> = TableDefinition::new("answers");
+/// 32 bytes as numbers, which compare faster and in the same order.
+pub(super) type Hash = (u64, u64, u64, u64);
+pub(super) type Spent = (u32, u64, Place);
+pub(super) type Expiring = (u64, u64, u64, u64, u64);
+type Answer<'a> = (u64, [u8; 32], &'a [u8]);
+
+pub(super) const PAYMENTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("claimed");
+pub(super) const RULINGS: TableDefinition<'_, Place, &[u8]> = TableDefinition::new("rulings");
+const SPENT: TableDefinition<'_, Spent, ()> = TableDefinition::new("spent-keys");
+pub(super) const KEYS: TableDefinition<'_, ([u8; 32], u64), u32> = TableDefinition::new("keys");
+pub(super) const PLACES: TableDefinition<'_, Hash, Place> = TableDefinition::new("places");
+const CHALLENGES: TableDefinition<'_, Expiring, ()> = TableDefinition::new("used-challenges");
+pub(super) const OUTBOX: TableDefinition<'_, Hash, Place> = TableDefinition::new("undecided");
+pub(super) const ANSWERS: TableDefinition<'_, u64, Answer<'_>> = TableDefinition::new("kept-answers");
 /// Ledger id to (order of first sight, sequence).
 pub(super) const LEDGERS: TableDefinition<'_, [u8; 16], (u64, u64)> = TableDefinition::new("ledgers");
 pub(super) const DOCUMENTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("documents");
 pub(super) const PROOFS: TableDefinition<'_, [u8; SpentKey::SIZE], &[u8]> = TableDefinition::new("proofs");
-pub(super) const NUMBERS: TableDefinition<'_, &str, u64> = TableDefinition::new("numbers");
-pub(super) const AT_RISK: TableDefinition<'_, u64, u64> = TableDefinition::new("at-risk");
+/// What is counted, and of which window if it is counted for each.
+pub(super) const COUNTS: TableDefinition<'_, (u8, u64), u64> = TableDefinition::new("counts");
 
-pub(super) const OUTSTANDING: &str = "outstanding";
-pub(super) const LATEST_CLAIM: &str = "latest-claim";
-const LAYOUT: &str = "layout";
-const LAYOUT_VERSION: u64 = 1;
+/// A table of layout 1.
+const OF_BEFORE: &str = "numbers";
 
-/// Makes the tables that are missing.
-pub(super) fn set_up(setup: &WriteTransaction) -> Result<(), StoreError> {
+pub(super) const OUTSTANDING: (u8, u64) = (0, 0);
+pub(super) const LATEST_CLAIM: (u8, u64) = (1, 0);
+/// The place before which the indexes have every payment.
+pub(super) const INDEXED: (u8, u64) = (2, 0);
+const LAYOUT: (u8, u64) = (3, 0);
+const AT_RISK: u8 = 4;
+const LAYOUT_VERSION: u64 = 2;
+
+/// The most bytes of a chunk with several payments: two of the database's pages, less what it writes around them.
+const CHUNK: usize = 8_192 - 32;
+
+/// The most payments of a chunk.
+pub(super) const SLOTS: u64 = 256;
+
+pub(super) fn hash(bytes: [u8; 32]) -> Hash {
+    let (numbers, _) = bytes.as_chunks::<8>();
+    (u64::from_be_bytes(numbers[0]), u64::from_be_bytes(numbers[1]), u64::from_be_bytes(numbers[2]), u64::from_be_bytes(numbers[3]))
+}
+
+pub(super) fn unhash(hash: Hash) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    for (part, number) in bytes.as_chunks_mut::<8>().0.iter_mut().zip([hash.0, hash.1, hash.2, hash.3]) {
+        *part = number.to_be_bytes();
+    }
+    bytes
+}
+
+pub(super) fn expiring(challenge: UsedChallenge) -> Expiring {
+    let (first, second, third, fourth) = hash(challenge.id);
+    (challenge.expires, first, second, third, fourth)
+}
+
+pub(super) fn first_bytes(key: &SpentKey) -> u64 {
+    hash(key.key).0
+}
+
+/// The rows of a chunk, one a slot; of what is forgotten an empty one.
+pub(super) fn slots(chunk: &[u8]) -> impl Iterator<Item = Result<&[u8], StoreError>> {
+    let mut left = chunk;
+    std::iter::from_fn(move || {
+        let (length, rest) = match left.split_first_chunk::<4>() {
+            Some(parts) => parts,
+            None if left.is_empty() => return None,
+            None => {
+                left = &[];
+                return Some(Err(StoreError::Corrupt));
+            }
+        };
+        let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+        let Some((row, rest)) = rest.split_at_checked(length) else {
+            left = &[];
+            return Some(Err(StoreError::Corrupt));
+        };
+        left = rest;
+        Some(Ok(row))
+    })
+}
+
+fn slot(chunk: &[u8], place: Place) -> Result<Option<Row<'_>>, StoreError> {
+    let number = usize::try_from(place % SLOTS).map_err(|_| StoreError::Corrupt)?;
+    slots(chunk).nth(number).transpose()?.filter(|row| !row.is_empty()).map(Row::parse).transpose()
+}
+
+/// Reads the row at a place; `None` if it was forgotten.
+pub(super) fn row_at<T>(
+    payments: &impl ReadableTable<u64, &'static [u8]>,
+    place: Place,
+    read: impl FnOnce(Row<'_>) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    let Some(chunk) = payments.get(place / SLOTS)? else { return Ok(None) };
+    slot(chunk.value(), place)?.map(read).transpose()
+}
+
+/// Reads what was decided about the payment at a place.
+pub(super) fn ruling_at(rulings: &impl ReadableTable<Place, &'static [u8]>, place: Place) -> Result<Option<Ruling>, StoreError> {
+    rulings.get(place)?.map(|bytes| Ruling::parse(bytes.value())).transpose()
+}
+
+/// The chunk that grows.
+#[derive(Clone, Default)]
+pub(super) struct Tail {
+    pub(super) chunk: u64,
+    slots: u64,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Tail {
+    pub(super) const fn next(&self) -> Place {
+        self.chunk * SLOTS + self.slots
+    }
+}
+
+/// Makes the tables that are missing, and reads what the indexes do not have.
+pub(super) fn set_up(setup: &WriteTransaction) -> Result<(Tail, Index), StoreError> {
+    if setup.list_tables()?.any(|table| table.name() == OF_BEFORE) {
+        return Err(StoreError::OtherLayout);
+    }
+    let mut counts = setup.open_table(COUNTS)?;
+    let count = |key| Ok::<_, StoreError>(counts.get(key)?.map(|value| value.value()));
+    let (layout, indexed) = (count(LAYOUT)?, count(INDEXED)?.unwrap_or(0));
+    match layout {
+        None => {
+            counts.insert(LAYOUT, LAYOUT_VERSION)?;
+        }
+        Some(LAYOUT_VERSION) => {}
+        Some(_) => return Err(StoreError::OtherLayout),
+    }
     setup.open_table(SPENT)?;
+    setup.open_table(PLACES)?;
     setup.open_table(CHALLENGES)?;
-    setup.open_table(PAYMENTS)?;
-    setup.open_table(OUTBOX)?;
-    setup.open_table(KEPT)?;
     setup.open_table(ANSWERS)?;
     setup.open_table(LEDGERS)?;
     setup.open_table(DOCUMENTS)?;
     setup.open_table(PROOFS)?;
-    setup.open_table(AT_RISK)?;
-    let mut numbers = setup.open_table(NUMBERS)?;
-    let layout = numbers.get(LAYOUT)?.map(|value| value.value());
-    match layout {
-        None => {
-            numbers.insert(LAYOUT, LAYOUT_VERSION)?;
-        }
-        Some(LAYOUT_VERSION) => {}
-        Some(_) => return Err(StoreError::Corrupt),
+    let (payments, rulings, outbox) = (setup.open_table(PAYMENTS)?, setup.open_table(RULINGS)?, setup.open_table(OUTBOX)?);
+    let (mut tail, mut index) = (Tail::default(), Index::default());
+    for row in setup.open_table(KEYS)?.iter()? {
+        let (key, number) = row?;
+        let (keyset, denomination) = key.value();
+        index.numbers.insert((KeysetId(keyset), Amount::from_units(denomination)), number.value());
     }
-    Ok(())
+    if let Some((chunk, bytes)) = payments.last()? {
+        tail = Tail { chunk: chunk.value(), slots: slots(bytes.value()).count() as u64, bytes: bytes.value().to_vec() };
+    }
+    for chunk in payments.range(indexed / SLOTS..)? {
+        let (chunk, bytes) = chunk?;
+        for (place, row) in (chunk.value() * SLOTS..).zip(slots(bytes.value())) {
+            let row = row?;
+            if place < indexed || row.is_empty() {
+                continue;
+            }
+            let row = Row::parse(row)?;
+            index.fresh.insert(row.payment, place, row.list()?, row.challenge);
+            if rulings.get(place)?.is_some() || outbox.get(hash(row.payment.0))?.is_some() {
+                index.fresh.open.remove(&row.payment);
+            }
+        }
+    }
+    Ok((tail, index))
 }
 
 /// A counter as it will be written when the group ends.
 #[derive(Clone, Copy)]
-struct Count {
-    value: u64,
+pub(super) struct Count {
+    pub(super) value: u64,
     changed: bool,
 }
 
@@ -69,10 +202,23 @@ impl Count {
         Self { value, changed: false }
     }
 
-    const fn set(&mut self, value: u64) {
+    pub(super) const fn set(&mut self, value: u64) {
         self.value = value;
         self.changed = true;
     }
+}
+
+/// A claim, encoded by whoever asks for it, so that the writer need not.
+pub(super) struct EncodedClaim {
+    pub(super) payment: PaymentId,
+    pub(super) list: Vec<SpentKey>,
+    pub(super) challenge: UsedChallenge,
+    pub(super) accepted: bool,
+    pub(super) amount: Amount,
+    pub(super) window: u64,
+    pub(super) claimed_at: u64,
+    pub(super) limits: Option<RiskLimits>,
+    pub(super) row: Vec<u8>,
 }
 
 /// What a decision has come to.
@@ -82,34 +228,58 @@ struct Decided {
     /// Whether the payment keeps the answer from now on.
     keeps: bool,
     /// The answer it keeps no more.
-    releases: Option<[u8; 32]>,
+    releases: Option<u64>,
 }
 
 /// The tables, open for one group of requests.
 pub(super) struct Tables<'t> {
-    transaction: &'t WriteTransaction,
-    pub(super) challenges: Table<'t, (u64, [u8; 32]), ()>,
-    spent: Table<'t, [u8; SpentKey::SIZE], [u8; 32]>,
-    payments: Table<'t, [u8; 32], &'static [u8]>,
-    outbox: Table<'t, [u8; 32], &'static [u8]>,
-    numbers: Table<'t, &'static str, u64>,
-    outstanding: Count,
-    latest_claim: Count,
-    at_risk: BTreeMap<u64, Count>,
+    pub(super) transaction: &'t WriteTransaction,
+    /// What was claimed before this group and is not in the indexes; `None` once all of it is.
+    pub(super) index: Option<&'t Index>,
+    /// What this group has claimed.
+    pub(super) claimed: Recent,
+    pub(super) decided: BTreeSet<PaymentId>,
+    pub(super) numbers: BTreeMap<(KeysetId, Amount), u32>,
+    pub(super) known_numbers: &'t Numbers,
+    pub(super) expired: u64,
+    pub(super) all: bool,
+    pub(super) tail: Tail,
+    pub(super) grown: bool,
+    pub(super) payments: Table<'t, u64, &'static [u8]>,
+    pub(super) rulings: Table<'t, Place, &'static [u8]>,
+    pub(super) spent: Table<'t, Spent, ()>,
+    pub(super) places: Table<'t, Hash, Place>,
+    pub(super) challenges: Table<'t, Expiring, ()>,
+    pub(super) outbox: Table<'t, Hash, Place>,
+    pub(super) counts: Table<'t, (u8, u64), u64>,
+    pub(super) outstanding: Count,
+    pub(super) latest_claim: Count,
+    pub(super) at_risk: BTreeMap<u64, Count>,
 }
 
 impl<'t> Tables<'t> {
-    pub(super) fn open(transaction: &'t WriteTransaction) -> Result<Self, StoreError> {
-        let numbers = transaction.open_table(NUMBERS)?;
-        let number = |name| Ok::<_, StoreError>(Count::of(numbers.get(name)?.map_or(0, |value| value.value())));
-        let (outstanding, latest_claim) = (number(OUTSTANDING)?, number(LATEST_CLAIM)?);
+    pub(super) fn open(transaction: &'t WriteTransaction, index: &'t Index, tail: Tail) -> Result<Self, StoreError> {
+        let counts = transaction.open_table(COUNTS)?;
+        let count = |key| Ok::<_, StoreError>(Count::of(counts.get(key)?.map_or(0, |value| value.value())));
+        let (outstanding, latest_claim) = (count(OUTSTANDING)?, count(LATEST_CLAIM)?);
         Ok(Self {
             transaction,
-            challenges: transaction.open_table(CHALLENGES)?,
-            spent: transaction.open_table(SPENT)?,
+            index: Some(index),
+            claimed: Recent::default(),
+            decided: BTreeSet::new(),
+            numbers: BTreeMap::new(),
+            known_numbers: &index.numbers,
+            expired: 0,
+            all: false,
+            tail,
+            grown: false,
             payments: transaction.open_table(PAYMENTS)?,
+            rulings: transaction.open_table(RULINGS)?,
+            spent: transaction.open_table(SPENT)?,
+            places: transaction.open_table(PLACES)?,
+            challenges: transaction.open_table(CHALLENGES)?,
             outbox: transaction.open_table(OUTBOX)?,
-            numbers,
+            counts,
             outstanding,
             latest_claim,
             at_risk: BTreeMap::new(),
@@ -121,20 +291,35 @@ impl<'t> Tables<'t> {
         self.transaction
     }
 
-    /// Writes the counts. The caller commits.
-    pub(super) fn finish(mut self) -> Result<(), StoreError> {
-        for (name, count) in [(OUTSTANDING, self.outstanding), (LATEST_CLAIM, self.latest_claim)] {
+    /// Writes what the group has changed together. The caller commits, and publishes the changes when that is durable.
+    pub(super) fn finish(mut self) -> Result<(Tail, Changes), StoreError> {
+        if self.grown {
+            self.payments.insert(self.tail.chunk, self.tail.bytes.as_slice())?;
+        }
+        let (slice, moved) = self.index_slice()?;
+        for (key, count) in [(OUTSTANDING, self.outstanding), (LATEST_CLAIM, self.latest_claim)] {
             if count.changed {
-                self.numbers.insert(name, count.value)?;
+                self.counts.insert(key, count.value)?;
             }
         }
-        if self.at_risk.values().any(|count| count.changed) {
-            let mut at_risk = self.transaction.open_table(AT_RISK)?;
-            for (window, count) in self.at_risk.iter().filter(|(_, count)| count.changed) {
-                at_risk.insert(window, count.value)?;
-            }
+        for (window, count) in self.at_risk.iter().filter(|(_, count)| count.changed) {
+            self.counts.insert((AT_RISK, *window), count.value)?;
         }
-        Ok(())
+        let changes = Changes {
+            claimed: self.claimed,
+            decided: self.decided,
+            slice,
+            moved,
+            all: self.all,
+            numbers: self.numbers.into_iter().collect(),
+            expired: self.expired,
+            next: self.tail.next(),
+        };
+        Ok((self.tail, changes))
+    }
+
+    fn recent(&self) -> impl Iterator<Item = &Recent> {
+        std::iter::once(&self.claimed).chain(self.index.into_iter().flat_map(Index::parts))
     }
 
     fn at_risk(&mut self, window: u64) -> Result<&mut Count, StoreError> {
@@ -142,48 +327,132 @@ impl<'t> Tables<'t> {
         match self.at_risk.entry(window) {
             Occupied(known) => Ok(known.into_mut()),
             Vacant(place) => {
-                let stored = self.transaction.open_table(AT_RISK)?.get(window)?.map_or(0, |value| value.value());
+                let stored = self.counts.get((AT_RISK, window))?.map_or(0, |value| value.value());
                 Ok(place.insert(Count::of(stored)))
             }
         }
     }
 
-    pub(super) fn claim(&mut self, claim: Claim) -> Result<ClaimOutcome, StoreError> {
-        let Claim { payment, list, challenge, record, deposit, limits } = claim;
-        if let Some(known) = self.payments.get(payment.0)? {
-            return decode_record(known.value()).map(ClaimOutcome::Known);
+    /// Where a payment is.
+    fn place(&self, payment: PaymentId) -> Result<Option<Place>, StoreError> {
+        if let Some(place) = self.recent().find_map(|recent| recent.payments.get(&payment)) {
+            return Ok(Some(*place));
         }
-        for key in &list {
-            if let Some(other) = self.spent.get(key.to_bytes())? {
-                let record = self.payments.get(other.value())?.ok_or(StoreError::Corrupt)?;
-                return decode_record(record.value()).map(ClaimOutcome::Conflict);
+        Ok(self.places.get(hash(payment.0))?.map(|place| place.value()))
+    }
+
+    pub(super) fn row<T>(&self, place: Place, read: impl FnOnce(Row<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let row = if place / SLOTS == self.tail.chunk {
+            slot(&self.tail.bytes, place)?.map(read).transpose()?
+        } else {
+            row_at(&self.payments, place, read)?
+        };
+        row.ok_or(StoreError::Corrupt)
+    }
+
+    fn record(&self, place: Place) -> Result<PaymentRecord, StoreError> {
+        let ruling = ruling_at(&self.rulings, place)?;
+        let answer = match &ruling {
+            Some(Ruling { answer: 1.., .. }) => {
+                let answers = self.transaction.open_table(ANSWERS)?;
+                let number = ruling.as_ref().map_or(0, |ruling| ruling.answer);
+                Some(answers.get(number)?.ok_or(StoreError::Corrupt)?.value().1)
+            }
+            _ => None,
+        };
+        self.row(place, |row| {
+            let state = ruling.map_or_else(|| row.claimed_as(), |ruling| ruling.state);
+            row.record(state, answer)
+        })
+    }
+
+    /// The number of a token's keyset and denomination in the index, if it has any of these.
+    pub(super) fn number(&self, key: &SpentKey) -> Option<u32> {
+        let key = (key.keyset, key.denomination);
+        self.known_numbers.get(&key).or_else(|| self.numbers.get(&key)).copied()
+    }
+
+    /// The payment that holds a token. The index knows 8 bytes of P, the row all of it.
+    fn holder(&self, key: &SpentKey) -> Result<Option<Place>, StoreError> {
+        if let Some(place) = self.recent().find_map(|recent| recent.spent.get(key)) {
+            return Ok(Some(*place));
+        }
+        let Some(number) = self.number(key) else { return Ok(None) };
+        let first = first_bytes(key);
+        for found in self.spent.range((number, first, 0)..=(number, first, Place::MAX))? {
+            let (_, _, place) = found?.0.value();
+            if self.row(place, |row| Ok(row.list()?.contains(key)))? {
+                return Ok(Some(place));
             }
         }
-        if self.challenges.get((challenge.expires, challenge.id))?.is_some() {
+        Ok(None)
+    }
+
+    fn is_used(&self, challenge: UsedChallenge) -> Result<bool, StoreError> {
+        let recent = self.recent().any(|recent| recent.challenges.contains(&challenge));
+        Ok(recent || self.challenges.get(expiring(challenge))?.is_some())
+    }
+
+    /// Whether the challenge was fresh; it is used up then.
+    pub(super) fn use_challenge(&mut self, challenge: UsedChallenge) -> Result<bool, StoreError> {
+        let fresh = !self.is_used(challenge)?;
+        if fresh {
+            self.challenges.insert(expiring(challenge), ())?;
+        }
+        Ok(fresh)
+    }
+
+    pub(super) fn prune_challenges(&mut self, now: u64) -> Result<(), StoreError> {
+        self.challenges.retain_in(..(now, 0, 0, 0, 0), |_, ()| false)?;
+        self.expired = self.expired.max(now);
+        Ok(())
+    }
+
+    /// Puts a row at the end.
+    fn append(&mut self, row: &[u8]) -> Result<Place, StoreError> {
+        let length = u32::try_from(row.len()).map_err(|_| StoreError::Corrupt)?;
+        if self.tail.slots == SLOTS || (self.tail.slots > 0 && self.tail.bytes.len() + 4 + row.len() > CHUNK) {
+            self.payments.insert(self.tail.chunk, self.tail.bytes.as_slice())?;
+            self.tail = Tail { chunk: self.tail.chunk + 1, slots: 0, bytes: Vec::with_capacity(CHUNK) };
+        }
+        let place = self.tail.next();
+        self.tail.bytes.extend_from_slice(&length.to_le_bytes());
+        self.tail.bytes.extend_from_slice(row);
+        self.tail.slots += 1;
+        self.grown = true;
+        Ok(place)
+    }
+
+    pub(super) fn claim(&mut self, claim: EncodedClaim) -> Result<ClaimOutcome, StoreError> {
+        if let Some(known) = self.place(claim.payment)? {
+            return self.record(known).map(ClaimOutcome::Known);
+        }
+        for key in &claim.list {
+            if let Some(other) = self.holder(key)? {
+                return self.record(other).map(ClaimOutcome::Conflict);
+            }
+        }
+        if self.is_used(claim.challenge)? {
             return Ok(ClaimOutcome::ChallengeUsed);
         }
-        if record.state == PaymentState::Accepted {
-            let amount = record.amount.units();
+        if claim.accepted {
+            let amount = claim.amount.units();
             let outstanding = self.outstanding.value.checked_add(amount);
-            let window = self.at_risk(record.window)?;
+            let window = self.at_risk(claim.window)?;
             let (Some(outstanding), Some(in_window)) = (outstanding, window.value.checked_add(amount)) else {
                 return Ok(ClaimOutcome::LimitReached);
             };
-            if limits.is_none_or(|limits| outstanding > limits.outstanding.units() || in_window > limits.per_window.units()) {
+            if claim.limits.is_none_or(|limits| outstanding > limits.outstanding.units() || in_window > limits.per_window.units()) {
                 return Ok(ClaimOutcome::LimitReached);
             }
             window.set(in_window);
             self.outstanding.set(outstanding);
         }
-        if record.claimed_at > self.latest_claim.value {
-            self.latest_claim.set(record.claimed_at);
+        if claim.claimed_at > self.latest_claim.value {
+            self.latest_claim.set(claim.claimed_at);
         }
-        for key in &list {
-            self.spent.insert(key.to_bytes(), payment.0)?;
-        }
-        self.challenges.insert((challenge.expires, challenge.id), ())?;
-        self.payments.insert(payment.0, encode_record(&record).as_slice())?;
-        self.outbox.insert(payment.0, encode_deposit(deposit).as_slice())?;
+        let place = self.append(&claim.row)?;
+        self.claimed.insert(claim.payment, place, claim.list, claim.challenge);
         Ok(ClaimOutcome::Claimed)
     }
 
@@ -193,152 +462,94 @@ impl<'t> Tables<'t> {
         mark: Option<LedgerMark>,
         answer: Option<&[u8]>,
     ) -> Result<Vec<Option<PaymentState>>, StoreError> {
-        if let Some(mark) = mark {
-            self.raise(mark)?;
-        }
-        let mut kept = self.transaction.open_table(KEPT)?;
-        let (name, mut released) = (answer.map(answer_name), BTreeMap::new());
-        let (mut states, mut keep) = (Vec::with_capacity(decisions.len()), 0);
+        let mark = mark.map(|mark| self.raise(mark)).transpose()?;
+        let number = match answer {
+            Some(_) => self.transaction.open_table(ANSWERS)?.last()?.map_or(1, |(number, _)| number.value() + 1),
+            None => 0,
+        };
+        let (mut states, mut keep, mut released) = (Vec::with_capacity(decisions.len()), 0, BTreeMap::new());
         for decision in decisions {
-            let decided = self.decide_one(decision, mark, name, &mut kept)?;
+            let decided = self.decide_one(decision, mark, number)?;
             keep += u64::from(decided.keeps);
             if let Some(answer) = decided.releases {
                 *released.entry(answer).or_default() += 1;
             }
             states.push(decided.state);
         }
-        if let (Some(name), Some(answer)) = (name, answer)
+        if let Some(answer) = answer
             && keep > 0
         {
-            let mut answers = self.transaction.open_table(ANSWERS)?;
-            let known = answers.get(name)?.map_or(0, |row| row.value().0);
-            answers.insert(name, (known + keep, answer))?;
+            self.transaction.open_table(ANSWERS)?.insert(number, (keep, answer_name(answer), answer))?;
         }
         self.release(released)?;
         Ok(states)
     }
 
     /// So many payments less keep these answers.
-    fn release(&self, released: BTreeMap<[u8; 32], u64>) -> Result<(), StoreError> {
+    pub(super) fn release(&self, released: BTreeMap<u64, u64>) -> Result<(), StoreError> {
         if released.is_empty() {
             return Ok(());
         }
         let mut answers = self.transaction.open_table(ANSWERS)?;
-        for (name, payments) in released {
-            let (left, bytes) = {
-                let row = answers.remove(name)?.ok_or(StoreError::Corrupt)?;
-                let (known, bytes) = row.value();
-                (known.saturating_sub(payments), bytes.to_vec())
+        for (number, payments) in released {
+            let (left, name, bytes) = {
+                let row = answers.remove(number)?.ok_or(StoreError::Corrupt)?;
+                let (known, name, bytes) = row.value();
+                (known.saturating_sub(payments), name, bytes.to_vec())
             };
             if left > 0 {
-                answers.insert(name, (left, bytes.as_slice()))?;
+                answers.insert(number, (left, name, bytes.as_slice()))?;
             }
         }
         Ok(())
     }
 
-    fn decide_one(
-        &mut self,
-        decision: Decision,
-        mark: Option<LedgerMark>,
-        answer: Option<[u8; 32]>,
-        kept: &mut Table<'_, [u8; 32], Kept<'static>>,
-    ) -> Result<Decided, StoreError> {
-        let id = decision.payment.0;
-        let Some(mut record) = self.payments.get(id)?.map(|bytes| decode_record(bytes.value())).transpose()? else {
-            return Ok(Decided::default());
-        };
-        let keeps = decision.state == PaymentState::Settled && record.answer.is_none() && answer.is_some();
-        let (ledger, sequence) = mark.map_or(([0; 16], 0), |mark| (mark.ledger.0, mark.sequence));
-        if !record.state.leads_to(&decision.state) {
-            let again = record.state == PaymentState::Settled && record.state == decision.state;
-            if mark.is_some() && again {
-                let deposit = kept.remove(id)?.map(|row| row.value().2.to_vec());
-                if let Some(deposit) = deposit {
-                    kept.insert(id, (ledger, sequence, deposit.as_slice()))?;
-                }
-            }
-            let keeps = keeps && again;
+    fn decide_one(&mut self, decision: Decision, mark: Option<(u64, u64)>, answer: u64) -> Result<Decided, StoreError> {
+        let Some(place) = self.place(decision.payment)? else { return Ok(Decided::default()) };
+        let (claimed_as, amount, window) = self.row(place, |row| Ok((row.claimed_as(), row.amount.units(), row.window)))?;
+        let ruling = ruling_at(&self.rulings, place)?;
+        let settles = decision.state == PaymentState::Settled;
+        let state = ruling.as_ref().map_or(claimed_as, |ruling| ruling.state.clone());
+        if !state.leads_to(&decision.state) {
+            let Some(mut ruling) = ruling.filter(|ruling| settles && ruling.state == decision.state) else {
+                return Ok(Decided { state: Some(state), ..Decided::default() });
+            };
+            let keeps = ruling.answer == 0 && answer > 0;
             if keeps {
-                record.answer = answer;
-                self.payments.insert(id, encode_record(&record).as_slice())?;
+                ruling.answer = answer;
             }
-            return Ok(Decided { state: Some(record.state), keeps, releases: None });
+            ruling.mark = mark.unwrap_or(ruling.mark);
+            if keeps || mark.is_some() {
+                self.rulings.insert(place, ruling.to_bytes().as_slice())?;
+            }
+            return Ok(Decided { state: Some(ruling.state), keeps, releases: None });
         }
-        if record.state == PaymentState::Accepted {
-            let amount = record.amount.units();
+        if state == PaymentState::Accepted {
             self.outstanding.set(self.outstanding.value.saturating_sub(amount));
-            if decision.state == PaymentState::Settled {
-                let window = self.at_risk(record.window)?;
+            if settles {
+                let window = self.at_risk(window)?;
                 window.set(window.value.saturating_sub(amount));
             }
         }
-        if record.state == PaymentState::Settled {
-            kept.remove(id)?;
+        let releases = ruling.map(|ruling| ruling.answer).filter(|answer| *answer > 0);
+        let keeps = settles && answer > 0;
+        let ruling = Ruling { state: decision.state, mark: mark.unwrap_or((0, 0)), answer: if keeps { answer } else { 0 } };
+        self.rulings.insert(place, ruling.to_bytes().as_slice())?;
+        if self.claimed.open.remove(&decision.payment).is_none() {
+            self.outbox.remove(hash(decision.payment.0))?;
+            self.decided.insert(decision.payment);
         }
-        record.state = decision.state;
-        let releases = record.answer.take();
-        if keeps {
-            record.answer = answer;
-        }
-        self.payments.insert(id, encode_record(&record).as_slice())?;
-        if let Some(deposit) = self.outbox.remove(id)?
-            && record.state == PaymentState::Settled
-        {
-            kept.insert(id, (ledger, sequence, deposit.value()))?;
-        }
-        Ok(Decided { state: Some(record.state), keeps, releases })
+        Ok(Decided { state: Some(ruling.state), keeps, releases })
     }
 
-    fn raise(&self, mark: LedgerMark) -> Result<(), StoreError> {
+    /// Which of the ledgers seen it is, and the sequence.
+    fn raise(&self, mark: LedgerMark) -> Result<(u64, u64), StoreError> {
         let mut ledgers = self.transaction.open_table(LEDGERS)?;
         let (order, sequence) = match ledgers.get(mark.ledger.0)?.map(|value| value.value()) {
             Some((order, sequence)) => (order, sequence.max(mark.sequence)),
             None => (ledgers.len()?, mark.sequence),
         };
         ledgers.insert(mark.ledger.0, (order, sequence))?;
-        Ok(())
-    }
-
-    pub(super) fn prune(&mut self, prune: &Prune) -> Result<Pruned, StoreError> {
-        use std::ops::Bound::{Excluded, Included};
-        let mut step = Vec::new();
-        for keyset in &prune.closed {
-            let (mut first, mut last) = ([0; SpentKey::SIZE], [u8::MAX; SpentKey::SIZE]);
-            first[..32].copy_from_slice(&keyset.0);
-            last[..32].copy_from_slice(&keyset.0);
-            let from = match prune.after.map(|key| key.to_bytes()) {
-                Some(after) if after >= last => continue,
-                Some(after) if after >= first => Excluded(after),
-                _ => Included(first),
-            };
-            for row in self.spent.range::<[u8; SpentKey::SIZE]>((from, Included(last)))?.take(prune.limit - step.len()) {
-                let (key, payment) = row?;
-                step.push((key.value(), payment.value()));
-            }
-        }
-        let next = if step.len() < prune.limit { None } else { step.last().map(|(key, _)| key_from_bytes(key)).transpose()? };
-        let mut pruned = Pruned { payments: 0, next };
-        let mut kept = self.transaction.open_table(KEPT)?;
-        let mut released = BTreeMap::new();
-        for (_, payment) in step {
-            let Some(record) = self.payments.get(payment)?.map(|bytes| decode_record(bytes.value())).transpose()? else { continue };
-            if prune.forgets(&record) {
-                for key in &record.side.list {
-                    self.spent.remove(super::codec::spent_key(key).to_bytes())?;
-                }
-                self.payments.remove(payment)?;
-                kept.remove(payment)?;
-                if let Some(answer) = record.answer {
-                    *released.entry(answer).or_default() += 1;
-                }
-                if prune.before > self.latest_claim.value {
-                    self.latest_claim.set(prune.before);
-                }
-                pruned.payments += 1;
-            }
-        }
-        self.release(released)?;
-        Ok(pruned)
+        Ok((order, mark.sequence))
     }
 }
