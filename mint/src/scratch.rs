@@ -68,7 +68,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_kept_is_read_in_pieces_and_leaves_no_file() {
         let directory = tempfile::tempdir().unwrap();
-        let bytes: Vec<u8> = (0..3 * PIECE + 5).map(|index| (index % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..251).cycle().take(3 * PIECE + 5).collect();
         let kept = Scratch::new(directory.path()).keep(&bytes).unwrap();
         let mut read = Vec::new();
         loop {

@@ -19,32 +19,34 @@ struct Order {
     done: oneshot::Sender<Option<Vec<u8>>>,
 }
 
+/// A segment under way.
+pub(super) struct Building {
+    /// Takes its tokens, piece by piece.
+    pub(super) marks: mpsc::Sender<Vec<SpentMark>>,
+    /// Its bytes, once the other end is dropped; `None` if the tokens are fewer or more than was said, or no filter.
+    pub(super) bytes: oneshot::Receiver<Option<Vec<u8>>>,
+}
+
 /// The thread, once there is something to build.
 #[derive(Default)]
 pub(super) struct Builder(Mutex<Option<mpsc::Sender<Order>>>);
 
 impl Builder {
-    /// Begins a segment. Its tokens go into the first end, piece by piece, and its bytes come out of the second, `None` if they are fewer
-    /// or more than `count`, or no filter. `None` if there can be no thread.
-    pub(super) fn begin(
-        &self,
-        keyset: KeysetId,
-        first: u64,
-        count: u64,
-    ) -> Option<(mpsc::Sender<Vec<SpentMark>>, oneshot::Receiver<Option<Vec<u8>>>)> {
-        let ((pieces, marks), (done, built)) = (mpsc::channel(), oneshot::channel());
+    /// Begins a segment. `None` if there can be no thread.
+    pub(super) fn begin(&self, keyset: KeysetId, first: u64, count: u64) -> Option<Building> {
+        let ((sender, marks), (done, bytes)) = (mpsc::channel(), oneshot::channel());
         let order = Order { keyset, first, count, marks, done };
         let mut orders = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(orders) = &*orders {
             orders.send(order).ok()?;
         } else {
-            let (sender, receiver) = mpsc::channel();
-            sender.send(order).ok()?;
+            let (thread, receiver) = mpsc::channel();
+            thread.send(order).ok()?;
             // It ends when the other end is dropped with the operations.
             std::thread::Builder::new().name("filters".into()).spawn(move || receiver.into_iter().for_each(Order::work)).ok()?;
-            *orders = Some(sender);
+            *orders = Some(thread);
         }
-        Some((pieces, built))
+        Some(Building { marks: sender, bytes })
     }
 }
 

@@ -11,7 +11,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-use super::builder::Builder;
+use super::builder::{Builder, Building};
 use super::{OperationError, Operations};
 use crate::config::base64url;
 use crate::scratch::{Scratch, ScratchFile};
@@ -142,7 +142,7 @@ impl Operations {
 
     /// Reads a segment's tokens and builds it, beside the workers: at a start there are many, and nobody waits for them.
     async fn build_segment(&self, keyset: KeysetId, row: u32, first: u64, count: u64) -> Result<Vec<u8>, OperationError> {
-        let (pieces, built) = self.filters.builder.begin(keyset, first, count).ok_or(OperationError::Unavailable)?;
+        let Building { marks: pieces, bytes } = self.filters.builder.begin(keyset, first, count).ok_or(OperationError::Unavailable)?;
         let end = first + count;
         let mut from = first;
         while from < end {
@@ -153,7 +153,7 @@ impl Operations {
             from = until;
         }
         drop(pieces);
-        built.await.ok().flatten().ok_or(OperationError::Unavailable)
+        bytes.await.ok().flatten().ok_or(OperationError::Unavailable)
     }
 
     async fn put_away(&self, count: u64, bytes: Vec<u8>) -> Result<SegmentBytes, OperationError> {
