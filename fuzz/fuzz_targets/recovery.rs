@@ -4,6 +4,7 @@
 #![no_main]
 
 use farthing_fuzz::machine::{Fault, Machine, Move, Step};
+use farthing_fuzz::sequence::Sequence;
 use libfuzzer_sys::fuzz_target;
 
 const STEPS: usize = 24;
@@ -20,13 +21,13 @@ const PROLOGUE: [Step; 8] = [
     Step::Pay { reader: true, publisher: true, tokens: 4, amount: 15, hours: 24 },
 ];
 
-fuzz_target!(|moves: Vec<Move>| {
+fuzz_target!(|moves: Sequence<Move, STEPS>| {
     let mut machine = Machine::default();
     for step in PROLOGUE {
         machine.act(step);
     }
     machine.go(Move::Freeze { kind: 1 });
-    for step in moves.into_iter().take(STEPS) {
+    for step in moves.0 {
         machine.go(step);
     }
     machine.finish();

@@ -26,7 +26,7 @@ pub enum Move {
     Freeze { kind: u8 },
     /// The second reader makes a token.
     Counterfeit { kind: u8 },
-    /// A reader claims its frozen tokens of a session; the second one any tokens by any session, and changes what it claims.
+    /// A reader claims its frozen tokens of a session; the second one also spent ones, or any by any session, and changes what it claims.
     Claim { reader: bool, session: u8, tokens: u16, place: u8, changes: Vec<Change>, keyset: u8, fault: Fault },
     /// The second reader buys under the name of a session: with its indices if it was its own, else under its recovery hash only.
     BuyAs { session: u8, voucher: u8, units: u8, keyset: u8, fault: Fault },
@@ -149,7 +149,8 @@ impl Machine {
         self.compare();
     }
 
-    /// What the first reader still holds comes back to it: refreshed, or claimed if it is frozen. [`Machine::issue`] says if it does not.
+    /// What the first reader still holds comes back to it: refreshed, or claimed if it is frozen; what was paid, refreshed or repaid does not
+    /// come back once more, to nobody. [`Machine::issue`] says if it is otherwise.
     pub fn finish(&mut self) {
         // No session is open any more.
         self.hands.0.fetch_add(121, Ordering::SeqCst);
@@ -175,6 +176,12 @@ impl Machine {
                     self.issue(false, &paying, units, 0, Fault::None, None);
                 }
             }
+        }
+        let gone = |token: &usize| self.tokens[*token].state != State::Unspent && self.frozen.contains(&self.kind(*token));
+        for token in (0..self.tokens.len()).filter(gone).take(6).collect::<Vec<_>>() {
+            let Some((session, place)) = self.tokens[token].origin else { continue };
+            let claim = self.claimed(session, &[(place, token)], Vec::new()).unwrap();
+            self.issue(true, &Paying::Recovery(claim), self.worth(token), 0, Fault::None, None);
         }
         self.compare();
     }
@@ -224,18 +231,28 @@ impl Machine {
         if self.sessions.is_empty() {
             return;
         }
-        let session = usize::from(choice) % self.sessions.len();
+        self.learn_frozen();
+        let (true_to, misplaced) = (place % 4 < 2, place % 4 == 3);
+        let frozen = |session: &Bought| session.denominations.iter().any(|value| self.frozen.contains(&(session.keyset, value.units())));
+        let own = |session: &usize| !true_to || (self.sessions[*session].cheat && frozen(&self.sessions[*session]));
+        let sessions: Vec<usize> = (0..self.sessions.len()).filter(own).collect();
+        if sessions.is_empty() {
+            return;
+        }
+        let session = *pick(&sessions, choice);
         let placed = |(number, token): (usize, usize)| {
-            if let Some((made, own)) = self.tokens[token].origin && made == session && place % 2 == 0 {
+            if let Some((made, own)) = self.tokens[token].origin && made == session && !misplaced {
                 return Some((own, token));
             }
             let outputs = self.sessions[session].denominations.iter().zip(0..=u8::MAX);
             let fits: Vec<u8> = outputs.filter(|(value, _)| value.units() == self.worth(token)).map(|(_, place)| place).collect();
-            (!fits.is_empty()).then(|| (fits[(usize::from(place / 2) + number) % fits.len()], token))
+            (!fits.is_empty()).then(|| (fits[(usize::from(place / 4) + number) % fits.len()], token))
         };
         // First what this session made, then the rest.
-        let mut tokens: Vec<usize> = (0..self.tokens.len()).filter(|token| self.tokens[*token].cheat).collect();
-        tokens.sort_by_key(|token| self.tokens[*token].origin.map(|(made, _)| made) != Some(session));
+        let made = |token: &usize| self.tokens[*token].origin.is_some_and(|(made, _)| made == session);
+        let able = |token: &usize| self.tokens[*token].cheat && (!true_to || (made(token) && self.frozen.contains(&self.kind(*token))));
+        let mut tokens: Vec<usize> = (0..self.tokens.len()).filter(able).collect();
+        tokens.sort_by_key(|token| !made(token));
         let chosen = tokens.into_iter().enumerate().filter(|(place, _)| mask >> (place % 16) & 1 == 1);
         let places: Vec<(u8, usize)> = chosen.filter_map(placed).take(8).collect();
         if let Some(claim) = self.claimed(session, &places, changes) {
