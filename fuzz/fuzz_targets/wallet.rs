@@ -223,9 +223,11 @@ impl Mint {
         let Funding::Recovery(claim) = checked.funding() else { return true };
         let Some(keyset) = WORLD.list.get(&claim.keyset()) else { return false };
         let booked = |one: &&Session| one.frame.keyset == claim.keyset().0.into() && one.frame.recovery_commitment.0 == claim.commitment();
-        self.sessions.iter().filter(booked).filter_map(recorded).any(|body| {
-            RecordedSession::new(body.recovery.0, body.outputs).is_ok_and(|session| claim.verify(keyset, &session).is_ok())
-        })
+        self.sessions
+            .iter()
+            .filter(booked)
+            .filter_map(recorded)
+            .any(|body| RecordedSession::new(body.recovery.0, body.outputs).is_ok_and(|session| claim.verify(keyset, &session).is_ok()))
     }
 
     fn issue(&mut self, body: &[u8]) -> (StatusCode, Vec<u8>) {

@@ -40,8 +40,8 @@ use tower::ServiceExt;
 mod money;
 #[path = "machine_recovery.rs"]
 mod recovery;
-pub use recovery::{Change, Move};
 use recovery::{Bought, Claim, Kind};
+pub use recovery::{Change, Move};
 
 const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;

@@ -195,7 +195,9 @@ impl Machine {
     fn counterfeit(&mut self, choice: u8) {
         let (number, kind) = self.some_kind(choice);
         let stolen = KeyFile::from_json(&std::fs::read(self.dir.path().join("keys.json")).unwrap()).unwrap();
-        let Some((denomination, key)) = stolen.keysets[number as usize].keys.iter().find(|(have, _)| have.units() == kind.1) else { return };
+        let Some((denomination, key)) = stolen.keysets[number as usize].keys.iter().find(|(have, _)| have.units() == kind.1) else {
+            return;
+        };
         let context = SigningContext::new(&kind.0.0, kind.1, key.public());
         let (nonces, commitment) = commit(&Point::second_generator(), &mut self.rng).unwrap();
         let owner = SpendKey::generate(&mut self.rng);
@@ -241,7 +243,10 @@ impl Machine {
         }
         let session = *pick(&sessions, choice);
         let placed = |(number, token): (usize, usize)| {
-            if let Some((made, own)) = self.tokens[token].origin && made == session && !misplaced {
+            if let Some((made, own)) = self.tokens[token].origin
+                && made == session
+                && !misplaced
+            {
                 return Some((own, token));
             }
             let outputs = self.sessions[session].denominations.iter().zip(0..=u8::MAX);
@@ -328,9 +333,9 @@ impl Machine {
             claims.iter().all(|one| {
                 let place = usize::from(one.position);
                 let token = self.tokens.iter().find(|held| held.token.token().spent_key().key == one.key.0);
-                let made = token.and_then(|held| held.origin).is_some_and(|(number, position)| {
-                    std::ptr::eq(&raw const self.sessions[number], bought) && position == one.position
-                });
+                let made = token
+                    .and_then(|held| held.origin)
+                    .is_some_and(|(number, position)| std::ptr::eq(&raw const self.sessions[number], bought) && position == one.position);
                 let secret = bought.secrets.get(place) == Some(&one.secret.0);
                 made && secret && bought.denominations[place].units() == one.denomination
             })
