@@ -4,7 +4,8 @@
     python3 fuzz/oracles.py             every break: one build with all of them asleep, then a run each that ends with the finding
     python3 fuzz/oracles.py WORD ..     those whose target or name holds one of the words
 
-CARGO_TARGET_DIR may name a directory that has the dependencies built already.
+What a target said stands beside each: whether that is about the break is for whoever reads it. CARGO_TARGET_DIR may name a directory that
+has the dependencies built already.
 """
 
 import os
@@ -64,6 +65,7 @@ BREAKS = [
          'sqlx::query("UPDATE payment SET taken = 1 WHERE id = $1 AND taken = 0 AND change = $2 AND change > 0")',
          'sqlx::query(if BROKEN { "UPDATE payment SET taken = 1 WHERE id = $1 AND change = $2 AND change > 0" } else {'
          ' "UPDATE payment SET taken = 1 WHERE id = $1 AND taken = 0 AND change = $2 AND change > 0" })'),
+        ("mint/src/store/sql/rows.rs", 'if row.try_get::<i64, _>("taken")? != 0 {', 'if row.try_get::<i64, _>("taken")? != 0 && !BROKEN {'),
     ]),
     ("mint", "a payment is worth its amount to whoever hands it in", [
         ("protocol/src/proof.rs", ".bytes(labels::RECIPIENT, recipient)", ".bytes(labels::RECIPIENT, if BROKEN { &[] } else { recipient })"),
