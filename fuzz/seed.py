@@ -21,11 +21,12 @@ PAGES = {
     "keysets": ["keysets"],
     "restore": ["restore", "wallet"],
     "mint": ["issue", "deposit", "refund", "payment"],
+    "recovery": ["issue", "restore", "deposit", "wallet"],
     "wallet": ["wallet", "restore", "issue", "voucher"],
 }
 
 # Targets that run whole services: their first minute is for steps, not for seeds.
-FEW = {"mint": 40, "wallet": 12}
+FEW = {"mint": 40, "recovery": 40, "wallet": 12}
 
 
 def strings(value):

@@ -3,6 +3,7 @@
 #![no_main]
 
 use farthing_fuzz::machine::{Fault, Machine, Step};
+use farthing_fuzz::sequence::Sequence;
 use libfuzzer_sys::fuzz_target;
 
 /// Longer sequences find little that shorter ones do not, and cost executions.
@@ -18,12 +19,12 @@ const PROLOGUE: [Step; 6] = [
     Step::Pay { reader: true, publisher: true, tokens: 3, amount: 15, hours: 24 },
 ];
 
-fuzz_target!(|steps: Vec<Step>| {
+fuzz_target!(|steps: Sequence<Step, STEPS>| {
     let mut machine = Machine::default();
     for step in PROLOGUE {
         machine.act(step);
     }
-    for step in steps.into_iter().take(STEPS) {
+    for step in steps.0 {
         machine.step(step);
     }
 });

@@ -1,5 +1,6 @@
 //! A wallet and a mint that lies: over real HTTP, its answers lost, changed, replayed and invented. The wallet never panics, never holds
 //! more than the mint has issued, and never uses an index twice, not after being opened again and not after being restored from its seed.
+//! What it claims when a denomination is frozen was made by the session it names.
 #![no_main]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,14 +11,18 @@ use arbitrary::Arbitrary;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{Response, StatusCode, Uri};
+use base64ct::{Base64UrlUnpadded, Encoding};
 use farthing_fuzz::machine::memory;
 use farthing_fuzz::plain::{self, PublicKey};
+use farthing_fuzz::sequence::Sequence;
 use farthing_fuzz::world::World;
 use farthing_protocol::amount::Amount;
+use farthing_protocol::issue::{Funding, Open};
+use farthing_protocol::restore::RecordedSession;
 use farthing_protocol::voucher::VoucherCode;
 use farthing_protocol::wire::{
-    CommitmentBody, Frame, IssueRequestFrame, IssueResponseFrame, OpenRequestFrame, OpenResponseFrame, RecordedOutputBody,
-    RecordedSessionBody, RestoreBucketFrame,
+    CommitmentBody, Frame, FundingBody, IssueRequestFrame, IssueResponseFrame, OpenRequestFrame, OpenResponseFrame, RecordedOutputBody,
+    RecordedSessionBody, ResponseBody, RestoreBucketFrame, TokenBody,
 };
 use farthing_wallet::{ClientOptions, Wallet};
 use libfuzzer_sys::fuzz_target;
@@ -47,18 +52,21 @@ enum Lie {
 enum Move {
     /// A voucher of so many units is turned into tokens.
     TopUp(u8),
-    /// Everything is refreshed.
+    /// Everything is refreshed, and claimed if it is frozen.
     Refresh,
+    /// The mint freezes a denomination.
+    Freeze(u8),
     /// The process ends and the wallet is opened again.
     Reopen,
     /// The wallet is lost, and restored from its seed.
     Restore,
 }
 
+/// What the reader does, and what becomes of the answers to it; nothing for a mint that tells no lies.
 #[derive(Arbitrary, Debug)]
 struct Input {
-    moves: Vec<Move>,
-    lies: Vec<Lie>,
+    honest: bool,
+    moves: Sequence<(Move, [Lie; 3]), 8>,
 }
 
 struct Session {
@@ -72,11 +80,14 @@ struct Session {
 #[derive(Default)]
 struct Mint {
     lies: std::collections::VecDeque<Lie>,
+    /// It tells no lies at all.
+    honest: bool,
     sessions: Vec<Session>,
     voucher: u64,
     /// Issued, less what was given for it in a refresh.
     outstanding: u64,
     spent: BTreeSet<[u8; 32]>,
+    frozen: BTreeSet<([u8; 32], u64)>,
     answers: BTreeMap<String, Vec<u8>>,
     /// The session in which each recovery hash was asked for responses.
     used: BTreeMap<[u8; 32], [u8; 16]>,
@@ -134,12 +145,23 @@ impl Mint {
             "commitments" => self.open(body),
             "issue" => self.issue(body),
             "restore" => self.bucket(path),
+            "frozen" => self.told_frozen(),
             _ => problem(404, "not-found"),
         };
         let earlier = self.answers.insert(kind.clone(), honest.1.clone());
         let (status, mut bytes) = match self.lies.pop_front().unwrap_or(Lie::None) {
             Lie::Refused(status, code) => {
-                let codes = ["session-gone", "session-busy", "token-spent", "voucher-insufficient", "keyset-not-issuing", "unavailable"];
+                let codes = [
+                    "session-gone",
+                    "session-busy",
+                    "token-spent",
+                    "voucher-insufficient",
+                    "keyset-not-issuing",
+                    "denomination-frozen",
+                    "denomination-not-frozen",
+                    "recovery-unknown",
+                    "unavailable",
+                ];
                 problem([400, 404, 409, 410, 429, 500, 503][usize::from(status) % 7], codes[usize::from(code) % codes.len()])
             }
             Lie::Changed(flips) => {
@@ -163,6 +185,11 @@ impl Mint {
 
     fn open(&mut self, body: &[u8]) -> (StatusCode, Vec<u8>) {
         let frame = OpenRequestFrame::from_bytes(body).expect("the wallet speaks the protocol");
+        // A token that a lie has spoilt is claimed in vain; the truth never makes one.
+        if matches!(frame.funding, FundingBody::Recovery { .. }) && !self.leads(&frame) {
+            assert!(!self.honest, "a claim that does not lead to its tokens");
+            return problem(400, "issue-invalid-recovery");
+        }
         let number = self.sessions.len();
         let nonces: Vec<[u64; 3]> =
             (0..frame.denominations.len()).map(|output| [0, 1, 2].map(|part| ((number * 1_000 + output) * 3 + part) as u64)).collect();
@@ -178,8 +205,32 @@ impl Mint {
         (StatusCode::OK, opened.to_bytes())
     }
 
+    /// What is frozen, as the mint says it.
+    fn told_frozen(&self) -> (StatusCode, Vec<u8>) {
+        let one = |(keyset, denomination): &([u8; 32], u64)| {
+            format!("{{\"keyset\":\"{}\",\"denomination\":{denomination}}}", Base64UrlUnpadded::encode_string(keyset))
+        };
+        let all: Vec<String> = self.frozen.iter().map(one).collect();
+        (StatusCode::OK, format!("[{}]", all.join(",")).into_bytes())
+    }
+
+    /// Whether a claim names a session that was booked and led to what is claimed, by a proof that holds.
+    fn leads(&self, frame: &OpenRequestFrame) -> bool {
+        let root = WORLD.list.root();
+        let Ok(Ok(checked)) = Open::from_frame(frame).map(|open| open.verify(root, &WORLD.table, &mut StdRng::seed_from_u64(0))) else {
+            return false;
+        };
+        let Funding::Recovery(claim) = checked.funding() else { return true };
+        let Some(keyset) = WORLD.list.get(&claim.keyset()) else { return false };
+        let booked = |one: &&Session| one.frame.keyset == claim.keyset().0.into() && one.frame.recovery_commitment.0 == claim.commitment();
+        self.sessions
+            .iter()
+            .filter(booked)
+            .filter_map(recorded)
+            .any(|body| RecordedSession::new(body.recovery.0, body.outputs).is_ok_and(|session| claim.verify(keyset, &session).is_ok()))
+    }
+
     fn issue(&mut self, body: &[u8]) -> (StatusCode, Vec<u8>) {
-        use farthing_protocol::wire::FundingBody;
         let request = IssueRequestFrame::from_bytes(body).expect("the wallet speaks the protocol");
         let number = u64::from_le_bytes(request.session.0[..8].try_into().unwrap());
         let Some(session) = usize::try_from(number).ok().and_then(|number| self.sessions.get_mut(number)) else {
@@ -191,7 +242,11 @@ impl Mint {
         if let Some((answered, answer)) = &session.answer {
             return if answered == body { (StatusCode::OK, answer.to_bytes()) } else { problem(409, "session-answered") };
         }
+        let frozen = |keyset: &[u8; 32], denomination: u64| self.frozen.contains(&(*keyset, denomination));
         let amount: u64 = session.frame.denominations.iter().sum();
+        if session.frame.denominations.iter().any(|denomination| frozen(&session.frame.keyset.0, *denomination)) {
+            return problem(409, "denomination-frozen");
+        }
         if request.challenges.len() != session.nonces.len() {
             return problem(400, "issue-count-mismatch");
         }
@@ -200,7 +255,17 @@ impl Mint {
                 (self.voucher, self.outstanding) = (self.voucher - amount, self.outstanding + amount)
             }
             FundingBody::Refresh(tokens) if tokens.tokens.iter().all(|token| !self.spent.contains(&token.key.0)) => {
+                let keyset = |token: &TokenBody| tokens.keysets.get(usize::from(token.keyset)).map_or([0; 32], |id| id.0);
+                if tokens.tokens.iter().any(|token| frozen(&keyset(token), token.denomination)) {
+                    return problem(409, "denomination-frozen");
+                }
                 self.spent.extend(tokens.tokens.iter().map(|token| token.key.0));
+            }
+            FundingBody::Recovery { keyset, claims, .. } if claims.iter().all(|one| !self.spent.contains(&one.key.0)) => {
+                if !claims.iter().all(|one| frozen(&keyset.0, one.denomination)) {
+                    return problem(409, "denomination-not-frozen");
+                }
+                self.spent.extend(claims.iter().map(|one| one.key.0));
             }
             FundingBody::Voucher(_) => return problem(409, "voucher-insufficient"),
             _ => return problem(409, "token-spent"),
@@ -220,15 +285,7 @@ impl Mint {
     }
 
     fn recorded(&self, keyset: &[u8; 32]) -> Vec<RecordedSessionBody> {
-        let of = |session: &Session| {
-            let (_, answer) = session.answer.as_ref().filter(|_| session.frame.keyset.0 == *keyset)?;
-            let outputs = session.frame.denominations.iter().zip(&session.commitments).zip(&answer.responses);
-            let output = |((denomination, commitment), response): ((&u64, &CommitmentBody), &farthing_protocol::wire::ResponseBody)| {
-                RecordedOutputBody { denomination: *denomination, commitment: commitment.clone(), response: response.clone() }
-            };
-            Some(RecordedSessionBody { recovery: session.frame.recovery, outputs: outputs.map(output).collect() })
-        };
-        self.sessions.iter().filter_map(of).collect()
+        self.sessions.iter().filter(|session| session.frame.keyset.0 == *keyset).filter_map(recorded).collect()
     }
 
     fn bucket(&self, path: &str) -> (StatusCode, Vec<u8>) {
@@ -250,6 +307,18 @@ impl Mint {
     }
 }
 
+/// A session that was answered, as the mint keeps it.
+fn recorded(session: &Session) -> Option<RecordedSessionBody> {
+    let (_, answer) = session.answer.as_ref()?;
+    let outputs = session.frame.denominations.iter().zip(&session.commitments).zip(&answer.responses);
+    let output = |((denomination, commitment), response): ((&u64, &CommitmentBody), &ResponseBody)| RecordedOutputBody {
+        denomination: *denomination,
+        commitment: commitment.clone(),
+        response: response.clone(),
+    };
+    Some(RecordedSessionBody { recovery: session.frame.recovery, outputs: outputs.map(output).collect() })
+}
+
 fn frame_of(keyset: [u8; 32], bucket: u64, mut sessions: Vec<RecordedSessionBody>) -> (StatusCode, Vec<u8>) {
     sessions.sort_by_key(|session| (session.recovery.0, session.outputs[0].commitment.a.0));
     sessions.dedup_by_key(|session| (session.recovery.0, session.outputs[0].commitment.a.0));
@@ -268,10 +337,16 @@ fuzz_target!(|input: Input| {
     runtime.block_on(async {
         let mut home = dir.path().join("0");
         let mut wallet = Wallet::init(&home, url.clone(), *WORLD.list.root(), options()).await.expect("nobody has lied yet");
-        let honest = input.lies.is_empty();
-        mint.lock().unwrap().lies = input.lies.into();
-        for (number, step) in input.moves.into_iter().take(8).enumerate() {
+        let honest = input.honest;
+        // So that there is something to lose from the first move on.
+        *mint.lock().unwrap() = Mint { voucher: 40, honest, ..Mint::default() };
+        wallet.topup(&VoucherCode::generate(&mut StdRng::seed_from_u64(99))).await.expect("nobody has lied yet");
+        let mut restores = 0;
+        for (number, (step, lies)) in input.moves.0.into_iter().enumerate() {
             let mut whole = false;
+            if !honest {
+                mint.lock().unwrap().lies.extend(lies);
+            }
             match step {
                 Move::TopUp(units) => {
                     let code = VoucherCode::generate(&mut StdRng::seed_from_u64(number as u64));
@@ -279,11 +354,18 @@ fuzz_target!(|input: Input| {
                     let _ = wallet.topup(&code).await;
                 }
                 Move::Refresh => whole = wallet.refresh(true).await.is_ok() && honest,
+                Move::Freeze(place) => {
+                    let (keyset, denomination, _) = WORLD.public[usize::from(place) % WORLD.public.len()];
+                    mint.lock().unwrap().frozen.insert((keyset, denomination));
+                }
                 Move::Reopen => {
                     drop(wallet);
                     wallet = Wallet::open(&home, options()).expect("what was written reads back");
                 }
+                // The search of 65,536 indices takes longer than everything else.
+                Move::Restore if restores == 2 => {}
                 Move::Restore => {
+                    restores += 1;
                     let (text, elsewhere) = (wallet.seed_text(), dir.path().join((number + 1).to_string()));
                     // A mint that lies keeps the wallet from coming back; the next try has nothing of the last one in its way.
                     if let Ok((restored, _)) = Wallet::restore(&elsewhere, url.clone(), *WORLD.list.root(), &text, options()).await {
@@ -295,7 +377,7 @@ fuzz_target!(|input: Input| {
             let held = Amount::checked_sum([balance.spendable, balance.to_refresh]).expect("a sum that fits");
             let issued: u64 = mint.sessions.iter().filter(|one| one.answer.is_some()).flat_map(|one| &one.frame.denominations).sum();
             assert!(held.units() <= issued, "{held} held, {issued} ever issued");
-            assert!(!whole || held.units() <= mint.outstanding, "{held} held, {} outstanding", mint.outstanding);
+            assert!(!whole || held.units() == mint.outstanding, "{held} held, {} outstanding", mint.outstanding);
         }
     });
 });

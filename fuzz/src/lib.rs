@@ -3,4 +3,5 @@
 pub mod forgery;
 pub mod machine;
 pub mod plain;
+pub mod sequence;
 pub mod world;

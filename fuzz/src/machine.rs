@@ -3,6 +3,7 @@
 //!
 //! Reader 0 and publisher 0 are honest; reader 1 keeps copies of every token, publisher 1 hands in what is not its own.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::path::Path;
 use std::pin::pin;
@@ -19,7 +20,7 @@ use farthing_protocol::amount::{Amount, split};
 use farthing_protocol::issue::{FundingKeys, SessionPlan};
 use farthing_protocol::keyset::{Keyset, KeysetList};
 use farthing_protocol::payment::{Deposit, PaymentTerms};
-use farthing_protocol::proof::{LoneKey, SpendKey, Statement};
+use farthing_protocol::proof::{KeysetId, LoneKey, SpendKey, Statement};
 use farthing_protocol::refund::{self, RefundOutcome, RefundRefusal};
 use farthing_protocol::seed::WalletSeed;
 use farthing_protocol::settle::{Outcome, Refusal, verify_answer};
@@ -37,6 +38,10 @@ use tower::ServiceExt;
 
 #[path = "machine_money.rs"]
 mod money;
+#[path = "machine_recovery.rs"]
+mod recovery;
+use recovery::{Bought, Claim, Kind};
+pub use recovery::{Change, Move};
 
 const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
@@ -199,6 +204,8 @@ enum State {
     /// Credited by this payment.
     Paid(usize),
     Refreshed,
+    /// Paid back for its session.
+    Repaid,
 }
 
 /// A token that was issued, with everything its reader ever knew.
@@ -206,6 +213,8 @@ struct Held {
     token: OwnedToken,
     cheat: bool,
     state: State,
+    /// The session that made it and its place there; a counterfeit has none.
+    origin: Option<(usize, u8)>,
     /// Left in a payment: an honest reader pays it never again.
     left: bool,
 }
@@ -235,6 +244,7 @@ enum Paying {
     Tokens(Vec<usize>),
     Change(usize),
     Reclaim(usize),
+    Recovery(Claim),
 }
 
 /// A mint, everybody around it, and the model.
@@ -252,6 +262,11 @@ pub struct Machine {
     tokens: Vec<Held>,
     sent: Vec<Sent>,
     issued: Vec<Answered>,
+    sessions: Vec<Bought>,
+    /// What the mint says is frozen.
+    frozen: BTreeSet<Kind>,
+    /// What the operator froze or the thief made counterfeits of: nothing else may ever be frozen.
+    leaked: BTreeSet<Kind>,
     mark: Option<LedgerMark>,
     /// Taken back from publishers is not in it; paid out is.
     earned: u64,
@@ -312,6 +327,9 @@ impl Default for Machine {
             tokens: Vec::new(),
             sent: Vec::new(),
             issued: Vec::new(),
+            sessions: Vec::new(),
+            frozen: BTreeSet::new(),
+            leaked: BTreeSet::new(),
             mark: None,
             earned: 0,
         };
@@ -343,7 +361,7 @@ impl Machine {
                 let able = |held: &Held| held.cheat == reader && (held.state == State::Unspent || (any && reader));
                 let tokens = self.pick(tokens, able);
                 let units = tokens.iter().map(|token| self.worth(*token)).sum();
-                self.issue(reader, &Paying::Tokens(tokens), units, keyset, fault);
+                self.issue(reader, &Paying::Tokens(tokens), units, keyset, fault, None);
             }
             Step::Change { payment, more, keyset, fault } => self.take(payment, more, keyset, fault, false),
             Step::Reclaim { payment, more, keyset, fault } => self.take(payment, more, keyset, fault, true),
@@ -392,20 +410,23 @@ impl Machine {
         self.tokens[token].token.token().denomination().units()
     }
 
+    fn kind(&self, token: usize) -> Kind {
+        (self.tokens[token].token.token().keyset(), self.worth(token))
+    }
+
     /// Every rule of the books, after every step.
-    fn compare(&self) {
+    fn compare(&mut self) {
         let (status, audit) = self.process().runtime.block_on(async {
             let mint = &self.process().mint;
             (mint.status().await.unwrap(), mint.audit().await.unwrap())
         });
         assert!(status.balanced && audit.differences.is_empty(), "the books do not balance: {status:?} {:?}", audit.differences);
-        let unspent = (0..self.tokens.len()).filter(|token| self.tokens[*token].state == State::Unspent);
         let settled = || self.sent.iter().filter(|one| one.credited);
         let change: u64 = settled().filter(|one| !one.change_taken).map(|one| one.deposit.payment().change().units()).sum();
         let due: u64 = settled().filter(|one| one.refunded && !one.reclaimed).map(|one| one.deposit.payment().amount().units()).sum();
         assert_eq!(status.sold.units(), self.sold);
         assert_eq!(status.vouchers.units(), self.vouchers.iter().map(|(_, left)| left).sum::<u64>(), "vouchers");
-        assert_eq!(status.outstanding.units(), unspent.map(|token| self.worth(token)).sum::<u64>(), "tokens outstanding");
+        self.compare_tokens(&status);
         assert_eq!(status.change_due.units(), change, "change due");
         assert_eq!(status.refunds_due.units(), due, "refunds due");
         assert_eq!(status.credits.units() + status.fees.units() + status.paid_out.units(), self.earned, "publishers' earnings");

@@ -7,7 +7,7 @@ impl Machine {
         if !self.vouchers.is_empty() {
             let voucher = usize::from(voucher) % self.vouchers.len();
             // More than there is now and then.
-            self.issue(cheat, &Paying::Voucher(voucher), units.min(self.vouchers[voucher].1 + STEP), keyset, fault);
+            self.issue(cheat, &Paying::Voucher(voucher), units.min(self.vouchers[voucher].1 + STEP), keyset, fault, None);
         }
     }
 
@@ -23,7 +23,14 @@ impl Machine {
     fn allowed(&self, paying: &Paying, units: u64) -> bool {
         match paying {
             Paying::Voucher(voucher) => self.vouchers[*voucher].1 >= units,
-            Paying::Tokens(tokens) => tokens.iter().all(|token| self.tokens[*token].state == State::Unspent),
+            Paying::Tokens(tokens) => {
+                let whole = |token: &usize| self.tokens[*token].state == State::Unspent && !self.frozen.contains(&self.kind(*token));
+                tokens.iter().all(whole)
+            }
+            Paying::Recovery(claim) => {
+                let whole = |token: &usize| self.tokens[*token].state == State::Unspent && self.frozen.contains(&self.kind(*token));
+                claim.tokens.iter().all(whole)
+            }
             Paying::Change(payment) => {
                 let one = &self.sent[*payment];
                 one.credited && !one.change_taken && one.deposit.payment().change().units() == units
@@ -45,53 +52,99 @@ impl Machine {
             }
             Paying::Change(payment) => self.sent[*payment].change_taken = true,
             Paying::Reclaim(payment) => self.sent[*payment].reclaimed = true,
+            Paying::Recovery(claim) => {
+                for token in &claim.tokens {
+                    self.tokens[*token].state = State::Repaid;
+                }
+            }
         }
     }
 
-    /// One whole session. Answers that are refusals change nothing, and nothing is issued that the model does not allow.
-    pub(super) fn issue(&mut self, cheat: bool, paying: &Paying, units: u64, keyset: u8, fault: Fault) {
+    /// Whether an honest reader has a right to this now: whole tokens, within their windows, for what the mint issues.
+    fn due(&self, cheat: bool, paying: &Paying, keyset: &Keyset) -> bool {
+        let (Paying::Tokens(tokens) | Paying::Recovery(Claim { tokens, .. })) = paying else { return false };
+        let in_time = |token: &usize| {
+            let own = self.list.get(&self.tokens[*token].token.token().keyset());
+            own.is_some_and(|own| own.refreshable_at(self.now()))
+        };
+        !cheat && self.allowed(paying, 0) && tokens.iter().all(in_time) && self.issues(keyset)
+    }
+
+    fn issues(&self, keyset: &Keyset) -> bool {
+        keyset.issues_at(self.now()) && !self.retired.contains(&keyset.number())
+    }
+
+    /// One whole session, under the name of another one if the reader is so bold. Answers that are refusals change nothing, nothing is
+    /// issued that the model does not allow, and an honest reader's value is not refused.
+    pub(super) fn issue(&mut self, cheat: bool, paying: &Paying, units: u64, keyset: u8, fault: Fault, name: Option<usize>) {
+        let careless = keyset % 8 == 7;
         let keyset = self.keyset(keyset);
-        let Some(denominations) = split(Amount::from_units(units), &keyset.denominations()) else { return };
+        self.learn_frozen();
+        let mut kinds = keyset.denominations();
+        kinds.retain(|denomination| careless || !self.frozen.contains(&(keyset.id(), denomination.units())));
+        let Some(denominations) = split(Amount::from_units(units), &kinds) else { return };
         if denominations.is_empty() || denominations.len() > 40 {
             return;
         }
         let (root, outputs) = (*self.list.root(), denominations.len() as u64);
-        let plan = SessionPlan::new(&self.seed, &root, keyset.id(), denominations, self.next_index).unwrap();
+        let (index, recovery) = self.called(cheat, name);
+        let mut plan = SessionPlan::new(&self.seed, &root, keyset.id(), denominations, index).unwrap();
+        plan.recovery = recovery.unwrap_or(plan.recovery);
         let retired;
         let funding = match paying {
             Paying::Voucher(voucher) => FundingKeys::Voucher(&self.vouchers[*voucher].0),
-            Paying::Tokens(tokens) => {
+            Paying::Tokens(tokens) | Paying::Recovery(Claim { tokens, .. }) => {
                 let Some(owned) = self.owned(tokens) else { return };
                 retired = owned.retire();
-                FundingKeys::Refresh(&retired)
+                if let Paying::Recovery(claim) = paying {
+                    FundingKeys::Recovery(&retired, &claim.recovery)
+                } else {
+                    FundingKeys::Refresh(&retired)
+                }
             }
             Paying::Change(payment) => FundingKeys::Change(&self.sent[*payment].used, self.sent[*payment].said),
             Paying::Reclaim(payment) => FundingKeys::Reclaim(&self.sent[*payment].used, self.sent[*payment].said),
         };
         let mut rng = StdRng::seed_from_u64(self.next_index);
-        let Ok(open) = plan.open(&root, &funding, &mut rng) else { return };
-        let open = open.to_bytes();
+        let Ok(mut frame) = plan.open(&root, &funding, &mut rng) else { return };
+        let leads = if let Paying::Recovery(claim) = paying { self.leads(claim, &mut frame) } else { true };
+        let open = frame.to_bytes();
         let (mut status, mut opened, _) = self.post_ref("/v1/commitments", &open);
         if problem(&opened) == "session-busy" {
             self.hands.0.fetch_add(121, Ordering::SeqCst);
             (status, opened, _) = self.post_ref("/v1/commitments", &open);
         }
         if status != StatusCode::OK {
+            let code = problem(&opened);
+            assert!(!(leads && self.due(cheat, paying, &keyset)), "an honest reader's value is refused: {code}");
             return;
         }
+        assert!(leads, "a claim opened a session that does not lead to its tokens");
         let opened = OpenResponseFrame::from_bytes(&opened).unwrap();
-        let pending = plan.blind(&self.seed, &root, &keyset, self.next_index, &opened).unwrap();
-        let request = plan.request(&root, &pending, &funding, &mut rng).unwrap().to_bytes();
-        self.next_index += outputs;
-        let allowed = self.allowed(paying, units) && keyset.issues_at(self.now()) && !self.retired.contains(&keyset.number());
+        let pending = plan.blind(&self.seed, &root, &keyset, index, &opened).unwrap();
+        let mut request = plan.request(&root, &pending, &funding, &mut rng).unwrap();
+        let spoilt = if let Paying::Recovery(claim) = paying { claim.spoil(&mut request) } else { false };
+        let request = request.to_bytes();
+        self.next_index = self.next_index.max(index + outputs);
+        let whole = plan.denominations.iter().all(|denomination| !self.frozen.contains(&(keyset.id(), denomination.units())));
+        let allowed = self.allowed(paying, units) && whole && !spoilt && self.issues(&keyset);
         let (status, answer, _) = self.post("/v1/issue", &request, fault);
         if status != StatusCode::OK {
+            let (code, kept) = (problem(&answer), matches!(fault, Fault::None | Fault::Lost));
+            let tokens = if let Paying::Tokens(tokens) = paying { tokens.as_slice() } else { &[] };
+            // Counterfeits that came back first have used up the cap: that is what claims are for.
+            let overdrawn = code == "denomination-frozen" && tokens.iter().any(|token| self.leaked.contains(&self.kind(*token)));
+            let due = kept && whole && !spoilt && !overdrawn && self.due(cheat, paying, &keyset);
+            assert!(!due, "an honest reader's value is refused: {code}");
             return;
         }
         assert!(allowed, "issued what nobody had paid for");
         self.book(paying, units);
         let tokens = pending.unblind(&IssueResponseFrame::from_bytes(&answer).unwrap()).expect("an honest mint answers correctly");
-        self.tokens.extend(tokens.into_iter().map(|token| Held { token, cheat, state: State::Unspent, left: false }));
+        let session = self.sessions.len();
+        self.sessions.push(Bought::new(&self.seed, &root, &plan, index, cheat));
+        let held = |(token, position)| Held { token, cheat, state: State::Unspent, origin: Some((session, position)), left: false };
+        self.tokens.extend(tokens.into_iter().zip(0..=u8::MAX).map(held));
         self.issued.push(Answered { body: request, answer });
     }
 
@@ -119,7 +172,7 @@ impl Machine {
         let greed = if cheat { u64::from(more % 4) * STEP } else { 0 };
         let units = if amount { payment.amount() } else { payment.change() }.units() + greed;
         let paying = if amount { Paying::Reclaim(index) } else { Paying::Change(index) };
-        self.issue(cheat, &paying, units, keyset, fault);
+        self.issue(cheat, &paying, units, keyset, fault, None);
     }
 
     pub(super) fn deposit(&mut self, publisher: usize, mask: u32, twice: bool, fault: Fault) {
@@ -131,10 +184,13 @@ impl Machine {
         if payments.is_empty() {
             return;
         }
+        self.learn_frozen();
+        let before = self.frozen.clone();
         let bodies = payments.iter().map(|payment| self.sent[*payment].deposit.to_body()).collect();
         let request = DepositRequestFrame { seen: self.mark, payments: bodies }.to_bytes();
         let (status, answer, again) = self.post("/v1/deposits", &request, fault);
         assert_eq!(status, StatusCode::OK, "{}", problem(&answer));
+        self.learn_frozen();
         let frame = DepositResponseFrame::from_bytes(&answer).unwrap();
         let known = |payment: &usize| (self.sent[*payment].deposit.spending().payment_id(), self.sent[*payment].deposit.payment().change());
         let expected: Vec<_> = payments.iter().map(known).collect();
@@ -142,11 +198,11 @@ impl Machine {
         assert!(self.mark.is_none_or(|mark| mark.ledger == frame.mark.ledger && mark.sequence <= frame.mark.sequence), "marks only grow");
         self.mark = Some(frame.mark);
         for (payment, outcome) in payments.into_iter().zip(outcomes) {
-            self.settle(payment, outcome, again);
+            self.settle(payment, outcome, again, &before);
         }
     }
 
-    fn settle(&mut self, payment: usize, outcome: Outcome, again: bool) {
+    fn settle(&mut self, payment: usize, outcome: Outcome, again: bool, frozen: &BTreeSet<Kind>) {
         let one = &self.sent[payment];
         let state = |token: &usize| self.tokens[*token].state;
         let unspent = one.tokens.iter().all(|token| state(token) == State::Unspent);
@@ -156,6 +212,7 @@ impl Machine {
             Outcome::Credited { .. } | Outcome::AlreadyCredited { .. } => {
                 assert!(again || matches!(outcome, Outcome::Credited { .. }), "credited without anybody having asked");
                 assert!(unspent && !one.credited, "a token is credited once");
+                assert!(!one.tokens.iter().any(|token| frozen.contains(&self.kind(*token))), "what is frozen is credited no more");
                 self.earned += one.deposit.payment().amount().units();
                 let tokens = one.tokens.clone();
                 self.sent[payment].credited = true;
@@ -177,7 +234,10 @@ impl Machine {
                     keyset.is_none_or(|keyset| !keyset.depositable_at(self.now()))
                 };
                 match refusal {
-                    Refusal::Refreshed => assert!(one.tokens.iter().any(|token| state(token) == State::Refreshed)),
+                    Refusal::Refreshed => {
+                        assert!(one.tokens.iter().any(|token| matches!(state(token), State::Refreshed | State::Repaid)));
+                    }
+                    Refusal::Frozen => assert!(one.tokens.iter().any(|token| self.frozen.contains(&self.kind(*token)))),
                     Refusal::Late => assert!(one.deposit.payment().deposit_by() < self.now()),
                     Refusal::KeysetClosed => assert!(one.tokens.iter().any(closed)),
                     other => panic!("a good payment was refused: {other:?}"),
