@@ -7,4 +7,5 @@ mod givebacks;
 mod hostile;
 mod passes;
 mod recovery;
+mod resync;
 mod stage;

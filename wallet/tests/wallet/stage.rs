@@ -1,7 +1,7 @@
 //! A real mint and a real publisher on free ports, behind a switch that loses requests or answers.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -116,6 +116,7 @@ pub struct Stage {
     pub mint_url: Url,
     pub mint_switch: Arc<Switch>,
     pub publisher: String,
+    pub verifier: Verifier<RedbStore>,
     pub publisher_switch: Arc<Switch>,
     serving: tokio::task::JoinHandle<()>,
 }
@@ -160,7 +161,7 @@ impl Stage {
         let config = config.mint_timeout(PATIENCE).publisher_key(key).pass(pass());
         let store = RedbStore::open(directory.path().join("claims.redb")).unwrap();
         let verifier = Verifier::open(config, store).await.unwrap();
-        let layer = PaymentLayer::new(verifier, |request: &http::request::Parts| price(request.uri.path()));
+        let layer = PaymentLayer::new(verifier.clone(), |request: &http::request::Parts| price(request.uri.path()));
         let publisher_switch = Arc::new(Switch::default());
         let app = Router::new()
             .route("/articles/{price}", get(|| async { "the article" }))
@@ -169,14 +170,24 @@ impl Stage {
             .layer(layer)
             .layer(from_fn_with_state(Arc::clone(&publisher_switch), suffer));
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self { directory, mint, mint_url, mint_switch, publisher, publisher_switch, serving }
+        Self { directory, mint, mint_url, mint_switch, publisher, verifier, publisher_switch, serving }
     }
 
     /// Ends the mint's process and starts another on the same ledger and port: its sessions' nonces are gone.
     pub async fn restart_mint(&mut self) {
+        self.start_mint("mint").await;
+    }
+
+    /// Ends the mint and starts another from a backup.
+    pub async fn restore_mint(&mut self, backup: &Path) {
+        Mint::restore(backup, &self.directory.path().join("restored")).await.unwrap();
+        self.start_mint("restored").await;
+    }
+
+    async fn start_mint(&mut self, directory: &str) {
         self.serving.abort();
         let _ = (&mut self.serving).await;
-        self.mint = Mint::open(&self.directory.path().join("mint"), MintOptions::default()).await.unwrap();
+        self.mint = Mint::open(&self.directory.path().join(directory), MintOptions::default()).await.unwrap();
         let address = self.mint_url.authority().to_owned();
         (_, self.serving) = serve_mint(&self.mint, &address, &self.mint_switch).await;
     }
@@ -213,6 +224,11 @@ impl Stage {
 
     pub fn url(&self, path: &str) -> Url {
         format!("http://{}{path}", self.publisher).parse().unwrap()
+    }
+
+    /// What the mint owes the publisher.
+    pub async fn earned(&self) -> Amount {
+        self.mint.publisher_balance(&self.publisher).await.unwrap().unwrap()
     }
 
     /// Sold = vouchers + wallet + change due + credits, by the mint's books and the wallet's together.
