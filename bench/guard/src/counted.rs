@@ -17,21 +17,28 @@ use farthing_protocol::wire::{Frame, PaymentFrame};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-/// A name, and what it runs.
-pub type Operation = (&'static str, fn());
+use crate::baseline::{ALLOCATING_TOLERANCE_PERCENT, TOLERANCE_PERCENT};
+
+/// A name, what it runs, and how far its count may be from the accepted one, in percent.
+pub type Operation = (&'static str, fn(), f64);
 
 /// All operations, by the names under which `instructions.json` has them.
 pub const OPERATIONS: [Operation; 9] = [
-    ("commit", commit_one),
-    ("commit 16 together", commit_sixteen),
-    ("respond", respond),
-    ("blind", blind),
-    ("unblind", unblind),
-    ("prove (pay with 3 tokens)", prove),
-    ("verify 1 token", verify_one),
-    ("verify a batch of 64", verify_many),
-    ("decode and validate a payment of 3", decode),
+    ("commit", commit_one, TOLERANCE_PERCENT),
+    ("commit 16 together", commit_sixteen, TOLERANCE_PERCENT),
+    ("respond", respond, TOLERANCE_PERCENT),
+    ("blind", blind, TOLERANCE_PERCENT),
+    ("unblind", unblind, TOLERANCE_PERCENT),
+    ("prove (pay with 3 tokens)", prove, TOLERANCE_PERCENT),
+    ("verify 1 token", verify_one, TOLERANCE_PERCENT),
+    ("verify a batch of 64", verify_many, TOLERANCE_PERCENT),
+    ("decode and validate a payment of 3", decode, ALLOCATING_TOLERANCE_PERCENT),
 ];
+
+/// How far the count of an operation may be from the accepted one, in percent.
+pub fn tolerance(name: &str) -> f64 {
+    OPERATIONS.iter().find(|operation| operation.0 == name).map_or(TOLERANCE_PERCENT, |operation| operation.2)
+}
 
 /// Only what happens in here is counted. Valgrind finds it by its name.
 #[inline(never)]
