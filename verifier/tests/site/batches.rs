@@ -14,6 +14,16 @@ const READERS: usize = 96;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_at_once_each_gets_its_own_answer() {
+    crowd().await;
+}
+
+/// All of them are ready before the first is checked: the groups are as large as they get.
+#[tokio::test(flavor = "current_thread")]
+async fn of_many_on_one_thread_each_gets_its_own_answer() {
+    crowd().await;
+}
+
+async fn crowd() {
     let (mint, address) = StandIn::start(World::new(70)).await;
     let root = mint.books().world.root();
     let (site, reader) = (Plan::new(&address, root).await.open(MemoryStore::new()).await, Reader::new());
