@@ -55,6 +55,13 @@ impl From<MintError> for Problem {
                 Self::new(UNPROCESSABLE, "publisher-name-invalid", "a publisher's name is its host, with the port if it is not 443")
             }
             E::BankAccount(why) => Self::new(UNPROCESSABLE, "bank-account-invalid", why),
+            E::Adoption(error) => Self::new(UNPROCESSABLE, error.code(), "the payout run is not booked again"),
+            E::Restored => Self::retry(
+                S::SERVICE_UNAVAILABLE,
+                "ledger-restored",
+                "the ledger was restored from a backup and is not resynchronised: no announcement, no payout",
+                60,
+            ),
             E::Payout(why) => Self::new(UNPROCESSABLE, "payout-invalid", why),
             E::Day => Self::QUERY_MALFORMED,
             E::NoSuchKeyset => Self::new(S::NOT_FOUND, "keyset-not-found", "no such keyset"),

@@ -86,6 +86,7 @@ const RESYNC: &str = "resync";
 const ORDERS: &str = "voucher_order";
 const SPENT_LOG: &str = "spent_log";
 const RECOVERY: &str = "recoverable";
+const RESTORED: &str = "restored";
 
 /// Where the ledger is, and who copies its log.
 struct Place {
@@ -257,7 +258,7 @@ async fn has(connection: &mut Connection, table: &'static str) -> Outcome<bool> 
 
 /// Whether a ledger has every table of this version.
 async fn is_complete(connection: &mut Connection) -> Outcome<bool> {
-    for table in [RESYNC, BOOKS, CLOSES, ORDERS, SPENT_LOG, RECOVERY] {
+    for table in [RESYNC, RESTORED, BOOKS, CLOSES, ORDERS, SPENT_LOG, RECOVERY] {
         if !has(connection, table).await? {
             return Ok(false);
         }
@@ -270,6 +271,9 @@ async fn is_complete(connection: &mut Connection) -> Outcome<bool> {
 async fn ensure(connection: &mut Connection) -> Outcome<()> {
     if !has(connection, RESYNC).await? {
         sqlx::raw_sql(resync::SCHEMA).execute(&mut *connection).await?;
+    }
+    if !has(connection, RESTORED).await? {
+        sqlx::raw_sql(resync::RESTORED).execute(&mut *connection).await?;
     }
     if !has(connection, ORDERS).await? {
         sqlx::raw_sql(include_str!("sqlite_orders.sql")).execute(&mut *connection).await?;
