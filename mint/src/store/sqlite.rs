@@ -169,8 +169,6 @@ fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(false)
-        // Pages of dropped rows go back to the system in small steps.
-        .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
@@ -209,7 +207,10 @@ impl SqliteLedger {
     /// [`LedgerError::Unavailable`] if the file cannot be written or is not empty.
     pub async fn create(path: &Path, ledger: [u8; 16], now: u64) -> Result<(), LedgerError> {
         let work = async {
-            let mut connection = Connection::connect_with(&options(path)).await?;
+            // Pages of dropped rows go back to the system in small steps. Said once: every connection that says it writes, even one for
+            // reading, and on a full disk could then not be opened.
+            let options = options(path).auto_vacuum(SqliteAutoVacuum::Incremental);
+            let mut connection = Connection::connect_with(&options).await?;
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
             sqlx::raw_sql(include_str!("sqlite.sql")).execute(&mut *transaction).await?;
             sqlx::query("INSERT INTO mint (id, ledger, sequence, time, sold, keysets) VALUES (1, $1, 0, $2, 0, x'')")

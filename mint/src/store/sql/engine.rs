@@ -432,9 +432,8 @@ async fn run(connection: &mut Connection, work: &Work, time: &mut u64, entries: 
             settle(connection, done.map(Done::Made), true).await
         }
         Work::Probe => {
-            // Each engine writes a row anew, whether it is another one or not.
-            let written = sqlx::query("UPDATE mint SET time = time WHERE id = 1").execute(&mut *connection).await;
-            settle(connection, written.map(|_| Done::Made(true)).map_err(Failure::from), true).await
+            let written = rows::probe(connection).await;
+            settle(connection, written.map(|()| Done::Made(true)), true).await
         }
         // Deposits are booked together.
         Work::Deposit(..) => settle(connection, Err(LedgerError::Unavailable.into()), false).await,

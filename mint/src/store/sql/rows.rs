@@ -454,6 +454,14 @@ pub(super) async fn create_vouchers(connection: &mut Connection, keys: &[[u8; 32
     Ok(true)
 }
 
+/// Writes something that means nothing. There and back: SQLite does not write what is as it was.
+pub(super) async fn probe(connection: &mut Connection) -> Outcome<()> {
+    for step in ["UPDATE mint SET clock = clock + 1 WHERE id = 1", "UPDATE mint SET clock = clock - 1 WHERE id = 1"] {
+        sqlx::query(step).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
 pub(super) async fn position(connection: &mut Connection) -> Outcome<Position> {
     let row = sqlx::query("SELECT ledger, sequence, time FROM mint WHERE id = 1").fetch_one(connection).await?;
     Ok(Position { ledger: array(&row, "ledger")?, sequence: unsigned(&row, "sequence")?, time: unsigned(&row, "time")? })
