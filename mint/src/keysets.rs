@@ -281,7 +281,8 @@ impl Mint {
         if keyless.is_empty() {
             return Ok(());
         }
-        let keys = read(vault).await?;
+        // Keys that cannot be read are not lost.
+        let Ok(keys) = read(vault).await else { return Ok(()) };
         for (keyset, row) in keyless {
             if !keys.keysets.iter().any(|secrets| !secrets.keys.is_empty() && secrets.belong_to(keyset)) {
                 tracing::error!(keyset = row.number, "the keys of this keyset are lost with the ledger: it will never issue again");
@@ -395,8 +396,11 @@ impl Mint {
             }
         }
         let lifecycle = self.refresh().await?;
-        if lifecycle.resync.began.is_some() && lifecycle.resync.keysets_shown > 0 {
-            self.adopt_shown().await?;
+        if lifecycle.resync.began.is_some()
+            && lifecycle.resync.keysets_shown > 0
+            && let Err(error) = self.adopt_shown().await
+        {
+            tracing::error!(%error, "the keysets that were shown could not be adopted");
         }
         self.retire_keyless(&lifecycle).await?;
         self.forget_keys(&lifecycle).await?;

@@ -163,10 +163,10 @@ mod tests {
                     Payout { credited: Amount::from_units(123_500), amount: Amount::from_units(120_500), ..run.payouts[0].clone() }
             },
             |run| {
-                run.payouts.iter_mut().for_each(|one| {
-                    (one.credited, one.amount) =
-                        (Amount::from_units(u64::MAX / 1_000 * 1_000), Amount::from_units(u64::MAX / 1_000 * 1_000 - 3_000))
-                })
+                let most = u64::MAX / 1_000 * 1_000;
+                for one in &mut run.payouts {
+                    (one.credited, one.amount) = (Amount::from_units(most), Amount::from_units(most - 3_000));
+                }
             },
             |run| run.debtor.iban = "DE00370400440532013000".into(),
             |run| run.id = "../x".into(),

@@ -38,6 +38,7 @@ fn account(name: &str) -> BankAccount {
     BankAccount { iban: "DE89370400440532013000".into(), name: name.into(), address: None }
 }
 
+/// Named attack: restored backup.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn payouts_of_after_the_backup_are_booked_again_and_nobody_is_paid_twice() {
     let mut world = World::new().await;
@@ -140,6 +141,7 @@ impl Lost {
     }
 }
 
+/// Named attack: restored backup.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_announcement_comes_back_from_whoever_has_it_and_the_list_goes_on() {
     let mut lost = Lost::new().await;

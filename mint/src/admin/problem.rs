@@ -4,6 +4,7 @@ use http::StatusCode as S;
 
 use crate::MintError;
 use crate::http::Problem;
+use crate::operations::OperationError;
 
 impl Problem {
     /// No token, or one that is not known.
@@ -56,6 +57,8 @@ impl From<MintError> for Problem {
             }
             E::BankAccount(why) => Self::new(UNPROCESSABLE, "bank-account-invalid", why),
             E::Adoption(error) => Self::new(UNPROCESSABLE, error.code(), "the payout run is not booked again"),
+            E::LedgerBehind => OperationError::LedgerBehind.into(),
+            E::Resyncing => OperationError::Resyncing.into(),
             E::Restored => Self::retry(
                 S::SERVICE_UNAVAILABLE,
                 "ledger-restored",

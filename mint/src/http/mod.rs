@@ -78,7 +78,7 @@ pub(crate) fn router(operations: Arc<Operations>, limits: &Limits) -> Router {
     let (readers, publishers) = (BodyRoom::new(limits.body_bytes), BodyRoom::new(limits.body_bytes));
     let issue = move |mint: Shared, framed: Framed<IssueRequestFrame>| issue(mint, framed, forwarder);
     let routes = Router::new()
-        .route("/v1/keysets", get(keysets).post(show_keysets).layer(Extension(publishers.clone())))
+        .route("/v1/keysets", get(keysets).post(show_keysets).layer(Extension(readers.clone())))
         .route("/v1/frozen", get(frozen))
         .route("/v1/vouchers/{key}", get(voucher))
         .route("/v1/commitments", post(commitments).layer(Extension(readers.clone())))

@@ -79,7 +79,7 @@ impl Operations {
     /// [`OperationError::Keyset`] if it is not this root key's or contradicts the mint's own, [`OperationError::LedgerBehind`] if nobody has
     /// begun to resynchronise the ledger, [`OperationError::Overloaded`], [`OperationError::Unavailable`].
     pub async fn show_keysets(&self, frame: KeysetListFrame) -> Result<Arc<KeysetListFrame>, OperationError> {
-        let _place = self.admit(Asking::Publisher)?;
+        let _place = self.admit(Asking::Reader)?;
         let keysets = frame.keysets.len() as u64;
         let own = self.list();
         // Another process may have announced what this one does not know yet.
@@ -87,7 +87,7 @@ impl Operations {
             return Ok(self.keysets().1);
         }
         let json = serde_json::to_string(&frame).map_err(|_| OperationError::Unavailable)?;
-        let list = self.work(Asking::Publisher, move || own.follow(&frame)).await??;
+        let list = self.work(Asking::Reader, move || own.follow(&frame)).await??;
         self.ledger.note_keysets(keysets, json).await?;
         if self.is_resyncing() {
             self.adopt_keysets(list).await?;

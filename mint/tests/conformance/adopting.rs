@@ -1,7 +1,8 @@
 //! What a restored ledger takes back beside deposits: payout runs and keysets of before the loss.
 
 use farthing_mint::store::books::{Payout, PayoutAdopted, PayoutRun};
-use farthing_mint::store::resync::{ResyncBegun, ResyncFinished};
+use farthing_mint::store::keysets::KeysetLedger;
+use farthing_mint::store::resync::{Resync, ResyncBegun, ResyncFinished};
 
 use super::*;
 
@@ -143,4 +144,18 @@ pub async fn probing(ledger: Arc<dyn Ledger>) {
     let before = ledger.lifecycle().await.unwrap();
     ledger.probe().await.unwrap();
     assert_eq!(ledger.lifecycle().await.unwrap(), before);
+}
+
+/// A ledger of before this table gets it when it is opened, by two processes at once as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_of_an_earlier_version_gets_what_it_lacks() {
+    let Some(url) = server::database().await else { return };
+    assert!(PostgresLedger::create(&url, [9; 16], 500).await.unwrap());
+    let mut connection = PgConnection::connect(&url).await.unwrap();
+    sqlx::query("DROP TABLE restored").execute(&mut connection).await.unwrap();
+    let (one, other) = tokio::join!(PostgresLedger::open(&url), PostgresLedger::open(&url));
+    announced(&one.unwrap()).await;
+    let other = other.unwrap();
+    other.note_restored().await.unwrap();
+    assert!(!other.announce(keyset(1)).await.unwrap() && other.lifecycle().await.unwrap().resync.restored);
 }
