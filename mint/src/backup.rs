@@ -25,6 +25,7 @@ use crate::data::{DESCRIPTION, DataDirectory, LEDGER, ROOT};
 use crate::signer::{PLAIN_KEYS, SEALED_KEYS};
 use crate::store::books::Books;
 use crate::store::keysets::KeysetLedger;
+use crate::store::resync::Resync;
 
 const FORMAT: u32 = 1;
 const MANIFEST: &str = "manifest.json";
@@ -128,7 +129,7 @@ impl Mint {
 
     /// Makes a data directory from a backup: checks every file against the manifest, copies, and recomputes the books.
     ///
-    /// Implements R-SERV-05.
+    /// Implements R-SERV-05, R-RESYNC-04.
     ///
     /// # Errors
     /// [`MintError::AlreadyInitialised`] if the directory is not empty, [`MintError::Backup`] if the backup is not what its manifest says,
@@ -177,6 +178,11 @@ impl Mint {
         if (base64url(&position.ledger), position.sequence) != (manifest.ledger.clone(), manifest.sequence) {
             return Err(MintError::Backup("the ledger is not the one that the manifest names"));
         }
+        // Whatever the verifiers say later, it may lack announcements and payouts.
+        let ledger = SqliteLedger::open(&data.ledger()).await?;
+        let noted = ledger.note_restored().await;
+        ledger.close().await;
+        noted?;
         data.write(DESCRIPTION, &read(backup, DESCRIPTION)?)?;
         Ok(Restored { manifest, bookings })
     }

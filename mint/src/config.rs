@@ -175,6 +175,8 @@ pub struct Limits {
     pub connections: usize,
     /// Commitments made ahead.
     pub pool: usize,
+    /// Bytes that must be free on the file system of an embedded ledger, or the mint says that it is not ready; 0 for any number.
+    pub disk_reserve: u64,
     /// How long a request may take, its body included.
     pub request_time: Duration,
     /// How long a client may take to send a request's head, or keep an idle connection.
@@ -233,6 +235,7 @@ impl Default for Limits {
             body_bytes: 128 << 20,
             connections: 1_024,
             pool: 512,
+            disk_reserve: 64 << 20,
             request_time: Duration::from_secs(20),
             header_time: Duration::from_secs(30),
             answer_time: Duration::from_mins(1),

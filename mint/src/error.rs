@@ -1,12 +1,61 @@
 //! What can go wrong for the operator. Peers see problems instead (see [`crate::http`]).
 
-use std::io;
+use std::{fmt, io};
 
 use farthing_protocol::error::KeysetError;
 use thiserror::Error;
 
 use crate::operations::OperationError;
 use crate::store::LedgerError;
+
+/// Why a payout run is not booked again from its file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdoptionError {
+    /// The file is no payout run.
+    NotARun,
+    /// The file is not as it was written.
+    Altered,
+    /// Another ledger has booked it.
+    OtherLedger,
+    /// The ledger was never said to be restored.
+    InStep,
+    /// Another run of this id is booked.
+    Differs,
+    /// Some are no publishers of this mint.
+    Unknown(Vec<String>),
+    /// Some have less than was paid to them.
+    Short(Vec<String>),
+}
+
+impl AdoptionError {
+    /// The stable code.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotARun => "payout-file-invalid",
+            Self::Altered => "payout-file-altered",
+            Self::OtherLedger => "payout-other-ledger",
+            Self::InStep => "payout-in-step",
+            Self::Differs => "payout-differs",
+            Self::Unknown(_) => "payout-publisher-unknown",
+            Self::Short(_) => "payout-balance-short",
+        }
+    }
+}
+
+impl fmt::Display for AdoptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.code())?;
+        match self {
+            Self::NotARun => f.write_str("the file is no payout run: give payout-ID.json"),
+            Self::Altered => f.write_str("the file was changed since it was written"),
+            Self::OtherLedger => f.write_str("the file is of another mint's ledger"),
+            Self::InStep => f.write_str("nobody has said that this ledger was restored: `resync begin --restored` if it was"),
+            Self::Differs => f.write_str("the ledger has another run of this id: compare the two"),
+            Self::Unknown(names) => write!(f, "no publishers of this mint, add them first: {}", names.join(", ")),
+            Self::Short(names) => write!(f, "the balances do not cover it, let them hand in first: {}", names.join(", ")),
+        }
+    }
+}
 
 /// Why a mint could not be made, opened or used by its operator.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -102,6 +151,9 @@ pub enum MintError {
     /// A payout order that makes no sense.
     #[error("{0}")]
     Payout(&'static str),
+    /// A payout run is not booked again.
+    #[error("{0}")]
+    Adoption(AdoptionError),
     /// Not a day.
     #[error("not a day such as 2026-01-31")]
     Day,
@@ -114,6 +166,12 @@ pub enum MintError {
     /// The ledger catches up.
     #[error("the ledger is being resynchronised: see `farthing-mint resync status`")]
     Resyncing,
+    /// The ledger was restored and nobody has resynchronised it.
+    #[error("ledger-restored: the ledger was restored from a backup and may lack announcements and payouts: see `farthing-mint resync`")]
+    Restored,
+    /// A list of keysets was shown that the ledger lacks.
+    #[error("keysets-not-adopted: a signed list with more keysets than this mint's was shown, and was not adopted")]
+    KeysetsNotAdopted,
     /// A resynchronisation cannot begin or end.
     #[error("{0}")]
     Resync(&'static str),
@@ -133,6 +191,7 @@ impl From<OperationError> for MintError {
         match error {
             OperationError::LedgerBehind => Self::LedgerBehind,
             OperationError::Resyncing => Self::Resyncing,
+            OperationError::Keyset(error) => Self::Keyset(error),
             // What else an operator asks of the operations fails only when the ledger does.
             _ => Self::Ledger(LedgerError::Unavailable),
         }

@@ -4,17 +4,18 @@ use std::sync::Weak;
 use std::sync::atomic::Ordering;
 
 use farthing_protocol::amount::Amount;
+use farthing_protocol::error::KeysetError;
 use farthing_protocol::keyset::{Keyset, PUBLISHED_AHEAD};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    Announcement, Arc, Duration, Frame, Inner, KeyFile, KeyVault, KeysetList, KeysetListFrame, KeysetSecrets, Lifecycle, Mint, MintError,
-    Point, Proposal, Rotation, Windows, system_rng,
+    Arc, Duration, Frame, Inner, KeyFile, KeyVault, KeysetList, KeysetListFrame, KeysetSecrets, Lifecycle, Mint, MintError, Point,
+    Proposal, Rotation, Windows, system_rng,
 };
 use crate::announce::UnsignedKeyset;
 use crate::config::base64url;
-use crate::operations::{KeysetSummary, OperationError, Size};
+use crate::operations::{KeysetSummary, OperationError, Size, announcement};
 use crate::store::keysets::{KeysetRow, KeysetState};
 
 /// How often a serving process looks at what other processes have changed.
@@ -139,7 +140,7 @@ impl Mint {
     pub async fn publish_keyset(&self, json: &[u8]) -> Result<Announced, MintError> {
         let frame: KeysetListFrame = serde_json::from_slice(json).map_err(|_| MintError::Announcement("is no signed keyset list"))?;
         self.refresh().await?;
-        let now = self.time()?;
+        let now = self.announcing_time()?;
         let known = self.0.operations.list();
         let list = known.follow(&frame)?;
         let keyset = match list.keysets() {
@@ -213,16 +214,88 @@ impl Mint {
     }
 
     pub(super) fn time(&self) -> Result<u64, MintError> {
-        self.0.operations.time().map_err(|error| match error {
-            OperationError::Unavailable => MintError::ClockJumped,
-            other => other.into(),
-        })
+        self.0.operations.time().map_err(untimely)
+    }
+
+    /// The service's time, if what was booked before a loss may be booked again now.
+    pub(super) fn deposit_time(&self) -> Result<u64, MintError> {
+        self.0.operations.deposit_time().map_err(untimely)
+    }
+
+    /// The service's time, if a keyset may be announced now. On a ledger that was restored the next number may have been announced before.
+    ///
+    /// Implements R-RESYNC-04.
+    fn announcing_time(&self) -> Result<u64, MintError> {
+        let now = self.time()?;
+        if self.0.operations.is_restored() { Err(MintError::Restored) } else { Ok(now) }
+    }
+
+    /// Adds what a signed list has more than the ledger's own, for a ledger that was restored and lacks announcements: any copy of
+    /// `/v1/keysets` that somebody saved. Returns how many keysets there are then.
+    ///
+    /// Implements R-RESYNC-06.
+    ///
+    /// # Errors
+    /// [`MintError::Announcement`] if it is no list or has nothing more, [`MintError::Keyset`] if it is not this root key's or contradicts
+    /// the ledger's, [`MintError::Resync`] if no resynchronisation is under way, [`MintError::Ledger`].
+    pub async fn adopt_keysets(&self, json: &[u8]) -> Result<u64, MintError> {
+        let frame: KeysetListFrame = serde_json::from_slice(json).map_err(|_| MintError::Announcement("is no signed keyset list"))?;
+        if self.refresh().await?.resync.began.is_none() {
+            return Err(MintError::Resync("keysets are adopted while a ledger is being resynchronised: begin first"));
+        }
+        let list = self.0.operations.list().follow(&frame)?;
+        if !self.0.operations.adopt_keysets(list).await? {
+            return Err(MintError::Announcement("has no keyset that this mint lacks"));
+        }
+        Ok(self.refresh().await?.keysets.len() as u64)
+    }
+
+    /// Adds the list that was shown before the resynchronisation began, if the ledger still lacks it.
+    pub(super) async fn adopt_shown(&self) -> Result<(), MintError> {
+        if self.refresh().await?.resync.keysets_shown == 0 {
+            return Ok(());
+        }
+        let Some(json) = self.0.ledger.shown_keysets().await? else { return Ok(()) };
+        let frame: KeysetListFrame = serde_json::from_str(&json).map_err(|_| MintError::Damaged("the keyset list that was shown"))?;
+        let list = self.0.operations.list().follow(&frame)?;
+        self.0.operations.adopt_keysets(list).await?;
+        self.refresh().await.map(drop)
+    }
+
+    /// Stops the issuing of keysets whose keys are lost, so that others are announced in time. Only where no other process can have the
+    /// keys: on an embedded ledger, after a restore.
+    ///
+    /// Implements R-RESYNC-06.
+    async fn retire_keyless(&self, lifecycle: &Lifecycle) -> Result<(), MintError> {
+        let Some(vault) = &self.0.vault else { return Ok(()) };
+        if !lifecycle.resync.was_restored() || self.0.ledger.instances().is_some() {
+            return Ok(());
+        }
+        let (Ok(now), list) = (self.deposit_time(), self.0.operations.list()) else { return Ok(()) };
+        let signer = self.0.operations.signer();
+        let keyless = |(keyset, row): &(&Keyset, &KeysetRow)| {
+            let issues = row.retired.is_none() && row.state == KeysetState::Open && now < keyset.windows().issue_until;
+            issues && !signer.signs(&keyset.id(), &keyset.denominations())
+        };
+        let keyless: Vec<_> = list.keysets().iter().zip(&lifecycle.keysets).filter(keyless).collect();
+        if keyless.is_empty() {
+            return Ok(());
+        }
+        // Keys that cannot be read are not lost.
+        let Ok(keys) = read(vault).await else { return Ok(()) };
+        for (keyset, row) in keyless {
+            if !keys.keysets.iter().any(|secrets| !secrets.keys.is_empty() && secrets.belong_to(keyset)) {
+                tracing::error!(keyset = row.number, "the keys of this keyset are lost with the ledger: it will never issue again");
+                self.0.ledger.retire_keyset(row.number, now).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Keys that are durable, and the keyset they will be.
     async fn propose(&self, not_before: u64, until_published: u64) -> Result<(Arc<KeysetList>, Proposal), MintError> {
         self.refresh().await?;
-        let (now, list) = (self.time()?, self.0.operations.list());
+        let (now, list) = (self.announcing_time()?, self.0.operations.list());
         let unit = self.0.operations.unit();
         let newest = list.keysets().iter().rev().find(|keyset| keyset.unit() == unit).ok_or(MintError::NoSuchKeyset)?;
         if newest.windows().issue_from > now {
@@ -254,13 +327,7 @@ impl Mint {
             issue_until: windows.issue_until,
             gap: windows.issue_from.saturating_sub(last.unwrap_or(windows.issue_from)),
         };
-        let announcement = Announcement {
-            list: list.to_frame().to_bytes(),
-            number: u32::try_from(keyset.number()).map_err(|_| MintError::Announcement("is one too many"))?,
-            keyset: keyset.id(),
-            denominations: keyset.denominations(),
-            deposit_until: windows.deposit_until,
-        };
+        let announcement = announcement(&list, keyset).ok_or(MintError::Announcement("is one too many"))?;
         if !self.0.ledger.announce(announcement).await? {
             return Err(MintError::ListChanged);
         }
@@ -270,16 +337,26 @@ impl Mint {
 
     /// Takes in what the ledger says now.
     pub(super) async fn refresh(&self) -> Result<Lifecycle, MintError> {
-        let lifecycle = self.0.ledger.lifecycle().await?;
-        self.take_in(lifecycle.clone()).await?;
-        Ok(lifecycle)
+        // Read under the lock, so that nobody takes in an older state after a newer one.
+        let mut known = self.0.known.lock().await;
+        let mut lifecycle = self.0.ledger.lifecycle().await?;
+        let mut taken = self.take_in_after(&mut known, lifecycle.clone()).await;
+        if taken == Err(MintError::Keyset(KeysetError::Shortened)) {
+            // The operations have adopted keysets since the ledger was read.
+            lifecycle = self.0.ledger.lifecycle().await?;
+            taken = self.take_in_after(&mut known, lifecycle.clone()).await;
+        }
+        taken.map(|()| lifecycle)
     }
 
     /// Takes in a state of the ledger, if anything in it is new.
     ///
     /// Implements R-LIFE-06.
     pub(super) async fn take_in(&self, lifecycle: Lifecycle) -> Result<(), MintError> {
-        let mut known = self.0.known.lock().await;
+        self.take_in_after(&mut *self.0.known.lock().await, lifecycle).await
+    }
+
+    async fn take_in_after(&self, known: &mut Option<Lifecycle>, lifecycle: Lifecycle) -> Result<(), MintError> {
         self.0.operations.stand(&lifecycle);
         if known.as_ref().is_some_and(|known| known.clock != lifecycle.clock) {
             tracing::warn!("the operator has told the mint the time");
@@ -319,6 +396,13 @@ impl Mint {
             }
         }
         let lifecycle = self.refresh().await?;
+        if lifecycle.resync.began.is_some()
+            && lifecycle.resync.keysets_shown > 0
+            && let Err(error) = self.adopt_shown().await
+        {
+            tracing::error!(%error, "the keysets that were shown could not be adopted");
+        }
+        self.retire_keyless(&lifecycle).await?;
         self.forget_keys(&lifecycle).await?;
         self.0.operations.close_keysets(&lifecycle).await?;
         self.rotate_in_time(&lifecycle, alarmed).await
@@ -371,6 +455,13 @@ impl Mint {
         *alarmed = now;
         tracing::warn!(seconds = last.saturating_sub(now), error = failed, "no keyset issues any more after these seconds: announce one");
         Ok(())
+    }
+}
+
+fn untimely(error: OperationError) -> MintError {
+    match error {
+        OperationError::Unavailable => MintError::ClockJumped,
+        other => other.into(),
     }
 }
 

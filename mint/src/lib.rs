@@ -36,6 +36,7 @@ pub mod http;
 pub mod metrics;
 mod mint;
 pub mod operations;
+mod saved_run;
 mod scratch;
 mod sepa;
 pub mod settings;
@@ -49,7 +50,7 @@ use mint::random;
 pub use announce::{SignedAnnouncement, UnsignedKeyset};
 pub use clock::{Clock, SystemClock};
 pub use config::{ClientLimits, Forwarding, InitOptions, LedgerPlace, Limits, MintOptions, Rotation, key_text, parse_key, publisher_name};
-pub use error::MintError;
+pub use error::{AdoptionError, MintError};
 pub use mint::{
     Announced, CheckoutSold, ClockView, Manifest, Mint, OrderVouchers, PayoutFile, PayoutOptions, PayoutReport, PublisherStatement,
     PublisherView, Restored, ResyncView, StatementLine, keys_are_sealed,

@@ -62,6 +62,7 @@ metrics! {
     BEHIND Gauge "farthing_mint_ledger_behind" [""] "1 if the ledger was restored from a backup and nothing is booked";
     RESYNCING Gauge "farthing_mint_resyncing" [""] "1 while a restored ledger catches up and only deposits are booked";
     CLOCK Gauge "farthing_mint_clock_believed" [""] "0 if the clock is not to be believed and nothing irreversible is done";
+    WRITABLE Gauge "farthing_mint_ledger_writable" [""] "0 if the ledger cannot be written: its disk is full, has less free than the reserve, or fails";
     READY Gauge "farthing_mint_ready" [""] "1 if the mint would take work";
     ISSUING_SECONDS Gauge "farthing_mint_keyset_issuing_seconds" [""] "Seconds until no announced keyset issues any more";
     FROZEN Gauge "farthing_mint_frozen_denominations" [""] "Denominations that are frozen: more came back than was issued, or their key has leaked";

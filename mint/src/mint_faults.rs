@@ -14,6 +14,7 @@ use super::*;
 use crate::operations::OperationError;
 use crate::store;
 use crate::store::books::BankAccount;
+use crate::store::resync::Resync;
 
 #[path = "../tests/common/faulty_ledger.rs"]
 mod faulty_ledger;
@@ -198,6 +199,58 @@ async fn payouts_that_failed_are_booked_once_on_repeat(world: World) {
     assert_eq!(world.mint.audit().await.unwrap().differences, []);
 }
 
+async fn adoptions_that_failed_are_booked_once_on_repeat(world: World) {
+    let deposited = async |units: u64| {
+        let voucher = world.mint.create_vouchers(Amount::from_units(2 * units), 1).await.unwrap()[0].key().unwrap();
+        let (pending, request) = world.session_of(&voucher, units).await;
+        for token in pending.unblind(&world.operations().issue(&request).await.unwrap()).unwrap() {
+            let terms =
+                PaymentTerms { recipient: "news.example", amount: Amount::from_units(units), deposit_by: u64::MAX, subject: [1; 32] };
+            let (payment, _) = OwnedTokens::new(vec![token]).unwrap().pay(&terms, &mut rand::rng()).unwrap();
+            world.deposit(&Deposit::new("news.example", [1; 32], payment).unwrap()).await.unwrap();
+        }
+    };
+    deposited(2_000).await;
+    let account = BankAccount { iban: "DE89370400440532013000".into(), name: "News".into(), address: None };
+    let ledger = world.ledger.position().await.unwrap().ledger;
+    world.ledger.note_restored().await.unwrap();
+    world.mint.begin_resync(true).await.unwrap();
+    for (id, how) in [("one", NOT_STORED), ("two", STORED)] {
+        let (credited, fee, amount) = (Amount::from_units(2_000), Amount::ZERO, Amount::from_units(2_000));
+        let payouts = vec![store::books::Payout { publisher: "news.example".into(), credited, fee, amount, payee: account.clone() }];
+        let run = store::books::PayoutRun { id: id.into(), time: 1, debtor: account.clone(), written: true, payouts };
+        let file = crate::saved_run::write(&run, &ledger).unwrap();
+        world.fail_next(how);
+        assert_eq!(world.mint.adopt_payout(file.as_bytes()).await.err(), Some(MintError::Ledger(LedgerError::Unavailable)));
+        assert_eq!(world.mint.adopt_payout(file.as_bytes()).await, Ok((run.clone(), how == NOT_STORED)));
+        assert_eq!(world.mint.adopt_payout(file.as_bytes()).await, Ok((run, false)));
+    }
+    let status = world.mint.status().await.unwrap();
+    assert_eq!((status.paid_out, status.credits), (Amount::from_units(4_000), Amount::ZERO));
+
+    // A list with a keyset more, and its adoption cut off before and after it is stored.
+    let root = world.mint.0.data.root().unwrap();
+    let mut list = world.list();
+    for how in [NOT_STORED, STORED] {
+        let last = list.keysets().last().unwrap();
+        let (secrets, published) = (KeysetSecrets::generate(&last.denominations()), last.published() + 90 * 86_400);
+        let windows = Windows { issue_from: published + 86_400, ..*last.windows() };
+        let until = windows.issue_from + 90 * 86_400;
+        let windows = Windows { issue_until: until, spend_until: until, refresh_until: until, deposit_until: until, ..windows };
+        let (receipt_key, keys, unit) = (*secrets.receipt.public(), secrets.public(), last.unit().clone());
+        list.announce(Proposal { published, unit, windows, receipt_key, keys }, &root, &mut system_rng()).unwrap();
+        let json = serde_json::to_vec(&list.to_frame()).unwrap();
+        world.fail_next(how);
+        assert_eq!(world.mint.adopt_keysets(&json).await.err(), Some(MintError::Ledger(LedgerError::Unavailable)));
+        let again = world.mint.adopt_keysets(&json).await;
+        let expected = if how == STORED { Err(MintError::Announcement("has no keyset that this mint lacks")) } else { Ok(2) };
+        assert_eq!(again, expected);
+        assert_eq!(world.list().head(), list.head());
+    }
+    world.mint.finish_resync(Amount::ZERO, false).await.unwrap();
+    assert_eq!(world.mint.audit().await.unwrap().differences, []);
+}
+
 async fn orders_that_failed_are_made_once_on_repeat_with_the_same_codes(world: World) {
     for (key, how, left) in [("one", NOT_STORED, 1_010), ("two", STORED, 1_020)] {
         world.fail_next(how);
@@ -281,6 +334,7 @@ on_both! {
     closes_that_failed_are_made_once_on_repeat
     deposits_that_failed_are_told_apart_on_repeat
     payouts_that_failed_are_booked_once_on_repeat
+    adoptions_that_failed_are_booked_once_on_repeat
     orders_that_failed_are_made_once_on_repeat_with_the_same_codes
     marks_grow_and_cannot_be_invented
 }

@@ -9,9 +9,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Amount, Mint, MintError, publisher_name};
-use crate::sepa;
-use crate::store::books::{Audit, BankAccount, PayoutBooked, PayoutOrder, PayoutRun};
+use crate::error::AdoptionError;
+use crate::store::books::{Audit, BankAccount, PayoutAdopted, PayoutBooked, PayoutOrder, PayoutRun};
 use crate::store::orders::PayoutSummary;
+use crate::{saved_run, sepa};
 
 /// What a payout run is to do.
 #[derive(Clone, Debug)]
@@ -44,7 +45,7 @@ pub struct PayoutReport {
 pub struct PayoutFile {
     /// The run.
     pub run: String,
-    /// `payout-ID.xml` or `payout-ID.csv`.
+    /// `payout-ID.csv`, `payout-ID.xml` or `payout-ID.json`.
     pub name: String,
     /// What is in it.
     pub content: String,
@@ -118,11 +119,12 @@ impl Mint {
         if self.0.ledger.set_payee(name, payee).await? { Ok(()) } else { Err(MintError::PublisherName) }
     }
 
-    /// Books a payout run, unless its id is booked, and writes its files, and those of runs that were cut off: `payout-ID.xml` and
-    /// `payout-ID.csv`, made from the ledger alone.
+    /// Books a payout run, unless its id is booked, and writes its files, and those of runs that were cut off: `payout-ID.csv`,
+    /// `payout-ID.xml` and `payout-ID.json`, made from the ledger alone.
     ///
     /// # Errors
-    /// [`MintError::Payout`] if the order makes no sense, [`MintError::BankAccount`], [`MintError::ClockJumped`], [`MintError::Ledger`];
+    /// [`MintError::Payout`] if the order makes no sense, [`MintError::BankAccount`], [`MintError::ClockJumped`], [`MintError::Ledger`],
+    /// [`MintError::Restored`] before the end of a resynchronisation;
     /// [`MintError::File`] if the files cannot be written or others of their names are there: the run stays booked, and the next call
     /// writes them.
     pub async fn pay_out(&self, options: PayoutOptions, out: &Path) -> Result<PayoutReport, MintError> {
@@ -160,6 +162,33 @@ impl Mint {
         Ok(Some((run, files)))
     }
 
+    /// Books a run again from `payout-ID.json`, for a ledger that was restored and has forgotten it: the same id, time, accounts and amounts.
+    /// `true` if this call booked it; the same file again changes nothing.
+    ///
+    /// Implements R-BOOKS-09.
+    ///
+    /// # Errors
+    /// [`MintError::Adoption`], [`MintError::Payout`] if this mint's unit cannot be paid out, [`MintError::LedgerBehind`],
+    /// [`MintError::ClockJumped`], [`MintError::Ledger`].
+    ///
+    /// # Security
+    /// The file is believed as the operator's own: its digest tells mistakes, not forgeries.
+    pub async fn adopt_payout(&self, file: &[u8]) -> Result<(PayoutRun, bool), MintError> {
+        self.refresh().await?;
+        let now = self.deposit_time()?;
+        let (ledger, cent) = (self.0.ledger.position().await?.ledger, self.cent()?);
+        let run = saved_run::read(file, &ledger, cent).map_err(MintError::Adoption)?;
+        let refused = match self.0.ledger.adopt_payout(run.clone(), now).await? {
+            PayoutAdopted::Adopted => return Ok((run, true)),
+            PayoutAdopted::Earlier => return Ok((run, false)),
+            PayoutAdopted::Differs => AdoptionError::Differs,
+            PayoutAdopted::InStep => AdoptionError::InStep,
+            PayoutAdopted::Unknown(names) => AdoptionError::Unknown(names),
+            PayoutAdopted::Short(names) => AdoptionError::Short(names),
+        };
+        Err(MintError::Adoption(refused))
+    }
+
     /// All booked runs, oldest first.
     ///
     /// # Errors
@@ -190,7 +219,10 @@ impl Mint {
         }
         let (minimum, fee_share) = (options.minimum, options.fee_share);
         let order = PayoutOrder { id: id.clone(), debtor, cent, minimum, fee_share, now };
-        let booked = self.0.ledger.pay_out(order).await? == PayoutBooked::Booked;
+        let booked = match self.0.ledger.pay_out(order).await? {
+            PayoutBooked::Restored => return Err(MintError::Restored),
+            booked => booked == PayoutBooked::Booked,
+        };
         let mut written = self.0.ledger.payout_runs(None).await?;
         if !written.iter().any(|run| run.id == id) {
             written.extend(self.0.ledger.payout_runs(Some(id.clone())).await?);
@@ -199,11 +231,13 @@ impl Mint {
     }
 
     /// A run's files, made from the ledger alone.
-    async fn files(&self, run: &PayoutRun) -> Result<[PayoutFile; 2], MintError> {
+    async fn files(&self, run: &PayoutRun) -> Result<[PayoutFile; 3], MintError> {
         let (ledger, cent) = (self.0.ledger.position().await?.ledger, self.cent()?);
         let files = sepa::Files { run, ledger, cent };
         let file = |kind, content| PayoutFile { run: run.id.clone(), name: format!("payout-{}.{kind}", run.id), content };
-        Ok([file("csv", files.csv()), file("xml", files.xml())])
+        let saved = saved_run::write(run, &ledger).ok_or(MintError::Damaged("the payout run"))?;
+        // Last the one that says that the run's files were once complete.
+        Ok([file("csv", files.csv()), file("xml", files.xml()), file("json", saved)])
     }
 
     /// Remembers that a run's files are complete.

@@ -4,12 +4,12 @@ use farthing_protocol::amount::Amount;
 use serde::Serialize;
 
 use super::{Mint, MintError};
-use crate::store::resync::{ResyncBegun, ResyncState, Resynced};
+use crate::store::resync::{ResyncBegun, ResyncFinished, ResyncState, Resynced};
 
 /// Where a ledger stands that was, or may have been, restored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ResyncView {
-    /// `in-step`, `behind` or `resyncing`.
+    /// `in-step`, `restored`, `behind` or `resyncing`.
     pub standing: &'static str,
     /// The ledger's sequence.
     pub sequence: u64,
@@ -34,7 +34,8 @@ impl Mint {
         };
         let standing = match state.began {
             Some(_) => "resyncing",
-            None if state.shown > sequence => "behind",
+            None if state.shown > sequence || state.keysets_shown > lifecycle.keysets.len() as u64 => "behind",
+            None if state.restored => "restored",
             None => "in-step",
         };
         Ok(ResyncView { standing, sequence, state, resynced })
@@ -59,18 +60,27 @@ impl Mint {
         }
     }
 
-    /// Ends: the sequence jumps over everything that was shown, and the mint works as before. `allowance` is how much of tokens issued
+    /// Adopts what was shown of keysets that were announced before the loss, then ends: the sequence jumps over everything that was shown, and the mint works as before. `allowance` is how much of tokens issued
     /// after the backup may still come back; what comes back beyond it freezes its denomination.
     ///
     /// # Errors
-    /// [`MintError::Resync`] if none is under way, [`MintError::BooksDiffer`], [`MintError::ClockJumped`], [`MintError::Ledger`].
-    pub async fn finish_resync(&self, allowance: Amount) -> Result<ResyncView, MintError> {
+    /// [`MintError::Resync`] if none is under way, [`MintError::KeysetsNotAdopted`] if what was shown cannot be adopted and the operator does
+    /// not say with `drop_keysets` that it is to be left out, [`MintError::BooksDiffer`], [`MintError::ClockJumped`], [`MintError::Ledger`].
+    ///
+    /// # Security
+    /// Whoever has seen a list that is dropped will see the next announcement as a fork, and stop.
+    pub async fn finish_resync(&self, allowance: Amount, drop_keysets: bool) -> Result<ResyncView, MintError> {
+        if !drop_keysets && let Err(error) = self.adopt_shown().await {
+            tracing::error!(%error, "the keysets that were shown could not be adopted");
+        }
         if !self.audit().await?.differences.is_empty() {
             return Err(MintError::BooksDiffer);
         }
         let view = self.resync_view().await?;
-        if !self.0.ledger.finish_resync(allowance, self.resync_time()?).await? {
-            return Err(MintError::Resync("no resynchronisation is under way"));
+        match self.0.ledger.finish_resync(allowance, drop_keysets, self.resync_time()?).await? {
+            ResyncFinished::Finished => {}
+            ResyncFinished::NotBegun => return Err(MintError::Resync("no resynchronisation is under way")),
+            ResyncFinished::KeysetsMissing => return Err(MintError::KeysetsNotAdopted),
         }
         self.refresh().await?;
         Ok(ResyncView { resynced: view.resynced, ..self.resync_view().await? })

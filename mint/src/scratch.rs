@@ -13,7 +13,7 @@ use bytes::Bytes;
 const PIECE: usize = 1 << 16;
 
 /// Where such files are.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Scratch(PathBuf);
 
 /// Bytes in a file.
@@ -26,6 +26,15 @@ pub struct ScratchFile {
 impl Scratch {
     pub(crate) fn new(directory: &Path) -> Self {
         Self(directory.to_path_buf())
+    }
+
+    /// How many bytes are free for this process on the file system.
+    ///
+    /// # Errors
+    /// The directory is gone, or its file system does not say.
+    pub(crate) fn free(&self) -> io::Result<u64> {
+        let found = rustix::fs::statvfs(&self.0)?;
+        Ok(found.f_bavail.saturating_mul(found.f_frsize))
     }
 
     /// Puts bytes away. They need not survive the process, so that nothing is synced.

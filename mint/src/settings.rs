@@ -175,6 +175,7 @@ impl Settings {
             ("pool", limits.pool),
             ("client_connections", client.connections),
         ];
+        lines.push(format!("disk_reserve = {}", limits.disk_reserve));
         let times = [("request_time", limits.request_time), ("header_time", limits.header_time), ("answer_time", limits.answer_time)];
         let rates = [
             ("client_rate", client.rate),
@@ -431,6 +432,7 @@ impl Reader {
             body_bytes: self.count("limits.body_bytes", default.body_bytes, 4 << 20..=1 << 32),
             connections: self.count("limits.connections", default.connections, 1..=MANY),
             pool: self.count("limits.pool", default.pool, 0..=MANY),
+            disk_reserve: self.number("limits.disk_reserve", default.disk_reserve, 0..=1 << 40),
             request_time: self.seconds("limits.request_time", default.request_time),
             header_time: self.seconds("limits.header_time", default.header_time),
             answer_time: self.seconds("limits.answer_time", default.answer_time),

@@ -243,7 +243,7 @@ async fn publishers_are_added_paid_and_listed() {
     let debtor = BankAccount { iban: "DE89370400440532013000".into(), name: "Mint".into(), address: None };
     let run = json!({ "id": "run-1", "debtor": debtor, "minimum": 100_000, "fee_share": 100 });
     let booked = parsed(&desk.post("/admin/v1/payouts", Some(run.clone())).await);
-    assert_eq!((&booked["report"]["booked"], booked["files"].as_array().unwrap().len()), (&json!(true), 2));
+    assert_eq!((&booked["report"]["booked"], booked["files"].as_array().unwrap().len()), (&json!(true), 3));
     assert!(booked["files"][1]["content"].as_str().unwrap().contains("pain.001.001.09"));
     let again = parsed(&desk.post("/admin/v1/payouts", Some(run)).await);
     assert_eq!((&again["report"]["booked"], &again["files"]), (&json!(false), &booked["files"]));

@@ -1,5 +1,7 @@
 //! What every ledger must do, whichever engine keeps it. Each check gets an empty ledger.
 
+#[path = "conformance/adopting.rs"]
+mod adopting;
 #[path = "conformance/closes.rs"]
 mod closes;
 #[path = "conformance/freezing.rs"]
@@ -17,6 +19,7 @@ mod spent;
 
 use std::sync::Arc;
 
+use adopting::{adopting_keysets, adopting_payouts, probing};
 use closes::closing_books;
 use farthing_mint::store::books::{BankAccount, PayoutBooked, PayoutOrder, StatementDay};
 use farthing_mint::store::keysets::KeysetState;
@@ -526,7 +529,7 @@ macro_rules! on_both {
 
 on_both! {
     closing_books resynchronising issuing refreshing depositing giving_back paying_out recording selling ordering listing numbering closing
-    retiring freezing recovering racing
+    retiring freezing recovering racing adopting_payouts adopting_keysets probing
 }
 
 /// Two processes on one ledger.

@@ -158,13 +158,13 @@ async fn late_payments_come_back_only_while_the_ledger_catches_up() {
     assert!(credited(&world.deposit(&[&deposits[0]]).await[0]));
     assert_eq!(world.mint.create_vouchers(Amount::from_units(1), 1).await.err(), Some(MintError::Resyncing));
     assert!(matches!(world.mint.close_books().await, Err(MintError::Resyncing)));
-    let view = world.mint.finish_resync(Amount::ZERO).await.unwrap();
+    let view = world.mint.finish_resync(Amount::ZERO, false).await.unwrap();
     assert_eq!((view.standing, view.resynced[0].payments), ("in-step", 1));
     assert!(late(&world.deposit(&[&deposits[1]]).await[0]));
     // Who comes too late needs the operator's word once more.
     world.mint.begin_resync(true).await.unwrap();
     assert!(world.deposit(&[&deposits[1], &deposits[2]]).await.iter().all(credited));
-    world.mint.finish_resync(Amount::ZERO).await.unwrap();
+    world.mint.finish_resync(Amount::ZERO, false).await.unwrap();
     assert_eq!(world.earned("news.example").await, 300);
     assert_eq!(world.balanced().await.recovered.units(), 300);
     assert_eq!(world.mint.close_books().await.unwrap().map(|close| close.number), Some(1));

@@ -89,7 +89,9 @@ impl<S: Store> Keysets<S> {
         matches!(self.state(), State::Forked)
     }
 
-    /// Fetches the list and follows it.
+    /// Fetches the list and follows it. A mint that has lost the end of it, as after a restore, is shown the one that is known here.
+    ///
+    /// Implements R-VERIF-42.
     ///
     /// # Errors
     /// [`VerifierError::MintUnavailable`], [`VerifierError::Keysets`], [`VerifierError::Store`]; what was trusted before stays so, except
@@ -116,16 +118,23 @@ impl<S: Store> Keysets<S> {
             State::Following(trusted) => Some(trusted),
             State::Unknown => None,
         };
-        let frame = self.mint.keysets().await.map_err(|error: MintError| {
+        let mut frame = self.mint.keysets().await.map_err(|error: MintError| {
             if error != MintError::Unavailable {
                 tracing::warn!("the mint's keyset list cannot be read");
             }
             VerifierError::MintUnavailable
         })?;
-        let followed = match &known {
+        let mut followed = match &known {
             Some(trusted) => trusted.list.follow(&frame),
             None => KeysetList::verify(&frame, &self.root),
         };
+        if let (Err(KeysetError::Shortened), Some(trusted)) = (&followed, &known) {
+            tracing::warn!("the mint has lost keysets that it has announced: it is shown them");
+            if let Ok(shown) = self.mint.show_keysets(&trusted.list.to_frame()).await {
+                followed = trusted.list.follow(&shown);
+                frame = shown;
+            }
+        }
         let list = match (followed, known) {
             (Err(KeysetError::Forked), Some(trusted)) => {
                 // Stop first: if the evidence cannot be stored, stopping still counts until the next start, which asks again.

@@ -75,6 +75,11 @@ impl MintClient {
         Self::ask(self.client.get(self.keysets.clone())).await
     }
 
+    /// Shows the mint a list that has more keysets than its own; the list that stands then.
+    pub(crate) async fn show_keysets(&self, list: &KeysetListFrame) -> Result<KeysetListFrame, MintError> {
+        self.post(&self.keysets, list.to_bytes()).await
+    }
+
     pub(crate) async fn deposit(&self, request: &DepositRequestFrame) -> Result<DepositResponseFrame, MintError> {
         self.post(&self.deposits, request.to_bytes()).await
     }

@@ -35,6 +35,8 @@ impl<S: Store> Verifier<S> {
     /// by then is; call again.
     pub async fn redeposit(&self, after: Option<u64>) -> Result<Redeposited, VerifierError> {
         let inner = self.inner();
+        // A mint that has forgotten keysets gets them back first, or it would know nobody's tokens of them. If it cannot, it says so below.
+        drop(inner.keysets.refresh().await);
         let ledger = inner.store.mark().await?.map(|mark| mark.ledger);
         let since = after.and_then(|sequence| ledger.map(|ledger| LedgerMark { ledger, sequence }));
         let (mut last, mut done) = (None, Redeposited::default());

@@ -4,6 +4,7 @@ use http::StatusCode as S;
 
 use crate::MintError;
 use crate::http::Problem;
+use crate::operations::OperationError;
 
 impl Problem {
     /// No token, or one that is not known.
@@ -55,6 +56,15 @@ impl From<MintError> for Problem {
                 Self::new(UNPROCESSABLE, "publisher-name-invalid", "a publisher's name is its host, with the port if it is not 443")
             }
             E::BankAccount(why) => Self::new(UNPROCESSABLE, "bank-account-invalid", why),
+            E::Adoption(error) => Self::new(UNPROCESSABLE, error.code(), "the payout run is not booked again"),
+            E::LedgerBehind => OperationError::LedgerBehind.into(),
+            E::Resyncing => OperationError::Resyncing.into(),
+            E::Restored => Self::retry(
+                S::SERVICE_UNAVAILABLE,
+                "ledger-restored",
+                "the ledger was restored from a backup and is not resynchronised: no announcement, no payout",
+                60,
+            ),
             E::Payout(why) => Self::new(UNPROCESSABLE, "payout-invalid", why),
             E::Day => Self::QUERY_MALFORMED,
             E::NoSuchKeyset => Self::new(S::NOT_FOUND, "keyset-not-found", "no such keyset"),

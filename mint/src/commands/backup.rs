@@ -46,7 +46,8 @@ pub async fn restore(arguments: RestoreArguments) -> Result<(), Failure> {
          publishers credited since are not. Do not serve it while the lost ledger may come back, and never beside it.\n\
          Verifiers that have seen a later sequence say so with their next deposit; the mint then books nothing until it has been brought \
          up to date from what they have kept. Until one of them asks, readers could spend again what they have spent: let publishers \
-         deposit before readers are let in.",
+         deposit before readers are let in.\n\
+         No keyset is announced and no payout run is booked before `farthing-mint resync begin --restored` and `resync finish`.",
         manifest.made
     );
     Ok(())

@@ -71,6 +71,14 @@ pub enum KeysetCommand {
         /// What was prepared
         proposal: PathBuf,
     },
+    /// Adds keysets that were announced before the ledger was lost, while it is being resynchronised: from any saved copy of the mint's
+    /// `/v1/keysets`. Verifiers that know more keysets show them by themselves
+    Adopt {
+        #[command(flatten)]
+        data: Data,
+        /// The list, as JSON
+        list: PathBuf,
+    },
     /// Publishes an announcement that was signed elsewhere
     Publish {
         #[command(flatten)]
@@ -139,6 +147,11 @@ pub async fn keyset(command: KeysetCommand) -> Result<(), Failure> {
         KeysetCommand::Prepare { data, secret, hours } => {
             let mint = Mint::open(&data.dir, secret.options(&data)?).await?;
             print(&mint.prepare_keyset(hours.saturating_mul(HOUR)).await?.to_json()?)
+        }
+        KeysetCommand::Adopt { data, list } => {
+            let list = std::fs::read(list).map_err(|error| MintError::File("the keyset list", error.kind()))?;
+            let keysets = open(data).await?.adopt_keysets(&list).await?;
+            print(&format!("the list has {keysets} keysets now"))
         }
         KeysetCommand::Sign { root, replace, proposal } => sign(&root, &proposal, replace),
         KeysetCommand::Publish { data, secret, announcement, json } => {

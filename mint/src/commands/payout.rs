@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use farthing_mint::{Address, BankAccount, PayoutOptions};
+use farthing_mint::{Address, BankAccount, MintError, PayoutOptions};
 
 use crate::{Data, Failure, open, print};
 
 #[derive(Subcommand)]
 pub enum PayoutCommand {
-    /// Books a payout for every publisher with enough, and writes `payout-ID.xml` (SEPA, pain.001.001.09) and `payout-ID.csv`. The same
-    /// id again books nothing and writes the same files; what was cut off is finished first
+    /// Books a payout for every publisher with enough, and writes `payout-ID.xml` (SEPA, pain.001.001.09), `payout-ID.csv` and
+    /// `payout-ID.json`. The same id again books nothing and writes the same files; what was cut off is finished first
     Run {
         #[command(flatten)]
         data: Data,
@@ -35,6 +35,15 @@ pub enum PayoutCommand {
         /// Prints JSON, amounts in smallest units
         #[arg(long)]
         json: bool,
+    },
+    /// Books runs again that were booked after the backup that this ledger was restored from, exactly as they were: pays nobody. The same file
+    /// again changes nothing
+    Adopt {
+        #[command(flatten)]
+        data: Data,
+        /// `payout-ID.json`, as `run` wrote it; several in the order in which they were booked
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
     },
     /// Prints all booked runs; `run` with the id of one writes its files again
     List {
@@ -149,8 +158,20 @@ async fn payouts(data: Data, json: bool) -> Result<(), Failure> {
     })
 }
 
+async fn adopt(data: Data, files: &[PathBuf]) -> Result<(), Failure> {
+    let mint = open(data).await?;
+    for file in files {
+        let bytes = std::fs::read(file).map_err(|error| MintError::File("the payout's file", error.kind()))?;
+        let (run, now) = mint.adopt_payout(&bytes).await?;
+        let how = if now { "booked again" } else { "booked already" };
+        print(&format!("run {}   {} publishers   {how}", run.id, run.payouts.len()))?;
+    }
+    Ok(())
+}
+
 pub async fn payout(command: PayoutCommand) -> Result<(), Failure> {
     let (data, out, id, minimum, fee_share, debtor_name, debtor_iban, json) = match command {
+        PayoutCommand::Adopt { data, files } => return adopt(data, &files).await,
         PayoutCommand::List { data, json } => return payouts(data, json).await,
         PayoutCommand::Run { data, out, id, minimum, fee_share, debtor_name, debtor_iban, json } => {
             (data, out, id, minimum, fee_share, debtor_name, debtor_iban, json)

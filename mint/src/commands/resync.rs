@@ -35,6 +35,10 @@ pub enum ResyncCommand {
         /// since, less what has come back. Beyond it a denomination is frozen
         #[arg(long, value_name = "AMOUNT")]
         allow: String,
+        /// Leaves out a signed keyset list that was shown and could not be adopted: whoever has seen it will take the next announcement for
+        /// a fork, and stop
+        #[arg(long)]
+        drop_keysets: bool,
         /// Prints JSON, amounts in smallest units
         #[arg(long)]
         json: bool,
@@ -43,8 +47,8 @@ pub enum ResyncCommand {
 
 /// What no verifier holds; spec/resync.md says what each may cost.
 const LOST: &str = "Not rebuilt, because no publisher holds it (spec/resync.md): what vouchers paid for since the backup, vouchers made since, \
-refreshes, change and refunds taken since, payouts booked since. DO NOT PAY OUT before you have compared the publishers' \
-balances with the payout files of that time.";
+refreshes, change and refunds taken since, payouts booked since. DO NOT PAY OUT before every payout file of that time was given to \
+`farthing-mint payout adopt`.";
 
 pub async fn resync(command: ResyncCommand) -> Result<(), Failure> {
     match command {
@@ -56,11 +60,11 @@ pub async fn resync(command: ResyncCommand) -> Result<(), Failure> {
             let mint = open(data).await?;
             shown(&mint.resync_view().await?, &mint.unit(), json)
         }
-        ResyncCommand::Finish { data, allow, json } => {
+        ResyncCommand::Finish { data, allow, drop_keysets, json } => {
             let mint = open(data).await?;
             let unit = mint.unit();
             let allowance = unit.parse(&allow).ok_or(Failure::Usage("not an amount in main units, such as 5.00"))?;
-            shown(&mint.finish_resync(allowance).await?, &unit, json)?;
+            shown(&mint.finish_resync(allowance, drop_keysets).await?, &unit, json)?;
             if !json {
                 print(&sheet(&mint.status().await?, &unit))?;
             }
@@ -76,6 +80,9 @@ fn shown(view: &ResyncView, unit: &Unit, json: bool) -> Result<(), Failure> {
     }
     let ResyncView { standing, sequence, state, resynced } = view;
     let mut lines = vec![format!("{standing}   sequence {sequence}   shown {}", state.shown)];
+    if state.keysets_shown > 0 {
+        lines.push(format!("a signed list of {} keysets was shown, which this ledger lacks", state.keysets_shown));
+    }
     lines.push(format!("recovered {}   may still come back {}", unit.display(state.recovered), unit.display(state.allowance)));
     lines.extend(resynced.iter().map(|one| format!("{:<40}{:>12}{:>24}", one.publisher, one.payments, unit.display(one.credited))));
     print(&lines.join("\n"))

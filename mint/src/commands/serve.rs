@@ -191,6 +191,9 @@ pub async fn serve(arguments: ServeArguments) -> Result<(), Failure> {
     if !mint.clock().await?.believed {
         tracing::error!("the clock disagrees with the ledger, or the mint was away for more than a week: see `farthing-mint clock`");
     }
+    if mint.resync_view().await?.state.restored {
+        tracing::warn!("the ledger was restored from a backup: no keyset is announced and no payout booked before the end of a `resync`");
+    }
     let (desk, doors) = Desk::open(&settings, secrets, &mint).await?;
     let (listener, local) = bind(settings.listen).await?;
     let mut said = vec![format!("serving on http://{local}"), format!("root public key {}", key_text(&mint.root()))];

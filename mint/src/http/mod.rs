@@ -19,7 +19,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use farthing_protocol::wire::{DepositRequestFrame, IssueRequestFrame, OpenRequestFrame, RefundRequestFrame};
+use farthing_protocol::wire::{DepositRequestFrame, IssueRequestFrame, KeysetListFrame, OpenRequestFrame, RefundRequestFrame};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
 use utoipa::OpenApi;
@@ -45,6 +45,7 @@ type Shared = State<Arc<Operations>>;
     ),
     paths(
         keysets,
+        show_keysets,
         frozen,
         voucher,
         publisher,
@@ -77,7 +78,7 @@ pub(crate) fn router(operations: Arc<Operations>, limits: &Limits) -> Router {
     let (readers, publishers) = (BodyRoom::new(limits.body_bytes), BodyRoom::new(limits.body_bytes));
     let issue = move |mint: Shared, framed: Framed<IssueRequestFrame>| issue(mint, framed, forwarder);
     let routes = Router::new()
-        .route("/v1/keysets", get(keysets))
+        .route("/v1/keysets", get(keysets).post(show_keysets).layer(Extension(readers.clone())))
         .route("/v1/frozen", get(frozen))
         .route("/v1/vouchers/{key}", get(voucher))
         .route("/v1/commitments", post(commitments).layer(Extension(readers.clone())))
@@ -140,6 +141,26 @@ async fn keysets(State(mint): Shared, headers: HeaderMap) -> Response {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
     headers.insert(header::VARY, HeaderValue::from_static("accept"));
     response
+}
+
+/// Takes a signed list that has more keysets than the mint shows, which may have lost them: from anybody, because the signatures speak for
+/// themselves. Answers the list that stands then.
+#[utoipa::path(
+    post,
+    path = "/v1/keysets",
+    tag = "mint",
+    request_body(content((frames::KeysetListFrame = "application/json"), (Vec<u8> = "application/vnd.farthing"))),
+    responses(
+        (status = 200, description = "The mint's list now", content((frames::KeysetListFrame = "application/json"), (Vec<u8> = "application/vnd.farthing"))),
+        (status = 400, description = "codes of frames, `body-incomplete`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "`body-too-large`, `frame-too-long`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "`unsupported-media-type`", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "codes of keyset lists", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+async fn show_keysets(State(mint): Shared, Framed { frame, answer, .. }: Framed<KeysetListFrame>) -> Result<Response, Problem> {
+    let list = mint.show_keysets(frame).await?;
+    Ok(no_store(encoded(&*list, answer)))
 }
 
 /// The frozen denominations: what wallets claim by their sessions, and do not ask for.

@@ -97,6 +97,7 @@ impl From<OperationError> for Problem {
             E::Issue(error) => Self::new(S::UNPROCESSABLE_ENTITY, error.code(), "the request is not valid"),
             E::Proof(error) => Self::new(S::UNPROCESSABLE_ENTITY, error.code(), "a token or proof does not hold"),
             E::Refund(error) => Self::new(S::UNPROCESSABLE_ENTITY, error.code(), "the refund is not valid"),
+            E::Keyset(error) => Self::new(S::UNPROCESSABLE_ENTITY, error.code(), "the keyset list is not one of this mint's"),
             E::TooManyPayments => Self::new(S::UNPROCESSABLE_ENTITY, "too-many-payments", "a deposit holds at most 256 payments"),
             E::KeysetNotIssuing => Self::new(S::CONFLICT, "keyset-not-issuing", "the keyset does not issue now: fetch the list"),
             E::KeysetNotRefreshing => Self::new(S::CONFLICT, "keyset-not-refreshing", "a token's keyset is past its refresh window"),
@@ -121,6 +122,9 @@ impl From<OperationError> for Problem {
             E::Overloaded => Self::retry(S::SERVICE_UNAVAILABLE, "overloaded", "too many requests at once", 1),
             E::Unavailable => {
                 Self::retry(S::SERVICE_UNAVAILABLE, "unavailable", "nothing is known to be booked: repeat the same request", 1)
+            }
+            E::LedgerUnwritable => {
+                Self::retry(S::SERVICE_UNAVAILABLE, "ledger-unwritable", "the ledger cannot be written: its disk is full or fails", 10)
             }
             E::Resyncing => {
                 Self::retry(S::SERVICE_UNAVAILABLE, "resyncing", "the ledger catches up with publishers: only deposits are booked", 60)

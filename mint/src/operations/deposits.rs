@@ -37,6 +37,15 @@ impl Operations {
         histogram!(names::DEPOSIT_PAYMENTS).record(u32::try_from(request.payments.len()).unwrap_or(u32::MAX));
         self.check_mark(request.seen, now).await?;
         let steps = self.checker.verify(request.payments, self.table()).await?;
+        // What is refused stays refused: a keyset that this ledger has forgotten may come back yet.
+        if steps.iter().any(|step| matches!(step, Step::Refused(_, Refusal::UnknownKeyset))) {
+            if self.is_resyncing() {
+                return Err(OperationError::Resyncing);
+            }
+            if self.is_restored() {
+                return Err(OperationError::LedgerBehind);
+            }
+        }
 
         let bookings: Vec<PaymentBooking> = steps.iter().filter_map(|step| self.booking(step, now)).collect();
         // The ledger's answer may be that a payment is booked already, so the clock is no reason to leave one out.

@@ -1,6 +1,6 @@
 //! What an operation answers instead of a result, by blame.
 
-use farthing_protocol::error::{IssueError, ProofError, RefundError};
+use farthing_protocol::error::{IssueError, KeysetError, ProofError, RefundError};
 
 use crate::clock::ClockJumped;
 use crate::store::LedgerError;
@@ -14,6 +14,8 @@ pub enum OperationError {
     Proof(ProofError),
     /// The refund is malformed or not its publisher's. The peer's fault.
     Refund(RefundError),
+    /// A keyset list is not this mint's, or contradicts it. The peer's fault, or the mint's own.
+    Keyset(KeysetError),
     /// More payments than a deposit may hold. The peer's fault.
     TooManyPayments,
     /// The keyset does not issue now.
@@ -48,6 +50,8 @@ pub enum OperationError {
     Overloaded,
     /// The ledger or the clock cannot decide now; nothing is known to be booked.
     Unavailable,
+    /// The ledger cannot be written: its disk is full or nearly, or fails.
+    LedgerUnwritable,
     /// A verifier has seen this ledger further ahead: it was restored from a backup, and nothing is booked any more.
     LedgerBehind,
     /// The ledger catches up from what verifiers kept: only deposits are booked.
@@ -63,6 +67,12 @@ impl From<IssueError> for OperationError {
 impl From<ProofError> for OperationError {
     fn from(error: ProofError) -> Self {
         Self::Proof(error)
+    }
+}
+
+impl From<KeysetError> for OperationError {
+    fn from(error: KeysetError) -> Self {
+        Self::Keyset(error)
     }
 }
 

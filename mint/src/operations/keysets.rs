@@ -6,12 +6,13 @@ use std::time::Duration;
 use farthing_protocol::amount::Amount;
 use farthing_protocol::keyset::{Keyset, KeysetList};
 use farthing_protocol::spending::KeyTable;
-use farthing_protocol::wire::KeysetListFrame;
+use farthing_protocol::wire::{Frame, KeysetListFrame};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{OperationError, Operations};
 use crate::signer::KeyFile;
+use crate::store::Announcement;
 use crate::store::keysets::{KeysetRow, KeysetState, LedgerSize, Lifecycle};
 
 /// Spent tokens dropped in one transaction: some milliseconds of the writer's time.
@@ -78,6 +79,17 @@ pub struct KeysetSummary {
     pub pruned: bool,
 }
 
+/// A keyset of a list as the ledger takes it; `None` if its number is beyond what the ledger counts.
+pub(crate) fn announcement(list: &KeysetList, keyset: &Keyset) -> Option<Announcement> {
+    Some(Announcement {
+        list: list.to_frame().to_bytes(),
+        number: u32::try_from(keyset.number()).ok()?,
+        keyset: keyset.id(),
+        denominations: keyset.denominations(),
+        deposit_until: keyset.windows().deposit_until,
+    })
+}
+
 fn window(keyset: &Keyset, row: &KeysetRow, now: u64) -> &'static str {
     let windows = keyset.windows();
     if now < windows.issue_from {
@@ -142,10 +154,13 @@ impl Operations {
         };
         let missing = keys.map(|keys| self.signer.load(&list, keys, issues)).unwrap_or_default();
         if list.head() != self.live().list.head() {
-            let live = Live::new(list);
-            *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
+            self.replace(Live::new(list));
         }
         missing
+    }
+
+    pub(super) fn replace(&self, live: Live) {
+        *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
     }
 
     /// Records the time now and then, closes the keysets whose time has come, and drops the spent tokens of closed ones, in small steps.

@@ -10,6 +10,7 @@ mod givebacks;
 mod issuing;
 mod keysets;
 mod observe;
+mod readiness;
 mod recovering;
 mod resync;
 mod sessions;
@@ -35,7 +36,9 @@ pub use error::OperationError;
 use filters::Filters;
 pub use filters::{ListedSegment, SegmentBytes, SpentIndex};
 use keysets::Live;
+pub(crate) use keysets::announcement;
 pub use keysets::{KeysetSummary, Size};
+use readiness::Writable;
 pub use recovering::FrozenDenomination;
 use sessions::Sessions;
 pub use sharing::Owner;
@@ -53,6 +56,10 @@ pub struct Operations {
     sequence: AtomicU64,
     /// The highest sequence that a verifier has shown above the ledger's own.
     shown: AtomicU64,
+    /// How many keysets the longest list has that was shown and that the ledger may lack; 0 if none was.
+    lists_shown: AtomicU64,
+    /// Whether the ledger was made from a backup and not resynchronised since.
+    restored: AtomicBool,
     /// Whether the operator has begun to resynchronise the ledger.
     resyncing: AtomicBool,
     /// Invented marks ahead of the ledger that were looked at in this minute: minute * 2^16 + count.
@@ -60,6 +67,7 @@ pub struct Operations {
     clock: ServiceClock,
     sessions: Sessions,
     filters: Filters,
+    writable: Writable,
     /// This process's id among those that serve on the ledger.
     instance: AtomicU32,
     readers: Places,
@@ -119,10 +127,13 @@ impl Operations {
             ledger_id: position.ledger,
             sequence: AtomicU64::new(position.sequence),
             shown: AtomicU64::new(0),
+            lists_shown: AtomicU64::new(0),
+            restored: AtomicBool::new(false),
             resyncing: AtomicBool::new(false),
             marks_guessed: AtomicU64::new(0),
             clock,
             sessions: Sessions::new(limits.sessions, limits.session_outputs),
+            writable: Writable::new(scratch.clone(), limits.disk_reserve),
             filters: Filters::new(scratch),
             instance: AtomicU32::new(system_rng().next_u32()),
             readers: Places::new(limits),
@@ -155,16 +166,6 @@ impl Operations {
     /// Wipes the nonces of sessions that are over.
     pub(crate) fn sweep(&self) {
         self.sessions.sweep(self.clock.roughly());
-    }
-
-    /// Whether the mint would take work now.
-    ///
-    /// # Errors
-    /// [`OperationError`]: why it would not.
-    pub async fn ready(&self) -> Result<(), OperationError> {
-        self.deposit_time()?;
-        self.ledger.position().await?;
-        Ok(())
     }
 
     /// The service's time, if anything irreversible may be done now.

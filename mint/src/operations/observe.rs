@@ -25,6 +25,7 @@ impl Operations {
         gauge!(names::BEHIND).set(flag(self.is_behind()));
         gauge!(names::RESYNCING).set(flag(self.is_resyncing()));
         gauge!(names::CLOCK).set(flag(self.clock.now().is_ok()));
+        gauge!(names::WRITABLE).set(flag(self.is_writable().await));
         gauge!(names::READY).set(flag(self.ready().await.is_ok()));
         if let Ok(lifecycle) = self.ledger.lifecycle().await {
             gauge!(names::SEQUENCE).set(value(lifecycle.position.sequence));

@@ -220,10 +220,30 @@ pub enum PayoutBooked {
     Earlier,
     /// Nobody is to be paid; nothing changed.
     Nothing,
+    /// The ledger was restored from a backup and may lack payouts; nothing changed.
+    Restored,
+}
+
+/// What became of a run that was booked before a loss and is to be booked again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PayoutAdopted {
+    /// Durable: the run stands as it was.
+    Adopted,
+    /// The same run is booked already; nothing changed.
+    Earlier,
+    /// Another run of this id is booked; nothing changed.
+    Differs,
+    /// The ledger was never said to be restored, so that it lacks no run; nothing changed.
+    InStep,
+    /// These are no publishers of this ledger; nothing changed.
+    Unknown(Vec<String>),
+    /// The balances of these publishers are below what the run takes from them; nothing changed.
+    Short(Vec<String>),
 }
 
 /// One publisher's part of a run; credited = fee + amount, all in whole cents.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Payout {
     /// The publisher.
     pub publisher: String,
@@ -281,6 +301,10 @@ pub trait Books: Send + Sync + 'static {
 
     /// Books one payout for every publisher that is to be paid, in one transaction.
     fn pay_out(&self, order: PayoutOrder) -> Answer<'_, PayoutBooked>;
+
+    /// Books a run again that was booked before the ledger was lost: the same id, time, accounts and amounts, in one transaction. Its files
+    /// count as complete. The journal has it under the time of this booking.
+    fn adopt_payout(&self, run: PayoutRun, now: u64) -> Answer<'_, PayoutAdopted>;
 
     /// Runs by id, or those whose files were never complete.
     fn payout_runs(&self, id: Option<String>) -> Answer<'_, Vec<PayoutRun>>;

@@ -363,7 +363,8 @@ pub trait Ledger: KeysetLedger + Books + Closes + Orders + Recoveries + Resync +
     /// What a publisher has earned.
     fn publisher_balance(&self, name: String) -> Answer<'_, Option<Amount>>;
 
-    /// Adds a keyset as the last of the list; `false` if the list has another length.
+    /// Adds a keyset as the last of the list; `false` if the list has another length, or the ledger may lack announcements because it was
+    /// restored from a backup and not resynchronised since.
     fn announce(&self, announcement: Announcement) -> Answer<'_, bool>;
 
     /// The signed keyset list, as a frame.
@@ -371,6 +372,9 @@ pub trait Ledger: KeysetLedger + Books + Closes + Orders + Recoveries + Resync +
 
     /// Every sum at one moment.
     fn sheet(&self) -> Answer<'_, Sheet>;
+
+    /// Writes something that means nothing and waits until it is durable: whether the ledger can be written at all.
+    fn probe(&self) -> Answer<'_, ()>;
 
     /// Where the ledger stands.
     fn position(&self) -> Answer<'_, Position>;

@@ -179,6 +179,27 @@ async fn patiently<T>(what: &'static str, work: impl Future<Output = Outcome<T>>
     }
 }
 
+/// Whether a database has a table.
+async fn has(connection: &mut Connection, table: &'static str) -> Outcome<bool> {
+    let found = "SELECT 1 FROM information_schema.tables WHERE table_name = $1 AND table_schema = current_schema()";
+    Ok(sqlx::query(found).bind(table).fetch_optional(connection).await?.is_some())
+}
+
+/// Adds what a ledger of an earlier version lacks.
+async fn ensure(connection: &mut Connection) -> Outcome<()> {
+    const RESTORED: &str = "restored";
+    if has(connection, RESTORED).await? {
+        return Ok(());
+    }
+    begin(connection).await?;
+    // Another process may have been first, while this one waited.
+    if !has(connection, RESTORED).await? {
+        sqlx::raw_sql(resync::RESTORED).execute(&mut *connection).await?;
+    }
+    sqlx::query("COMMIT").execute(connection).await?;
+    Ok(())
+}
+
 impl PostgresLedger {
     /// Creates the tables in a database that holds no mint; `false`, and nothing changed, if it holds one.
     ///
@@ -187,13 +208,13 @@ impl PostgresLedger {
     pub async fn create(url: &str, ledger: [u8; 16], now: u64) -> Result<bool, LedgerError> {
         patiently("create", async {
             let mut connection = Place::new(url)?.connect().await?;
-            let taken = "SELECT 1 FROM information_schema.tables WHERE table_name = 'mint' AND table_schema = current_schema()";
-            if sqlx::query(taken).fetch_optional(&mut connection).await?.is_some() {
+            if has(&mut connection, "mint").await? {
                 return Ok(false);
             }
             let mut transaction = connection.begin().await?;
             sqlx::raw_sql(include_str!("postgres.sql")).execute(&mut *transaction).await?;
             sqlx::raw_sql(resync::SCHEMA).execute(&mut *transaction).await?;
+            sqlx::raw_sql(resync::RESTORED).execute(&mut *transaction).await?;
             sqlx::raw_sql(closes::SCHEMA).execute(&mut *transaction).await?;
             sqlx::query("INSERT INTO mint (id, ledger, sequence, time, sold, keysets) VALUES (1, $1, 0, $2, 0, $3)")
                 .bind(ledger.as_slice())
@@ -215,7 +236,8 @@ impl PostgresLedger {
     pub async fn open(url: &str) -> Result<Self, LedgerError> {
         let ledger = patiently("open", async {
             let place = Place::new(url)?;
-            let writer = place.connect().await?;
+            let mut writer = place.connect().await?;
+            ensure(&mut writer).await?;
             let readers = PgPoolOptions::new()
                 .max_connections(READERS)
                 .acquire_timeout(BUSY)

@@ -6,13 +6,16 @@
 //! in step        the operator has finished: the sequence has jumped over everything ever shown
 //! ```
 //!
+//! What else the backup may lack is kept beside: whether the ledger was restored at all, and the longest signed keyset list that somebody has
+//! shown. Until that is settled the ledger takes no announcement and no payout (see [`super::books`]).
+//!
 //! Tokens issued after the backup come back although the ledger has not counted them as issued. They are counted then, against the account
 //! `recovered`: while a resynchronisation runs without a limit, afterwards up to the operator's allowance.
 
 use farthing_protocol::amount::Amount;
 use serde::Serialize;
 
-use super::Answer;
+use super::{Announcement, Answer};
 
 /// How far the sequence jumps over everything that was shown, so that no number given out before the backup's loss is given out again:
 /// some deposits may have been answered whose verifiers have not come back yet.
@@ -29,6 +32,19 @@ pub struct ResyncState {
     pub recovered: Amount,
     /// How much more of that may come back after a resynchronisation, in smallest units.
     pub allowance: Amount,
+    /// Whether it was made from a backup and no resynchronisation has ended since.
+    pub restored: bool,
+    /// When a resynchronisation ended last, Unix seconds.
+    pub finished: Option<u64>,
+    /// How many keysets the longest signed list has that was shown and goes on where the ledger's own ends; 0 if none was.
+    pub keysets_shown: u64,
+}
+
+impl ResyncState {
+    /// Whether bookings may be missing that others know of: payouts of a backup's time may then be booked again.
+    pub const fn was_restored(&self) -> bool {
+        self.restored || self.began.is_some() || self.finished.is_some()
+    }
 }
 
 /// What became of beginning.
@@ -40,6 +56,17 @@ pub enum ResyncBegun {
     Earlier,
     /// No verifier has shown that the ledger is behind; nothing changed.
     InStep,
+}
+
+/// What became of finishing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResyncFinished {
+    /// Finished now.
+    Finished,
+    /// None is under way; nothing changed.
+    NotBegun,
+    /// A signed list with more keysets than the ledger's was shown and not adopted; nothing changed.
+    KeysetsMissing,
 }
 
 /// What was booked for a publisher since the resynchronisation began.
@@ -61,8 +88,22 @@ pub trait Resync: Send + Sync + 'static {
     /// Begins; `restored` is the operator's word that the ledger was restored, for one that no verifier has shown to be behind.
     fn begin_resync(&self, restored: bool, now: u64) -> Answer<'_, ResyncBegun>;
 
-    /// Ends, and lets the sequence jump by [`JUMP`]; `false` if none is under way.
-    fn finish_resync(&self, allowance: Amount, now: u64) -> Answer<'_, bool>;
+    /// Ends, and lets the sequence jump by [`JUMP`]. `drop_keysets` is the operator's word that a list that was shown is not to be adopted.
+    fn finish_resync(&self, allowance: Amount, drop_keysets: bool, now: u64) -> Answer<'_, ResyncFinished>;
+
+    /// Remembers that the ledger was made from a backup, until a resynchronisation ends.
+    fn note_restored(&self) -> Answer<'_, ()>;
+
+    /// Remembers a signed list of so many keysets, as JSON of its frame; one no longer than the ledger's own or one shown before changes
+    /// nothing. The caller has verified that it goes on where the ledger's ends.
+    fn note_keysets(&self, keysets: u64, list: String) -> Answer<'_, ()>;
+
+    /// The list that was shown and not adopted.
+    fn shown_keysets(&self) -> Answer<'_, Option<String>>;
+
+    /// Adds keysets that were announced before the loss, all of them in one transaction, while a resynchronisation runs; `false`, and
+    /// nothing changed, if none does or the ledger's list has another length than the first continues.
+    fn adopt_keysets(&self, announcements: Vec<Announcement>) -> Answer<'_, bool>;
 
     /// What was booked since a time, by publisher. Reads every payment: for operators.
     fn resynced(&self, since: u64) -> Answer<'_, Vec<Resynced>>;

@@ -86,6 +86,7 @@ const RESYNC: &str = "resync";
 const ORDERS: &str = "voucher_order";
 const SPENT_LOG: &str = "spent_log";
 const RECOVERY: &str = "recoverable";
+const RESTORED: &str = "restored";
 
 /// Where the ledger is, and who copies its log.
 struct Place {
@@ -168,8 +169,6 @@ fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(false)
-        // Pages of dropped rows go back to the system in small steps.
-        .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
@@ -208,7 +207,10 @@ impl SqliteLedger {
     /// [`LedgerError::Unavailable`] if the file cannot be written or is not empty.
     pub async fn create(path: &Path, ledger: [u8; 16], now: u64) -> Result<(), LedgerError> {
         let work = async {
-            let mut connection = Connection::connect_with(&options(path)).await?;
+            // Pages of dropped rows go back to the system in small steps. Said once: every connection that says it writes, even one for
+            // reading, and on a full disk could then not be opened.
+            let options = options(path).auto_vacuum(SqliteAutoVacuum::Incremental);
+            let mut connection = Connection::connect_with(&options).await?;
             let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
             sqlx::raw_sql(include_str!("sqlite.sql")).execute(&mut *transaction).await?;
             sqlx::query("INSERT INTO mint (id, ledger, sequence, time, sold, keysets) VALUES (1, $1, 0, $2, 0, x'')")
@@ -257,7 +259,7 @@ async fn has(connection: &mut Connection, table: &'static str) -> Outcome<bool> 
 
 /// Whether a ledger has every table of this version.
 async fn is_complete(connection: &mut Connection) -> Outcome<bool> {
-    for table in [RESYNC, BOOKS, CLOSES, ORDERS, SPENT_LOG, RECOVERY] {
+    for table in [RESYNC, RESTORED, BOOKS, CLOSES, ORDERS, SPENT_LOG, RECOVERY] {
         if !has(connection, table).await? {
             return Ok(false);
         }
@@ -270,6 +272,9 @@ async fn is_complete(connection: &mut Connection) -> Outcome<bool> {
 async fn ensure(connection: &mut Connection) -> Outcome<()> {
     if !has(connection, RESYNC).await? {
         sqlx::raw_sql(resync::SCHEMA).execute(&mut *connection).await?;
+    }
+    if !has(connection, RESTORED).await? {
+        sqlx::raw_sql(resync::RESTORED).execute(&mut *connection).await?;
     }
     if !has(connection, ORDERS).await? {
         sqlx::raw_sql(include_str!("sqlite_orders.sql")).execute(&mut *connection).await?;

@@ -8,12 +8,12 @@ use farthing_protocol::amount::Amount;
 use farthing_protocol::filter::SpentMark;
 use farthing_protocol::proof::PaymentId;
 
-use super::store::books::{Audit, BankAccount, Books, PayoutBooked, PayoutOrder, PayoutRun, StatementDay};
+use super::store::books::{Audit, BankAccount, Books, PayoutAdopted, PayoutBooked, PayoutOrder, PayoutRun, StatementDay};
 use super::store::closes::{Close, CloseMade, Closes};
 use super::store::keysets::{KeysetLedger, LedgerSize, Lifecycle};
 use super::store::orders::{Order, OrderBooked, OrderBooking, Orders, PayoutSummary, PublisherRow};
 use super::store::recovery::Recoveries;
-use super::store::resync::{Resync, ResyncBegun, Resynced};
+use super::store::resync::{Resync, ResyncBegun, ResyncFinished, Resynced};
 use super::store::spent::SpentLog;
 use super::store::{
     Announcement, Answer, Debit, DepositBooked, FundingState, IssueBooked, IssueBooking, Ledger, LedgerError, PaymentBooking, Position,
@@ -111,6 +111,9 @@ impl<F: Fate + 'static> Ledger for Faulty<F> {
     fn sheet(&self) -> Answer<'_, Sheet> {
         self.sound.sheet()
     }
+    fn probe(&self) -> Answer<'_, ()> {
+        self.change("probe", move || self.sound.probe())
+    }
     fn position(&self) -> Answer<'_, Position> {
         self.sound.position()
     }
@@ -146,6 +149,9 @@ impl<F: Fate + 'static> Books for Faulty<F> {
     }
     fn pay_out(&self, order: PayoutOrder) -> Answer<'_, PayoutBooked> {
         self.change("pay_out", move || self.sound.pay_out(order))
+    }
+    fn adopt_payout(&self, run: PayoutRun, now: u64) -> Answer<'_, PayoutAdopted> {
+        self.change("adopt_payout", move || self.sound.adopt_payout(run, now))
     }
     fn payout_runs(&self, id: Option<String>) -> Answer<'_, Vec<PayoutRun>> {
         self.sound.payout_runs(id)
@@ -195,8 +201,20 @@ impl<F: Fate + 'static> Resync for Faulty<F> {
     fn begin_resync(&self, restored: bool, now: u64) -> Answer<'_, ResyncBegun> {
         self.change("begin_resync", move || self.sound.begin_resync(restored, now))
     }
-    fn finish_resync(&self, allowance: Amount, now: u64) -> Answer<'_, bool> {
-        self.change("finish_resync", move || self.sound.finish_resync(allowance, now))
+    fn finish_resync(&self, allowance: Amount, drop_keysets: bool, now: u64) -> Answer<'_, ResyncFinished> {
+        self.change("finish_resync", move || self.sound.finish_resync(allowance, drop_keysets, now))
+    }
+    fn note_restored(&self) -> Answer<'_, ()> {
+        self.change("note_restored", move || self.sound.note_restored())
+    }
+    fn note_keysets(&self, keysets: u64, list: String) -> Answer<'_, ()> {
+        self.change("note_keysets", move || self.sound.note_keysets(keysets, list))
+    }
+    fn shown_keysets(&self) -> Answer<'_, Option<String>> {
+        self.sound.shown_keysets()
+    }
+    fn adopt_keysets(&self, announcements: Vec<Announcement>) -> Answer<'_, bool> {
+        self.change("adopt_keysets", move || self.sound.adopt_keysets(announcements))
     }
     fn resynced(&self, since: u64) -> Answer<'_, Vec<Resynced>> {
         self.sound.resynced(since)

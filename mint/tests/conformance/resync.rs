@@ -1,6 +1,6 @@
 //! A ledger that was restored, as far as a ledger goes.
 
-use farthing_mint::store::resync::{JUMP, ResyncBegun, ResyncState};
+use farthing_mint::store::resync::{JUMP, ResyncBegun, ResyncFinished, ResyncState};
 
 use super::*;
 
@@ -21,7 +21,7 @@ pub async fn resynchronising(ledger: Arc<dyn Ledger>) {
     assert_eq!(ledger.issue(issue(1, &[10, 10, 100], debit.clone())).await.unwrap(), IssueBooked::Booked);
     assert_eq!(deposited(ledger, 1, token(100, 1)).await, PaymentBooked::Credited);
     assert_eq!(ledger.begin_resync(false, 1_000).await.unwrap(), ResyncBegun::InStep);
-    assert!(!ledger.finish_resync(units(0), 1_000).await.unwrap(), "none is under way");
+    assert_eq!(ledger.finish_resync(units(0), false, 1_000).await.unwrap(), ResyncFinished::NotBegun);
 
     // What was shown only grows, and is there for whoever opens the ledger.
     for (shown, stands) in [(7, 7), (5, 7), (9, 9)] {
@@ -44,8 +44,8 @@ pub async fn resynchronising(ledger: Arc<dyn Ledger>) {
     let rows = ledger.resynced(1_000).await.unwrap();
     assert_eq!((rows[0].publisher.as_str(), rows[0].payments), ("news.example", 5));
 
-    assert!(ledger.finish_resync(units(115), 3_000).await.unwrap());
-    assert!(!ledger.finish_resync(units(500), 3_000).await.unwrap());
+    assert_eq!(ledger.finish_resync(units(115), false, 3_000).await.unwrap(), ResyncFinished::Finished);
+    assert_eq!(ledger.finish_resync(units(500), false, 3_000).await.unwrap(), ResyncFinished::NotBegun);
     let sequence = ledger.position().await.unwrap().sequence;
     assert_eq!(sequence, 9 + JUMP, "above all that was shown");
 

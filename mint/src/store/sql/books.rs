@@ -9,8 +9,10 @@ use sqlx::{Connection as _, Row as _};
 
 use super::engine::{Done, Engine, Work, read};
 use super::rows::{Outcome, amount, integer, unsigned};
-use super::{Connection, MOMENT, Row, journal};
-use crate::store::books::{Account, Audit, BankAccount, Books, Entries, Payout, PayoutBooked, PayoutOrder, PayoutRun, StatementDay};
+use super::{Connection, MOMENT, Row, journal, resync};
+use crate::store::books::{
+    Account, Audit, BankAccount, Books, Entries, Payout, PayoutAdopted, PayoutBooked, PayoutOrder, PayoutRun, StatementDay,
+};
 use crate::store::{Answer, LedgerError};
 
 /// The most one transfer may carry, in cents: a bank takes no more.
@@ -22,15 +24,17 @@ const DAY: u64 = 86_400;
 pub(super) enum Change {
     Payee(String, Box<BankAccount>),
     PayOut(Box<PayoutOrder>),
+    Adopt(Box<PayoutRun>),
     Written(String),
 }
 
 /// What became of it.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub(super) enum Changed {
     Done,
     NotThere,
     Payout(PayoutBooked),
+    Adopted(PayoutAdopted),
 }
 
 fn to_json(value: &impl Serialize) -> Outcome<String> {
@@ -57,6 +61,7 @@ pub(super) async fn change(connection: &mut Connection, change: &Change, entries
             Ok(Changed::Done)
         }
         Change::PayOut(order) => Ok(Changed::Payout(pay_out(connection, order, entries).await?)),
+        Change::Adopt(run) => Ok(Changed::Adopted(adopt(connection, run, entries).await?)),
         Change::Written(id) => {
             sqlx::query("UPDATE payout_run SET written = 1 WHERE id = $1").bind(id).execute(connection).await?;
             Ok(Changed::Done)
@@ -82,6 +87,9 @@ async fn pay_out(connection: &mut Connection, order: &PayoutOrder, entries: &mut
     if earlier.is_some() {
         return Ok(PayoutBooked::Earlier);
     }
+    if !resync::is_whole(connection).await? {
+        return Ok(PayoutBooked::Restored);
+    }
     let due = "SELECT name, balance, details FROM publisher JOIN payee ON publisher = name WHERE balance > 0 ORDER BY name";
     let mut payouts = Vec::new();
     for row in sqlx::query(due).fetch_all(&mut *connection).await? {
@@ -92,37 +100,90 @@ async fn pay_out(connection: &mut Connection, order: &PayoutOrder, entries: &mut
     if payouts.is_empty() {
         return Ok(PayoutBooked::Nothing);
     }
-    sqlx::query("INSERT INTO payout_run (id, booking, time, debtor) VALUES ($1, $2, $3, $4)")
-        .bind(&order.id)
-        .bind(journal::next(connection).await?)
-        .bind(integer(order.now)?)
-        .bind(to_json(&order.debtor)?)
-        .execute(&mut *connection)
-        .await?;
+    insert_run(connection, &order.id, order.now, &order.debtor, false).await?;
     for (publisher, payee, credited, fee) in payouts {
-        let paid = credited.checked_sub(fee).ok_or(LedgerError::Corrupt("a fee above the payout"))?;
-        let debited = sqlx::query("UPDATE publisher SET balance = balance - $2 WHERE name = $1 AND balance >= $2")
-            .bind(&publisher)
-            .bind(integer(credited.units())?)
-            .execute(&mut *connection)
-            .await?;
-        if debited.rows_affected() != 1 {
-            return Err(LedgerError::Corrupt("a balance that changed between looking and writing").into());
-        }
-        sqlx::query("INSERT INTO payout (run, publisher, credited, fee, amount, payee) VALUES ($1, $2, $3, $4, $5, $6)")
-            .bind(&order.id)
-            .bind(&publisher)
-            .bind(integer(credited.units())?)
-            .bind(integer(fee.units())?)
-            .bind(integer(paid.units())?)
-            .bind(payee)
-            .execute(&mut *connection)
-            .await?;
-        entries.debit(Account::Publisher(publisher), credited)?;
-        entries.credit(Account::Fees, fee)?;
-        entries.credit(Account::PaidOut, paid)?;
+        insert_payout(connection, &order.id, publisher, credited, fee, payee, entries).await?;
     }
     Ok(PayoutBooked::Booked)
+}
+
+async fn insert_run(connection: &mut Connection, id: &str, time: u64, debtor: &BankAccount, written: bool) -> Outcome<()> {
+    sqlx::query("INSERT INTO payout_run (id, booking, time, debtor, written) VALUES ($1, $2, $3, $4, $5)")
+        .bind(id)
+        .bind(journal::next(connection).await?)
+        .bind(integer(time)?)
+        .bind(to_json(debtor)?)
+        .bind(i64::from(written))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Takes one publisher's part of a run from its balance.
+async fn insert_payout(
+    connection: &mut Connection,
+    run: &str,
+    publisher: String,
+    credited: Amount,
+    fee: Amount,
+    payee: String,
+    entries: &mut Entries,
+) -> Outcome<()> {
+    let paid = credited.checked_sub(fee).ok_or(LedgerError::Corrupt("a fee above the payout"))?;
+    let debited = sqlx::query("UPDATE publisher SET balance = balance - $2 WHERE name = $1 AND balance >= $2")
+        .bind(&publisher)
+        .bind(integer(credited.units())?)
+        .execute(&mut *connection)
+        .await?;
+    if debited.rows_affected() != 1 {
+        return Err(LedgerError::Corrupt("a balance that changed between looking and writing").into());
+    }
+    sqlx::query("INSERT INTO payout (run, publisher, credited, fee, amount, payee) VALUES ($1, $2, $3, $4, $5, $6)")
+        .bind(run)
+        .bind(&publisher)
+        .bind(integer(credited.units())?)
+        .bind(integer(fee.units())?)
+        .bind(integer(paid.units())?)
+        .bind(payee)
+        .execute(&mut *connection)
+        .await?;
+    entries.debit(Account::Publisher(publisher), credited)?;
+    entries.credit(Account::Fees, fee)?;
+    entries.credit(Account::PaidOut, paid)?;
+    Ok(())
+}
+
+/// Books a run of before the loss again. Everything is looked at before anything is written.
+///
+/// Implements R-BOOKS-09.
+async fn adopt(connection: &mut Connection, run: &PayoutRun, entries: &mut Entries) -> Outcome<PayoutAdopted> {
+    if let Some(known) = payout_runs(connection, Some(run.id.clone())).await?.pop() {
+        let same = PayoutRun { written: run.written, ..known } == *run;
+        return Ok(if same { PayoutAdopted::Earlier } else { PayoutAdopted::Differs });
+    }
+    if !resync::state(connection).await?.was_restored() {
+        return Ok(PayoutAdopted::InStep);
+    }
+    let (mut unknown, mut short) = (Vec::new(), Vec::new());
+    for payout in &run.payouts {
+        let row = sqlx::query("SELECT balance FROM publisher WHERE name = $1").bind(&payout.publisher);
+        match row.fetch_optional(&mut *connection).await? {
+            None => unknown.push(payout.publisher.clone()),
+            Some(row) if amount(&row, "balance")? < payout.credited => short.push(payout.publisher.clone()),
+            Some(_) => {}
+        }
+    }
+    if !unknown.is_empty() {
+        return Ok(PayoutAdopted::Unknown(unknown));
+    }
+    if !short.is_empty() {
+        return Ok(PayoutAdopted::Short(short));
+    }
+    insert_run(connection, &run.id, run.time, &run.debtor, true).await?;
+    for Payout { publisher, credited, fee, payee, .. } in &run.payouts {
+        insert_payout(connection, &run.id, publisher.clone(), *credited, *fee, to_json(payee)?, entries).await?;
+    }
+    Ok(PayoutAdopted::Adopted)
 }
 
 async fn payout_runs(connection: &mut Connection, id: Option<String>) -> Outcome<Vec<PayoutRun>> {
@@ -213,6 +274,15 @@ impl Books for Engine {
             let now = order.now;
             match self.change_books(Change::PayOut(Box::new(order)), now).await? {
                 Changed::Payout(booked) => Ok(booked),
+                _ => Err(LedgerError::Unavailable),
+            }
+        })
+    }
+
+    fn adopt_payout(&self, run: PayoutRun, now: u64) -> Answer<'_, PayoutAdopted> {
+        Box::pin(async move {
+            match self.change_books(Change::Adopt(Box::new(run)), now).await? {
+                Changed::Adopted(adopted) => Ok(adopted),
                 _ => Err(LedgerError::Unavailable),
             }
         })

@@ -51,6 +51,7 @@ pub(super) enum Work {
     Orders(orders::Change, u64),
     Close(Box<Close>, u64),
     Resync(resync::Change, u64),
+    Probe,
 }
 
 /// What became of it.
@@ -229,6 +230,10 @@ impl Ledger for Engine {
             moment.rollback().await?;
             Ok(sheet)
         })
+    }
+
+    fn probe(&self) -> Answer<'_, ()> {
+        Box::pin(async move { self.made(Work::Probe).await.map(drop) })
     }
 
     fn position(&self) -> Answer<'_, Position> {
@@ -425,6 +430,10 @@ async fn run(connection: &mut Connection, work: &Work, time: &mut u64, entries: 
             *time = (*now).max(*time);
             let done = resync::change(connection, change, *now).await;
             settle(connection, done.map(Done::Made), true).await
+        }
+        Work::Probe => {
+            let written = rows::probe(connection).await;
+            settle(connection, written.map(|()| Done::Made(true)), true).await
         }
         // Deposits are booked together.
         Work::Deposit(..) => settle(connection, Err(LedgerError::Unavailable.into()), false).await,

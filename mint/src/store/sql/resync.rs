@@ -5,14 +5,17 @@ use sqlx::Row as _;
 
 use super::Connection;
 use super::engine::{Engine, Work, read};
-use super::rows::{self, Outcome, amount, integer, unsigned};
+use super::rows::{self, Failure, Outcome, amount, integer, unsigned};
 use crate::store::books::{Account, Entries, worth};
 use crate::store::resolve::{Known, Plan, resolve};
-use crate::store::resync::{JUMP, Resync, ResyncBegun, ResyncState, Resynced};
-use crate::store::{Answer, LedgerError, PaymentBooking};
+use crate::store::resync::{JUMP, Resync, ResyncBegun, ResyncFinished, ResyncState, Resynced};
+use crate::store::{Announcement, Answer, LedgerError, PaymentBooking};
 
 /// The table.
 pub(super) const SCHEMA: &str = include_str!("../resync.sql");
+
+/// The table beside it.
+pub(super) const RESTORED: &str = include_str!("../restored.sql");
 
 /// The most that may be recovered, so that every sum fits: 2^62 units.
 const MOST_RECOVERED: i64 = 1 << 62;
@@ -21,21 +24,64 @@ const MOST_RECOVERED: i64 = 1 << 62;
 pub(super) enum Change {
     Shown(u64),
     Begin(bool),
-    Finish(Amount),
+    Finish(Amount, bool),
+    Restored,
+    Keysets(u64, String),
+    Adopt(Vec<Announcement>),
 }
 
 pub(super) async fn state(connection: &mut Connection) -> Outcome<ResyncState> {
-    let row = sqlx::query("SELECT shown, began, recovered, allowance FROM resync WHERE id = 1").fetch_one(connection).await?;
-    let began = match row.try_get::<Option<i64>, _>("began")? {
-        Some(_) => Some(unsigned(&row, "began")?),
-        None => None,
+    let both = "SELECT shown, began, recovered, allowance, pending, finished, keysets FROM resync JOIN restored ON restored.id = resync.id";
+    let row = sqlx::query(both).fetch_one(connection).await?;
+    let time = |column| match row.try_get::<Option<i64>, _>(column)? {
+        Some(_) => Ok::<_, Failure>(Some(unsigned(&row, column)?)),
+        None => Ok(None),
     };
-    Ok(ResyncState { shown: unsigned(&row, "shown")?, began, recovered: amount(&row, "recovered")?, allowance: amount(&row, "allowance")? })
+    Ok(ResyncState {
+        shown: unsigned(&row, "shown")?,
+        began: time("began")?,
+        recovered: amount(&row, "recovered")?,
+        allowance: amount(&row, "allowance")?,
+        restored: row.try_get::<i64, _>("pending")? != 0,
+        finished: time("finished")?,
+        keysets_shown: unsigned(&row, "keysets")?,
+    })
+}
+
+/// Whether the ledger is known to lack nothing that others hold: neither restored and not resynchronised, nor behind what was shown.
+///
+/// Implements R-RESYNC-04.
+pub(super) async fn is_whole(connection: &mut Connection) -> Outcome<bool> {
+    let whole = "SELECT 1 FROM resync JOIN restored ON restored.id = resync.id
+                 WHERE began IS NULL AND pending = 0 AND shown <= (SELECT sequence FROM mint WHERE id = 1)
+                   AND keysets <= (SELECT count(*) FROM keyset)";
+    Ok(sqlx::query(whole).fetch_optional(connection).await?.is_some())
+}
+
+/// Adds keysets that were announced before the loss.
+///
+/// Implements R-RESYNC-06.
+async fn adopt(connection: &mut Connection, announcements: &[Announcement]) -> Outcome<bool> {
+    let resyncing = sqlx::query("SELECT 1 FROM resync WHERE began IS NOT NULL").fetch_optional(&mut *connection).await?.is_some();
+    let row = sqlx::query("SELECT count(*) AS n FROM keyset").fetch_one(&mut *connection).await?;
+    let mut next = unsigned(&row, "n")?;
+    for announcement in announcements {
+        if !resyncing || u64::from(announcement.number) != next {
+            return Ok(false);
+        }
+        next = next.saturating_add(1);
+    }
+    for announcement in announcements {
+        rows::add_keyset(connection, announcement).await?;
+    }
+    let settled = "UPDATE restored SET keysets = 0, list = NULL WHERE keysets <= $1";
+    sqlx::query(settled).bind(integer(next)?).execute(connection).await?;
+    Ok(!announcements.is_empty())
 }
 
 /// Makes a change inside the caller's transaction; `true` if it is one.
 ///
-/// Implements R-RESYNC-01, R-RESYNC-03.
+/// Implements R-RESYNC-01, R-RESYNC-03, R-RESYNC-05.
 pub(super) async fn change(connection: &mut Connection, change: &Change, now: u64) -> Outcome<bool> {
     let done = match change {
         Change::Shown(sequence) => {
@@ -43,13 +89,27 @@ pub(super) async fn change(connection: &mut Connection, change: &Change, now: u6
         }
         Change::Begin(restored) => {
             let begin = "UPDATE resync SET began = $1
-                         WHERE id = 1 AND began IS NULL AND ($2 = 1 OR shown > (SELECT sequence FROM mint WHERE id = 1))";
+                         WHERE id = 1 AND began IS NULL
+                           AND ($2 = 1 OR shown > (SELECT sequence FROM mint WHERE id = 1)
+                                OR (SELECT keysets FROM restored WHERE id = 1) > (SELECT count(*) FROM keyset))";
             sqlx::query(begin).bind(integer(now)?).bind(i64::from(*restored)).execute(connection).await?
         }
-        Change::Finish(allowance) => {
-            let finish = "UPDATE resync SET began = NULL, allowance = $1 WHERE id = 1 AND began IS NOT NULL";
-            let done = sqlx::query(finish).bind(integer(allowance.units())?).execute(&mut *connection).await?;
+        Change::Restored => sqlx::query("UPDATE restored SET pending = 1 WHERE id = 1").execute(connection).await?,
+        Change::Keysets(keysets, list) => {
+            let longest = "UPDATE restored SET keysets = $1, list = $2
+                           WHERE id = 1 AND keysets < $1 AND $1 > (SELECT count(*) FROM keyset)";
+            sqlx::query(longest).bind(integer(*keysets)?).bind(list.as_str()).execute(connection).await?
+        }
+        Change::Adopt(announcements) => return adopt(connection, announcements).await,
+        Change::Finish(allowance, drop_keysets) => {
+            let finish = "UPDATE resync SET began = NULL, allowance = $1
+                          WHERE id = 1 AND began IS NOT NULL
+                            AND ($2 = 1 OR (SELECT keysets FROM restored WHERE id = 1) <= (SELECT count(*) FROM keyset))";
+            let finish = sqlx::query(finish).bind(integer(allowance.units())?).bind(i64::from(*drop_keysets));
+            let done = finish.execute(&mut *connection).await?;
             if done.rows_affected() == 1 {
+                let settled = "UPDATE restored SET pending = 0, finished = $1, keysets = 0, list = NULL WHERE id = 1";
+                sqlx::query(settled).bind(integer(now)?).execute(&mut *connection).await?;
                 let sequence = rows::position(connection).await?.sequence.max(state(connection).await?.shown);
                 let sequence = sequence.checked_add(JUMP).ok_or(LedgerError::Corrupt("a sequence beyond 64 bits"))?;
                 sqlx::query("UPDATE mint SET sequence = $1 WHERE id = 1").bind(integer(sequence)?).execute(connection).await?;
@@ -161,8 +221,33 @@ impl Resync for Engine {
         })
     }
 
-    fn finish_resync(&self, allowance: Amount, now: u64) -> Answer<'_, bool> {
-        Box::pin(self.change_resync(Change::Finish(allowance), now))
+    fn finish_resync(&self, allowance: Amount, drop_keysets: bool, now: u64) -> Answer<'_, ResyncFinished> {
+        Box::pin(async move {
+            if self.change_resync(Change::Finish(allowance, drop_keysets), now).await? {
+                return Ok(ResyncFinished::Finished);
+            }
+            let state = read("resync", async move { state(&mut *self.reader().await?).await }).await?;
+            Ok(if state.began.is_some() { ResyncFinished::KeysetsMissing } else { ResyncFinished::NotBegun })
+        })
+    }
+
+    fn note_restored(&self) -> Answer<'_, ()> {
+        Box::pin(async move { self.change_resync(Change::Restored, 0).await.map(drop) })
+    }
+
+    fn note_keysets(&self, keysets: u64, list: String) -> Answer<'_, ()> {
+        Box::pin(async move { self.change_resync(Change::Keysets(keysets, list), 0).await.map(drop) })
+    }
+
+    fn shown_keysets(&self) -> Answer<'_, Option<String>> {
+        read("shown keysets", async move {
+            let row = sqlx::query("SELECT list FROM restored WHERE id = 1").fetch_one(&mut *self.reader().await?).await?;
+            Ok(row.try_get("list")?)
+        })
+    }
+
+    fn adopt_keysets(&self, announcements: Vec<Announcement>) -> Answer<'_, bool> {
+        Box::pin(self.change_resync(Change::Adopt(announcements), 0))
     }
 
     fn resynced(&self, since: u64) -> Answer<'_, Vec<Resynced>> {
