@@ -205,7 +205,10 @@ async fn from_the_command_line_beside_a_sidecar_and_without_one() {
     assert!(say(&["receipt", &payments[1], "--out", written], &config).await.is_err(), "no file is overwritten");
     let verify = |key: &[u8]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_farthing-verifier"));
-        let output = command.args(["receipt", "verify", written, "--mint-key", &Base64UrlUnpadded::encode_string(key)]).output().unwrap();
+        let output = command
+            .args(["receipt", "verify", written, &format!("--mint-key={}", Base64UrlUnpadded::encode_string(key))])
+            .output()
+            .unwrap();
         (output.status.success(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
     };
     let (holds, said) = verify(mint.mint.root().as_bytes());
