@@ -147,7 +147,7 @@ fn key(frame: &OpenRequestFrame, denomination: u64) -> Option<(PublicKey, usize)
 impl Lies {
     /// What becomes of the next answer of this kind.
     fn next(&mut self, kind: &str) -> Lie {
-        let first = |lies: &mut [Lie; 2]| std::mem::replace(&mut lies[0], std::mem::take(&mut lies[1]));
+        let first = |[first, second]: &mut [Lie; 2]| std::mem::replace(first, std::mem::take(second));
         match kind {
             "commitments" => first(&mut self.open),
             "issue" => first(&mut self.issue),

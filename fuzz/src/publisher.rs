@@ -41,8 +41,8 @@ mod mint;
 mod reader;
 #[path = "publisher_store.rs"]
 mod store;
-pub use mint::Line;
 use mint::Front;
+pub use mint::Line;
 pub use store::Disk;
 use store::Kept;
 
@@ -219,6 +219,8 @@ struct Sent {
     header: String,
     id: PaymentId,
     challenge: PaymentChallenge,
+    /// Its challenge is none of the verifier's.
+    invented: bool,
     expires: u64,
     page: u8,
     amount: u64,

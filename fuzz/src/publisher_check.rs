@@ -84,7 +84,9 @@ impl Publisher {
         let one = &self.sent[index];
         let record = after.expect("served what is not claimed");
         assert!(one.good && sending != Sending::OtherPage, "served for a payment that is none");
-        assert!(paid.payment() == one.id && paid.amount().units() == one.amount && record.amount.units() == one.amount && !paid.is_reread());
+        assert!(
+            paid.payment() == one.id && paid.amount().units() == one.amount && record.amount.units() == one.amount && !paid.is_reread()
+        );
         if paid.is_settled() {
             assert!(self.front.said(|said| said.credited.contains_key(&one.id)), "settled without the mint's word");
         } else {
@@ -146,7 +148,8 @@ impl Publisher {
 
     /// An accusation is proved, and about a token that the second reader has paid twice.
     fn accused(&self, frame: &DoubleSpendFrame) {
-        let proven = DoubleSpend::from_frame(frame).ok().and_then(|proof| proof.verify(&TEMPLATE.table).ok()).expect("an accusation is proved");
+        let proven =
+            DoubleSpend::from_frame(frame).ok().and_then(|proof| proof.verify(&TEMPLATE.table).ok()).expect("an accusation is proved");
         let token = TEMPLATE.tokens.iter().position(|(token, cheat)| *cheat && token.token().spent_key() == proven.token());
         let token = token.expect("an honest reader is never accused");
         let payments = self.sent.iter().filter(|one| one.tokens.contains(&token)).count() + usize::from(self.elsewhere.contains(&token));

@@ -48,10 +48,10 @@ impl Publisher {
     pub(super) fn pay(&mut self, tokens: Vec<usize>, mut page: u8, flaw: Flaw) -> Option<usize> {
         let owned = Self::owned(&tokens)?;
         let now = self.verifier().now();
-        let mut good = true;
+        let (mut good, mut invented) = (true, false);
         let (mut challenge, expires) = match (flaw, self.sent.last()) {
             (Flaw::Reused, Some(last)) => {
-                page = last.page;
+                (page, invented) = (last.page, last.invented);
                 (last.challenge.clone(), last.expires)
             }
             (Flaw::Stale, _) => self.challenge(page, now.saturating_sub(LIFETIME))?,
@@ -68,7 +68,7 @@ impl Publisher {
             Flaw::Challenge => {
                 let first = if challenge.id.starts_with('A') { "B" } else { "A" };
                 challenge.id.replace_range(..1, first);
-                good = false;
+                invented = true;
             }
             _ => {}
         }
@@ -91,12 +91,28 @@ impl Publisher {
             }
             _ => {}
         }
+        good &= !invented;
         let text = |bytes: &[u8]| Base64UrlUnpadded::encode_string(bytes);
         let header = credential(&challenge, &Credential::Payment { payment: text(&bytes), salt: text(&salt) });
         let (id, cheat) = (used.payment_id(&terms.statement()), TEMPLATE.tokens[tokens[0]].1);
         self.left.extend(&tokens);
         let (record, was_settled, forgotten) = (None, false, false);
-        self.sent.push(Sent { header, id, challenge, expires, page, amount, tokens, cheat, used, good, record, was_settled, forgotten });
+        self.sent.push(Sent {
+            header,
+            id,
+            challenge,
+            invented,
+            expires,
+            page,
+            amount,
+            tokens,
+            cheat,
+            used,
+            good,
+            record,
+            was_settled,
+            forgotten,
+        });
         Some(self.sent.len() - 1)
     }
 
