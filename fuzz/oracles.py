@@ -45,7 +45,7 @@ BREAKS = [
     ]),
     ("batch", "one weight for all proofs of a batch", [
         ("protocol/src/batch.rs", "let weights = self.prepared.iter_mut().map(|one| &mut one.weight)",
-         "if BROKEN { let first = bytes[0]; bytes[..self.prepared.len()].fill(first); }\n"
+         "if let (true, Some(first)) = (BROKEN, bytes.first().copied()) { bytes[..self.prepared.len()].fill(first); }\n"
          "        let weights = self.prepared.iter_mut().map(|one| &mut one.weight)"),
     ]),
     ("differential", "a reader does not check z", [

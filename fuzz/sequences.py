@@ -22,12 +22,15 @@ MINT = {
         ("PayAgain", {"publisher": True, "tokens": 2, "amount": 1}),
         ("Deposit", {"publisher": True, "payments": 6, "fault": "Lost"}),
     ],
+    # Amounts and rests that the denominations can make: taken, asked for once more, and taken back.
     "change and refund": [
-        ("Deposit", {"publisher": False, "payments": 1}),
-        ("Change", {"payment": 0}),
-        ("Change", {"payment": 0, "keyset": 1}),
-        ("Refund", {"publisher": False, "payment": 0, "fault": "Lost"}),
-        ("Reclaim", {"payment": 0}),
+        ("Pay", {"publisher": False, "tokens": 2, "amount": 4, "hours": 24}),
+        ("Deposit", {"publisher": False, "payments": 4}),
+        ("Change", {"payment": 2}),
+        ("Change", {"payment": 2}),
+        ("Refund", {"publisher": False, "payment": 2, "fault": "Lost"}),
+        ("Reclaim", {"payment": 2}),
+        ("Reclaim", {"payment": 2}),
         ("Retry", {"request": 2}),
     ],
 }
@@ -53,6 +56,10 @@ VERIFIER = {
     "answers that nobody may believe": (
         {"embedded": True},
         [pay(1 << number, number, line=line) for number, line in enumerate(["Garbage", "Unsigned", "OtherChange", "Invented", "Foreign"])],
+    ),
+    "several, and one answer that spoils them": (
+        {"embedded": True},
+        [*[pay(1 << number, number, line="Down") for number in range(2, 6)], *[act("HandIn", line=line) for line in ("Garbage", "Invented", None)]],
     ),
     "late, crashed, and handed in again": (
         {"embedded": True},
@@ -114,20 +121,25 @@ VERIFIER = {
         ]
         + [act("Again", payment=payment) for payment in range(2, 7)],
     ),
-    "time": (
-        {"embedded": True},
-        [
-            act("Rotate"),
-            *[act("Forward", hours=49)] * 4,
-            act("Rotate"),
-            act("Clock", minutes=-200),
-            act("Again", payment=1),
-            act("Clock", minutes=299),
-            *[act("Forward", hours=49)] * 4,
-            act("Wait"),
-            act("Again"),
-        ],
-    ),
+    **{
+        f"time, {embedded}": (
+            {"embedded": embedded},
+            [
+                act("Rotate"),
+                *[act("Forward", hours=49)] * 4,
+                act("Rotate"),
+                act("Clock", minutes=-200),
+                act("Again", payment=1),
+                act("Clock", minutes=299),
+                *[act("Forward", hours=49)] * 4,
+                act("Wait"),
+                act("Again"),
+                act("Restart"),
+                act("Again"),
+            ],
+        )
+        for embedded in (False, True)
+    },
 }
 
 WALLET = {

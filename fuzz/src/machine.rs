@@ -534,7 +534,9 @@ impl Machine {
     fn pay(&mut self, mask: u16, able: impl Fn(&Held) -> bool, publisher: usize, amount: u8, hours: u8) {
         let tokens = self.pick(mask, able);
         let Some(owned) = self.owned(&tokens) else { return };
-        let amount = Amount::from_units((u64::from(amount) * 100).clamp(1, owned.value().unwrap().units()));
+        // Every other amount is one that the denominations can make: only such an amount or rest can be taken back.
+        let units = if amount % 2 == 0 { u64::from(amount / 2 % 16) * STEP } else { u64::from(amount) * 100 };
+        let amount = Amount::from_units(units.clamp(1, owned.value().unwrap().units()));
         let (recipient, subject) = (PUBLISHERS[publisher], [u8::try_from(self.sent.len() % 256).unwrap(); 32]);
         let terms = PaymentTerms { recipient, amount, deposit_by: self.now() + u64::from(hours) * HOUR, subject };
         let said = terms.statement();
