@@ -2,13 +2,16 @@
 """Fills corpus/TARGET from spec/vectors, so that fuzzing begins with inputs that mean something, and writes farthing.dict.
 
 The targets frames and http take frames, JSON and headers as they stand; the others take bytes apart into steps and fields, for which the
-frames of their page are as good a beginning as any and better than none.
+frames of their page are as good a beginning as any and better than none. Where steps lead to what would be long in coming, they are written
+out in sequences.py.
 """
 
 import hashlib
 import json
 import pathlib
 import re
+
+from sequences import sequences
 
 here = pathlib.Path(__file__).resolve().parent
 vectors = here.parent / "spec" / "vectors"
@@ -22,11 +25,12 @@ PAGES = {
     "restore": ["restore", "wallet"],
     "mint": ["issue", "deposit", "refund", "payment"],
     "recovery": ["issue", "restore", "deposit", "wallet"],
+    "verifier": ["payment", "deposit", "http"],
     "wallet": ["wallet", "restore", "issue", "voucher"],
 }
 
 # Targets that run whole services: their first minute is for steps, not for seeds.
-FEW = {"mint": 40, "recovery": 40, "wallet": 12}
+FEW = {"mint": 40, "recovery": 40, "verifier": 20, "wallet": 12}
 
 
 def strings(value):
@@ -85,6 +89,8 @@ def main():
         useful = sorted({bytes_ for bytes_ in found if 16 <= len(bytes_) <= 4096}, key=len)
         few = FEW.get(target, len(useful))
         put(target, useful[:: max(1, len(useful) // few)][:few])
+    for target, inputs in sequences():
+        put(target, inputs)
 
     words = {text for text in strings(pages["http"]) if 3 <= len(text) <= 64 and text.isascii() and text.isprintable()}
     words |= {"Payment ", "farthing", "charge", "farthing/charge;q=0.5", "eur/100000", "x-original-uri", "../", "%2e", "%2F", "//", "\\", ";"}

@@ -17,8 +17,8 @@ const PROLOGUE: [Step; 8] = [
     Step::Issue { reader: true, voucher: 1, units: 37, keyset: 0, fault: Fault::None },
     Step::Issue { reader: false, voucher: 0, units: 16, keyset: 0, fault: Fault::None },
     Step::Issue { reader: true, voucher: 1, units: 16, keyset: 0, fault: Fault::None },
-    Step::Pay { reader: false, publisher: false, tokens: 4, amount: 15, hours: 24 },
-    Step::Pay { reader: true, publisher: true, tokens: 4, amount: 15, hours: 24 },
+    Step::Pay { reader: false, publisher: false, tokens: 4, amount: 4, hours: 24 },
+    Step::Pay { reader: true, publisher: true, tokens: 4, amount: 4, hours: 24 },
 ];
 
 fuzz_target!(|moves: Sequence<Move, STEPS>| {

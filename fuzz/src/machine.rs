@@ -43,7 +43,7 @@ mod recovery;
 use recovery::{Bought, Claim, Kind};
 pub use recovery::{Change, Move};
 
-const HOUR: u64 = 3_600;
+pub(crate) const HOUR: u64 = 3_600;
 const DAY: u64 = 24 * HOUR;
 /// When every run begins, Unix seconds.
 const BEGINNING: u64 = 1_800_000_000;
@@ -51,7 +51,7 @@ const BEGINNING: u64 = 1_800_000_000;
 const DENOMINATIONS: [u64; 3] = [1_000, 5_000, 20_000];
 /// What the steps' small numbers count in.
 const STEP: u64 = 1_000;
-const PUBLISHERS: [&str; 2] = ["news.example", "blog.example"];
+pub(crate) const PUBLISHERS: [&str; 2] = ["news.example", "blog.example"];
 const BINARY: &str = "application/vnd.farthing";
 
 /// What happens to a request that changes something, before its answer arrives. The same bytes are then sent again.
@@ -104,7 +104,21 @@ pub enum Step {
     Retry { request: u8 },
 }
 
-struct Hands(AtomicU64);
+/// The mint's clock, in seconds since the beginning.
+#[derive(Default)]
+pub(crate) struct Hands(AtomicU64);
+
+impl Hands {
+    /// Unix seconds.
+    pub(crate) fn now(&self) -> u64 {
+        self.wall().as_secs()
+    }
+
+    /// So many seconds pass.
+    pub(crate) fn forward(&self, seconds: u64) {
+        self.0.fetch_add(seconds, Ordering::SeqCst);
+    }
+}
 
 impl Clock for Hands {
     fn wall(&self) -> Duration {
@@ -132,7 +146,7 @@ static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
         let (issue, spend, refresh, deposit) = (7 * DAY, 2 * DAY, DAY, DAY);
         let options = InitOptions { denominations, issue, spend, refresh, deposit, now: Some(BEGINNING), ..InitOptions::default() };
         Mint::init(dir.path(), options).await.unwrap();
-        let mint = Mint::open(dir.path(), options_of(&Arc::new(Hands(AtomicU64::new(0))))).await.unwrap();
+        let mint = Mint::open(dir.path(), options_of(&Arc::default())).await.unwrap();
         for (name, key) in PUBLISHERS.iter().zip(&keys) {
             mint.add_publisher(name).await.unwrap();
             mint.set_publisher_key(name, key.public()).await.unwrap();
@@ -140,15 +154,29 @@ static TEMPLATE: LazyLock<Template> = LazyLock::new(|| {
         }
     });
     drop(runtime);
-    // The last connection folds the log into the ledger when it closes, on a thread of its own.
+    folded(dir.path());
+    Template { dir, keys }
+});
+
+/// Waits until the last connection has folded the log into the ledger, which it does when it closes, on a thread of its own.
+fn folded(dir: &Path) {
     for _ in 0..2_000 {
-        if !dir.path().join("ledger.sqlite-wal").exists() {
+        if !dir.join("ledger.sqlite-wal").exists() {
             break;
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    Template { dir, keys }
-});
+}
+
+/// A copy of a mint's directory.
+pub(crate) fn copied(from: &Path) -> tempfile::TempDir {
+    let dir = tempfile::tempdir_in(memory()).unwrap();
+    for file in std::fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
+    }
+    dir
+}
 
 fn account() -> BankAccount {
     BankAccount { iban: "DE89370400440532013000".into(), name: "Somebody".into(), address: None }
@@ -172,14 +200,14 @@ fn options_of(hands: &Arc<Hands>) -> MintOptions {
 }
 
 /// What one process of the mint is.
-struct Process {
-    runtime: Runtime,
-    mint: Mint,
-    router: Router,
+pub(crate) struct Process {
+    pub(crate) runtime: Runtime,
+    pub(crate) mint: Mint,
+    pub(crate) router: Router,
 }
 
 impl Process {
-    fn begin(dir: &Path, hands: &Arc<Hands>) -> Self {
+    pub(crate) fn begin(dir: &Path, hands: &Arc<Hands>) -> Self {
         let runtime = runtime();
         let (mint, router) = runtime.block_on(async {
             let mint = Mint::open(dir, options_of(hands)).await.unwrap();
@@ -247,6 +275,18 @@ enum Paying {
     Recovery(Claim),
 }
 
+/// What is left of a machine that has stopped.
+pub(crate) struct Stopped {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) list: KeysetList,
+    /// Whether it is the second reader's.
+    pub(crate) tokens: Vec<(OwnedToken, bool)>,
+    /// The key of the newest keyset's answers.
+    pub(crate) receipt: LoneKey,
+    /// The first publisher's key.
+    pub(crate) publisher: LoneKey,
+}
+
 /// A mint, everybody around it, and the model.
 pub struct Machine {
     dir: tempfile::TempDir,
@@ -272,7 +312,7 @@ pub struct Machine {
     earned: u64,
 }
 
-fn copy(token: &OwnedToken) -> OwnedToken {
+pub(crate) fn copy(token: &OwnedToken) -> OwnedToken {
     OwnedToken::new(*token.token(), SpendKey::from_bytes(&token.key().expose_secret()).unwrap()).unwrap()
 }
 
@@ -294,7 +334,7 @@ async fn within<F: Future>(polls: u8, future: F) -> Option<F::Output> {
     .await
 }
 
-async fn send(router: Router, path: &'static str, body: Vec<u8>) -> (StatusCode, Vec<u8>) {
+pub(crate) async fn send(router: Router, path: &'static str, body: Vec<u8>) -> (StatusCode, Vec<u8>) {
     let request = Request::builder().method(Method::POST).uri(path).header("content-type", BINARY).body(Body::from(body)).unwrap();
     let response = router.oneshot(request).await.unwrap();
     let status = response.status();
@@ -304,12 +344,7 @@ async fn send(router: Router, path: &'static str, body: Vec<u8>) -> (StatusCode,
 impl Default for Machine {
     /// A mint that has sold nothing.
     fn default() -> Self {
-        let dir = tempfile::tempdir_in(memory()).unwrap();
-        for file in std::fs::read_dir(TEMPLATE.dir.path()).unwrap() {
-            let file = file.unwrap();
-            std::fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
-        }
-        let hands = Arc::new(Hands(AtomicU64::new(0)));
+        let (dir, hands) = (copied(TEMPLATE.dir.path()), Arc::<Hands>::default());
         let process = Process::begin(dir.path(), &hands);
         let mut rng = StdRng::seed_from_u64(3);
         let seed = WalletSeed::generate(&mut rng);
@@ -384,11 +419,23 @@ impl Machine {
                 let _ = self.process().runtime.block_on(mint.pay_out(options, &out)).unwrap();
             }
             Step::Forward { hours } => {
-                self.hands.0.fetch_add(u64::from(hours % 100) * HOUR, Ordering::SeqCst);
+                self.hands.forward(u64::from(hours % 100) * HOUR);
             }
             Step::Crash => self.crash(),
             Step::Retry { request } => self.retry(request),
         }
+    }
+
+    /// Ends the mint's process for good.
+    pub(crate) fn stop(mut self) -> Stopped {
+        if let Some(process) = self.process.take() {
+            process.kill();
+        }
+        folded(self.dir.path());
+        let receipt = self.stolen().keysets.pop().unwrap().receipt;
+        let publisher = LoneKey::from_bytes(&TEMPLATE.keys[0].expose_secret()).unwrap();
+        let tokens = self.tokens.into_iter().map(|held| (held.token, held.cheat)).collect();
+        Stopped { dir: self.dir, list: self.list, tokens, receipt, publisher }
     }
 
     fn process(&self) -> &Process {
@@ -403,7 +450,7 @@ impl Machine {
     }
 
     fn now(&self) -> u64 {
-        self.hands.wall().as_secs()
+        self.hands.now()
     }
 
     fn worth(&self, token: usize) -> u64 {
@@ -487,7 +534,9 @@ impl Machine {
     fn pay(&mut self, mask: u16, able: impl Fn(&Held) -> bool, publisher: usize, amount: u8, hours: u8) {
         let tokens = self.pick(mask, able);
         let Some(owned) = self.owned(&tokens) else { return };
-        let amount = Amount::from_units((u64::from(amount) * 100).clamp(1, owned.value().unwrap().units()));
+        // Every other amount is one that the denominations can make: only such an amount or rest can be taken back.
+        let units = if amount % 2 == 0 { u64::from(amount / 2 % 16) * STEP } else { u64::from(amount) * 100 };
+        let amount = Amount::from_units(units.clamp(1, owned.value().unwrap().units()));
         let (recipient, subject) = (PUBLISHERS[publisher], [u8::try_from(self.sent.len() % 256).unwrap(); 32]);
         let terms = PaymentTerms { recipient, amount, deposit_by: self.now() + u64::from(hours) * HOUR, subject };
         let said = terms.statement();

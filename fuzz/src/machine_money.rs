@@ -197,7 +197,13 @@ impl Machine {
         let outcomes = verify_answer(&frame, &expected, &self.list).expect("the mint signs what it says");
         assert!(self.mark.is_none_or(|mark| mark.ledger == frame.mark.ledger && mark.sequence <= frame.mark.sequence), "marks only grow");
         self.mark = Some(frame.mark);
-        for (payment, outcome) in payments.into_iter().zip(outcomes) {
+        let mut told: Vec<(usize, Outcome)> = payments.into_iter().zip(outcomes).collect();
+        if again {
+            // What the lost answer has booked stands before anything this one says: a payment that was refused then, for a refreshed or a
+            // frozen token, is double-spent now if a later one has paid another of its tokens.
+            told.sort_by_key(|(_, outcome)| !matches!(outcome, Outcome::Credited { .. } | Outcome::AlreadyCredited { .. }));
+        }
+        for (payment, outcome) in told {
             self.settle(payment, outcome, again, &before);
         }
     }

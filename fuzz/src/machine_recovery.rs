@@ -191,10 +191,15 @@ impl Machine {
         (u32::try_from(keyset.number()).unwrap(), (keyset.id(), DENOMINATIONS[usize::from(choice) % 3]))
     }
 
+    /// The mint's keys.
+    pub(super) fn stolen(&self) -> KeyFile {
+        KeyFile::from_json(&std::fs::read(self.dir.path().join("keys.json")).unwrap()).unwrap()
+    }
+
     /// A token made with a stolen key.
     fn counterfeit(&mut self, choice: u8) {
         let (number, kind) = self.some_kind(choice);
-        let stolen = KeyFile::from_json(&std::fs::read(self.dir.path().join("keys.json")).unwrap()).unwrap();
+        let stolen = self.stolen();
         let Some((denomination, key)) = stolen.keysets[number as usize].keys.iter().find(|(have, _)| have.units() == kind.1) else {
             return;
         };
