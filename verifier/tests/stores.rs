@@ -28,7 +28,8 @@ async fn the_redb_store_conforms() {
 
 #[tokio::test]
 async fn no_answer_stays_without_a_payment() {
-    use farthing_verifier::store::{Decision, PaymentState, Store};
+    use farthing_protocol::proof::KeysetId;
+    use farthing_verifier::store::{Decision, PaymentState, Prune, Store};
     use redb::{ReadableDatabase, ReadableTableMetadata, TableDefinition};
 
     let directory = tempfile::tempdir().unwrap();
@@ -44,8 +45,14 @@ async fn no_answer_stays_without_a_payment() {
     drop(store);
     assert_eq!((answers(), all.len()), (3, 130), "one an answer, not a payment");
     let store = RedbStore::open(&file).unwrap();
-    let refunded = all.iter().map(|kept| Decision { payment: kept.payment, state: PaymentState::Refunded });
+    // Half of them are given back, the others forgotten, some of each answer.
+    let refunded = all.iter().step_by(2).map(|kept| Decision { payment: kept.payment, state: PaymentState::Refunded });
     store.decide(refunded.collect(), None, None).await.unwrap();
+    let forgotten = store.prune(Prune::new(vec![KeysetId([7; 32])], 3_000, 1_000)).await.unwrap();
+    assert!(forgotten.payments == 130 && forgotten.next.is_none());
+    // Nobody keeps what it says of a payment that is not there.
+    let unknown = Decision { payment: all[0].payment, state: PaymentState::Settled };
+    assert_eq!(store.decide(vec![unknown], None, Some(vec![1])).await, Ok(vec![None]));
     drop(store);
     assert_eq!(answers(), 0);
 }

@@ -8,7 +8,10 @@ use std::process::ExitCode;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use clap::{Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt};
 use url::Url;
 
 use super::{Settings, SidecarError, evidence, refund, resync, serve};
@@ -164,12 +167,22 @@ fn print(text: &str) -> Result<(), SidecarError> {
     writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|_| SidecarError::Output)
 }
 
+/// Begins to log to standard error what a filter lets through.
+///
+/// Implements R-PRIV-06: only what this program says itself is written, at any level. Libraries below it name addresses when they are asked
+/// to say much.
+fn log(filter: EnvFilter) {
+    let own = filter_fn(|metadata| metadata.target().starts_with("farthing_"));
+    let lines = fmt::layer().with_writer(std::io::stderr).with_filter(own);
+    tracing_subscriber::registry().with(lines).with(filter).init();
+}
+
 async fn execute(command: Command) -> Result<(), SidecarError> {
     match command {
         Command::Serve { config } => {
             let settings = Settings::load(&config)?;
             let filter = EnvFilter::try_new(&settings.log).map_err(|_| SettingsError::Setting("log", "not a filter such as info"))?;
-            tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+            log(filter);
             serve(settings, stopped()).await
         }
         Command::Config { command: ConfigCommand::Check { config } } => {

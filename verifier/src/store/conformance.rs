@@ -52,6 +52,7 @@ pub async fn run<S: Store>(mut open: impl AsyncFnMut() -> S) {
     answers::the_answer_is_kept_with_what_it_settles(&open().await).await;
     answers::the_answer_is_forgotten_with_the_last_it_settles(&open().await).await;
     only_what_is_over_is_forgotten(&open().await).await;
+    a_step_of_forgetting_looks_at_no_more_than_it_may(&open().await).await;
     the_outbox_is_read_in_pages(&open().await).await;
     answers::the_oldest_undecided_is_known(&open().await).await;
     limits_hold(&open().await).await;
@@ -317,7 +318,7 @@ async fn only_what_is_over_is_forgotten<S: Store>(store: &S) {
         claim.record.side.list[which].keyset = Bytes([8; 32]);
         claim
     };
-    let mut still_readable = claim(3, &[3], 3);
+    let mut still_readable = claim(3, &[3, 13], 3);
     still_readable.record.access_until = 3_000;
     let claims = [
         claim(1, &[1, 11], 1),
@@ -371,6 +372,27 @@ async fn only_what_is_over_is_forgotten<S: Store>(store: &S) {
     assert_eq!(forget(&[8, 7], 2).await, 2, "then the other keyset");
     assert_eq!(left().await, [2, 3], "what is undecided or can still be read stays");
     assert_eq!(store.claim(claim(1, &[1, 11], 21)).await, Ok(ClaimOutcome::Claimed), "nothing is left of what is forgotten");
+}
+
+async fn a_step_of_forgetting_looks_at_no_more_than_it_may<S: Store>(store: &S) {
+    for number in 1..=8 {
+        let mut claim = claim(number, &[number], number);
+        // Half are of another keyset, so that a step begins in one and ends in the other, whose keys begin anew.
+        if number <= 4 {
+            (claim.list[0].keyset, claim.record.side.list[0].keyset) = (KeysetId([8; 32]), Bytes([8; 32]));
+        }
+        assert_eq!(store.claim(claim).await, Ok(ClaimOutcome::Claimed), "a payment is claimed");
+    }
+    let decisions = (1..=8).map(|number| Decision { payment: PaymentId([number; 32]), state: PaymentState::Settled });
+    store.decide(decisions.collect(), None, None).await.expect("decide");
+    let mut prune = Prune::new(vec![KeysetId([8; 32]), KeysetId([7; 32])], 3_000, 3);
+    for (forgotten, next) in [(3, Some((7, 7))), (3, Some((8, 2))), (2, None)] {
+        let pruned = store.prune(prune.clone()).await.expect("prune");
+        assert_eq!(pruned.payments, forgotten, "a step looks at as many tokens as it may");
+        assert_eq!(pruned.next.map(|key| (key.keyset.0[0], key.key[0])), next, "and says where it ended");
+        prune.after = pruned.next;
+    }
+    assert!(store.prune(Prune { limit: 0, ..prune }).await.is_ok_and(|pruned| pruned.payments == 0), "a step of nothing does nothing");
 }
 
 async fn the_first_document_stays<S: Store>(store: &S) {

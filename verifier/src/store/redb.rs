@@ -106,7 +106,7 @@ impl RedbStore {
         Self::open_with(path, FRESH)
     }
 
-    fn open_with(path: impl AsRef<Path>, fresh: usize) -> Result<Self, StoreError> {
+    pub(super) fn open_with(path: impl AsRef<Path>, fresh: usize) -> Result<Self, StoreError> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
@@ -545,6 +545,21 @@ mod tests {
             assert_eq!(listed.len(), usize::from(first + 50) / 10 * 9);
             let totals = store.totals().await.unwrap();
             assert_eq!((totals.undecided, totals.outstanding.units()), (listed.len() as u64, listed.len() as u64));
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn however_much_is_claimed_little_stays_in_memory() {
+        let directory = tempfile::tempdir().unwrap();
+        for (number, tokens, most) in [(0, 1, 0), (1, 3, 10), (2, 20, 60)] {
+            let store = Arc::new(RedbStore::open_with(directory.path().join(format!("{number}.redb")), most).unwrap());
+            conformance::fill(&store, 0..200, tokens, 1).await;
+            // What a slice leaves goes with the writes that follow.
+            for _ in 0..200 {
+                store.prune_challenges(0).await.unwrap();
+            }
+            let held: usize = shared(&store.index).parts().map(super::super::redb_recent::Recent::len).sum();
+            assert!(held <= most, "{held} of at most {most}");
         }
     }
 

@@ -236,3 +236,68 @@ impl Reader<'_> {
         Ok((proof, (0..count).map(key).collect::<Result<_, _>>()?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use farthing_protocol::proof::KeysetId;
+
+    use super::super::{RiskLimits, conformance};
+    use super::*;
+
+    fn claim() -> Claim {
+        let token = SpentKey { keyset: KeysetId([7; 32]), denomination: Amount::from_units(1), key: [9; 32] };
+        let limits = RiskLimits { outstanding: Amount::from_units(10), per_window: Amount::from_units(10) };
+        conformance::accepted_payment(1, token, Amount::from_units(1), 1_000, 0, limits)
+    }
+
+    fn record(bytes: &[u8]) -> Result<PaymentRecord, StoreError> {
+        Row::parse(bytes)?.record(PaymentState::Accepted, None)
+    }
+
+    #[test]
+    fn a_row_is_read_whole_or_not_at_all() {
+        let bytes = encode_claim(claim());
+        assert!(record(&bytes) == Ok(claim().record));
+        for end in 0..bytes.len() {
+            assert!(record(&bytes[..end]) == Err(StoreError::Corrupt), "{end} bytes");
+        }
+        // Another version, and a flag that nobody knows.
+        for (place, value) in [(0, VERSION + 1), (1, bytes[1] | 16)] {
+            let mut other = bytes.clone();
+            other[place] = value;
+            assert!(Row::parse(&other).err() == Some(StoreError::Corrupt), "{value} at {place}");
+        }
+    }
+
+    #[test]
+    fn a_deposit_says_what_a_row_says_of_a_checked_payment() {
+        let made_up = encode_claim(claim());
+        let mut checked = claim();
+        checked.record.digest = digest_of(&checked.deposit);
+        checked.record.side.statement = Bytes(statement_of(&checked.deposit));
+        checked.record.side.proof = checked.deposit.payment.proof;
+        checked.record.side.list = list_of(&checked.deposit).unwrap();
+        let bytes = encode_claim(checked.clone());
+        assert!(record(&bytes) == Ok(checked.record));
+        assert_eq!(bytes[1], ACCEPTED);
+        let own = 32 + 32 + 64 + 1 + SpentKey::SIZE;
+        assert_eq!((made_up[1], made_up.len()), (ACCEPTED | OWN_DIGEST | OWN_STATEMENT | OWN_SIDE, bytes.len() + own));
+    }
+
+    #[test]
+    fn a_ruling_is_read_whole_or_not_at_all() {
+        let ruling = |state| Ruling { state, mark: (1, 2), answer: 3 };
+        for state in
+            [PaymentState::Settled, PaymentState::Refunded, PaymentState::Refused(RefusedBecause::Refusal(Refusal::Late))].map(ruling)
+        {
+            let bytes = state.to_bytes();
+            let read = Ruling::parse(&bytes).unwrap();
+            let settled = state.state == PaymentState::Settled;
+            assert!(read.state == state.state && (read.mark, read.answer) == if settled { ((1, 2), 3) } else { ((0, 0), 0) });
+            for other in [&bytes[..bytes.len() - 1], &[&bytes[..], &[0]].concat()] {
+                assert!(Ruling::parse(other).err() == Some(StoreError::Corrupt), "{} bytes", other.len());
+            }
+        }
+        assert!(Ruling::parse(&[4]).err() == Some(StoreError::Corrupt));
+    }
+}

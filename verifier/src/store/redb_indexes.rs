@@ -222,3 +222,81 @@ impl Tables<'_> {
 fn slot_of(place: Place) -> usize {
     usize::try_from(place % SLOTS).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use redb::{Database, ReadableDatabase};
+
+    use super::super::redb::RedbStore;
+    use super::super::redb_rows::PAYMENTS;
+    use super::super::{Claim, ClaimOutcome, RiskLimits, Store, conformance};
+    use super::*;
+
+    /// One that stays undecided.
+    fn open(number: u8) -> Claim {
+        let token = SpentKey { keyset: KeysetId([7; 32]), denomination: Amount::from_units(10), key: [number; 32] };
+        let limits = RiskLimits { outstanding: Amount::from_units(100), per_window: Amount::from_units(100) };
+        conformance::accepted_payment(1_000_000 + u64::from(number), token, Amount::from_units(1), 1_000, 0, limits)
+    }
+
+    /// How many chunks there are, and payments in them.
+    fn left_in(file: &std::path::Path) -> (usize, usize) {
+        let (mut chunks, mut payments) = (0, 0);
+        let database = Database::open(file).unwrap();
+        for chunk in database.begin_read().unwrap().open_table(PAYMENTS).unwrap().iter().unwrap() {
+            chunks += 1;
+            payments += slots(chunk.unwrap().1.value()).filter(|row| row.is_ok_and(|row| !row.is_empty())).count();
+        }
+        (chunks, payments)
+    }
+
+    /// However many payments have the same chunk, and whether it still grows.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_forgotten_leaves_the_file_and_nothing_else_does() {
+        let directory = tempfile::tempdir().unwrap();
+        for (which, fresh) in [0, 40, 10_000].into_iter().enumerate() {
+            let file = directory.path().join(format!("{which}.redb"));
+            let store = Arc::new(RedbStore::open_with(&file, fresh).unwrap());
+            for number in 0..5_u8 {
+                let first = u64::from(number) * 60;
+                conformance::fill(&store, first..first + 60, 3, 2).await;
+                assert_eq!(store.claim(open(number)).await, Ok(ClaimOutcome::Claimed));
+            }
+            drop(store);
+            let (whole, rows) = left_in(&file);
+            assert!(whole > 20 && rows == 305, "{rows} payments in {whole} chunks");
+            let store = Arc::new(RedbStore::open_with(&file, fresh).unwrap());
+            let mut prune = Prune::new(vec![KeysetId([7; 32])], 3_000, 100);
+            let mut forgotten = 0;
+            loop {
+                let pruned = store.prune(prune.clone()).await.unwrap();
+                forgotten += pruned.payments;
+                prune.after = pruned.next;
+                if prune.after.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(forgotten, 300);
+            // The chunk that grows is written again with the next claim.
+            assert_eq!(store.claim(open(5)).await, Ok(ClaimOutcome::Claimed));
+            drop(store);
+            let (left, rows) = left_in(&file);
+            assert!(left <= 6 && rows == 6, "of {whole} chunks those that the six are in: {left}, with {rows} payments");
+            let store = Arc::new(RedbStore::open_with(&file, fresh).unwrap());
+            assert!(store.kept(None, None, 10).await.unwrap().is_empty());
+            assert_eq!(store.outbox(None, 10).await.unwrap().len(), 6);
+            for number in 0..6 {
+                let known = store.claim(open(number)).await.unwrap();
+                assert!(matches!(known, ClaimOutcome::Known(record) if record.side == open(number).record.side));
+                let mut other = open(number);
+                (other.payment, other.challenge.id) = (PaymentId([number; 32]), [number; 32]);
+                assert!(matches!(store.claim(other).await, Ok(ClaimOutcome::Conflict(_))), "its token is spent");
+            }
+            // Of the others nothing is left but their challenges.
+            store.prune_challenges(u64::MAX).await.unwrap();
+            conformance::fill(&store, 0..300, 3, 2).await;
+        }
+    }
+}

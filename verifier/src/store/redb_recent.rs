@@ -173,3 +173,44 @@ impl Index {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claimed(payments: u8, tokens: u8) -> Changes {
+        let mut claimed = Recent::default();
+        for payment in 0..payments {
+            let key = |token: u8| {
+                let mut key = [payment; 32];
+                key[31] = token;
+                SpentKey { keyset: KeysetId([7; 32]), denomination: Amount::from_units(1), key }
+            };
+            let challenge = UsedChallenge { expires: 100, id: [payment; 32] };
+            claimed.insert(PaymentId([payment; 32]), payment.into(), (0..tokens).map(key).collect(), challenge);
+        }
+        Changes {
+            claimed,
+            decided: BTreeSet::new(),
+            slice: Slice::default(),
+            moved: false,
+            all: false,
+            numbers: Vec::new(),
+            expired: 0,
+            next: payments.into(),
+        }
+    }
+
+    #[test]
+    fn claims_move_once_more_is_fresh_than_may_be() {
+        for (payments, tokens) in [(1, 1), (1, 3), (3, 1), (4, 20)] {
+            let all = usize::from(payments) * (usize::from(tokens) + 2);
+            let mut index = Index::default();
+            index.publish(claimed(payments, tokens), all);
+            assert!(index.moving.is_none() && index.fresh.len() == all, "{payments} payments of {tokens} tokens");
+            let mut index = Index::default();
+            index.publish(claimed(payments, tokens), all - 1);
+            assert!(index.fresh.is_empty() && index.moving.is_some_and(|moving| moving.until == u64::from(payments)));
+        }
+    }
+}

@@ -553,3 +553,22 @@ impl<'t> Tables<'t> {
         Ok((order, mark.sequence))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_that_is_cut_off_is_corrupt() {
+        let chunk = [2, 0, 0, 0, 8, 9, 0, 0, 0, 0, 1, 0, 0, 0, 7];
+        let rows: Vec<_> = slots(&chunk).collect();
+        assert_eq!(rows, [Ok(&[8, 9][..]), Ok(&[]), Ok(&[7])]);
+        for (end, whole) in [(0, 0), (6, 1), (10, 2)] {
+            assert!(slots(&chunk[..end]).eq(rows[..whole].iter().copied()), "{end} bytes");
+        }
+        for (end, whole) in [(1, 0), (3, 0), (4, 0), (5, 0), (7, 1), (9, 1), (11, 2), (14, 2)] {
+            let cut: Vec<_> = slots(&chunk[..end]).take(4).collect();
+            assert!(cut[..whole] == rows[..whole] && cut[whole..] == [Err(StoreError::Corrupt)], "{end} bytes");
+        }
+    }
+}

@@ -128,10 +128,11 @@ impl Sidecar {
         let address = free_address().await;
         std::fs::create_dir(directory).unwrap();
         let file = directory.join("verifier.toml");
-        let own = format!("listen = \"{address}\"\nproxy = \"nginx\"\ntrusted_peers = [\"127.0.0.1\"]\n");
+        let own = format!("listen = \"{address}\"\nproxy = \"nginx\"\ntrusted_peers = [\"127.0.0.1\"]\nlog = \"trace\"\n");
         std::fs::write(&file, own + &text(mint, root, &directory.join("data"), more)).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_farthing-verifier"));
-        let process = command.args(["serve", "--config"]).arg(file).stderr(Stdio::null()).spawn().unwrap();
+        let log = std::fs::File::create(directory.join("log")).unwrap();
+        let process = command.args(["serve", "--config"]).arg(file).stderr(log).spawn().unwrap();
         Self { process, url: format!("http://{address}") }
     }
 
@@ -159,6 +160,44 @@ impl Drop for Sidecar {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// A payment, a double-spend, a broken question, a mint that goes away: of all that the log names no address, page, payment or credential.
+///
+/// Named attack: tokens, URLs or addresses in logs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sidecar_that_logs_everything_names_nobody() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("mint");
+    Mint::init(&data, InitOptions::default()).await.unwrap();
+    let mint = RealMint::serve(&data, crate::site::listener().await).await;
+    mint.mint.add_publisher(PUBLISHER).await.unwrap();
+    let (reader, mut rng) = (Reader::new(), StdRng::seed_from_u64(123));
+    let (mut tokens, _) = mint.tokens(&[500, 500], &mut rng).await;
+    let root = mint.mint.root();
+    let mut sidecar = Sidecar::start(mint.url.as_str(), root.as_bytes(), &directory.path().join("one"), "").await;
+    sidecar.ready().await;
+    let token = tokens.remove(0);
+    let copied = copy(&token);
+    let sent = pay(&sidecar.ask(&reader, None).await.challenge(), vec![token], None, &mut rng);
+    assert_eq!(sidecar.ask(&reader, Some(&sent.header)).await.status, 200);
+    let cheat = pay(&sidecar.ask(&reader, None).await.challenge(), vec![copied], None, &mut rng);
+    assert_eq!(sidecar.ask(&reader, Some(&cheat.header)).await.code(), "double-spend");
+    let garbage = serde_json::json!({ "method": "GET", "url": 1, "authorization": sent.header });
+    assert_eq!(reader.post_json(&format!("{}/v1/settle", sidecar.url), &garbage).await.status, 400);
+    mint.stop().await;
+    let late = pay(&sidecar.ask(&reader, None).await.challenge(), tokens, None, &mut rng);
+    assert_eq!(sidecar.ask(&reader, Some(&late.header)).await.code(), "mint-unavailable");
+    sidecar.end();
+    let log = std::fs::read_to_string(directory.path().join("one/log")).unwrap();
+    assert!(log.contains("a question that is not answered"), "{log}");
+    let mut words = ["127.0.0.1", "/articles/", "/v1/", PUBLISHER].map(str::to_owned).to_vec();
+    for sent in [&sent, &cheat, &late] {
+        words.extend([sent.header["Payment ".len()..][..40].to_owned(), Base64UrlUnpadded::encode_string(&sent.id.0)]);
+    }
+    for word in words {
+        assert!(!log.contains(&word), "the log holds {word}");
     }
 }
 
