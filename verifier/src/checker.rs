@@ -28,7 +28,8 @@ const GROUP: usize = 64;
 /// The most tokens of one group, but for the last payment taken: a group's time is bounded whatever the payments hold.
 const GROUP_TOKENS: usize = 256;
 
-/// The most tokens that a task checks by itself, on a thread that others need: up to half a millisecond, about what a TLS handshake takes there.
+/// The most tokens that a task checks by itself, on a thread that others need: up to half a millisecond, about what a TLS handshake takes
+/// there, and three times that if one of them is forged.
 const AT_ONCE: usize = 16;
 
 /// The most payments that may wait; beyond it nothing is decided (503).
