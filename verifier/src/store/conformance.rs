@@ -208,7 +208,20 @@ async fn expired_challenges_are_dropped<S: Store>(store: &S) {
     for challenge in [early, late] {
         assert_eq!(store.use_challenge(challenge).await, Ok(true), "a fresh challenge is used");
     }
+    // Those of claims are no others.
+    let of_claims = [100, 150, 200].map(|expires| UsedChallenge { expires, id: [2; 32] });
+    for (number, challenge) in (1..).zip(of_claims) {
+        let claim = Claim { challenge, ..claim(number, &[number], number) };
+        assert_eq!(store.claim(claim).await, Ok(ClaimOutcome::Claimed), "a payment is claimed");
+    }
     store.prune_challenges(150).await.expect("prune");
+    for challenge in of_claims {
+        assert_eq!(
+            store.use_challenge(challenge).await,
+            Ok(challenge.expires < 150),
+            "what has expired before is dropped, what has not stays"
+        );
+    }
     assert_eq!(store.use_challenge(late).await, Ok(false), "a living challenge stays used");
     assert_eq!(store.use_challenge(early).await, Ok(true), "an expired challenge is dropped");
 }
