@@ -69,14 +69,19 @@ RECOVERY = {
         ("Claim", {"reader": True, "tokens": ALL, "session": 0}),
         ("Other", {0: ("Deposit", {"publisher": True, "payments": 3})}),
     ],
+    # The second reader's tokens by sessions and in places that did not make them.
+    "in wrong places": [
+        ("Counterfeit", {"kind": 1}),
+        *[("Claim", {"reader": True, "tokens": 1, "session": session, "place": place}) for session in (0, 1) for place in (4, 5, 17)],
+    ],
     # Sessions under the honest reader's name and under the own one once more; claims of what they made, and claims that show one for another.
     "another's name": [
-        ("BuyAs", {"session": 0, "voucher": 1, "units": 16}),
-        ("BuyAs", {"session": 1, "voucher": 1, "units": 16}),
-        ("Freeze", {"kind": 0}),
+        ("BuyAs", {"session": 0, "voucher": 1, "units": 20}),
+        ("BuyAs", {"session": 1, "voucher": 1, "units": 20}),
+        ("Freeze", {"kind": 2}),
         ("Claim", {"reader": True, "tokens": 1, "changes": [("OtherSession", {0: 0})]}),
         ("Claim", {"reader": True, "tokens": 1, "changes": [("Position", {0: 0, 1: 2})]}),
-        *[("Claim", {"reader": True, "tokens": ALL, "session": session, "keyset": 7}) for session in range(4)],
+        *[("Claim", {"reader": True, "tokens": ALL, "session": session}) for session in range(4)],
     ],
 }
 

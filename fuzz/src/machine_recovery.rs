@@ -260,9 +260,11 @@ impl Machine {
             return;
         }
         self.learn_frozen();
-        // Its own tokens of a session, by two ways in six frozen ones and by two any; whatever it holds; the same in wrong places.
+        // Its own tokens of a session, by two ways in six frozen ones and by two any; whatever it holds; the same in wrong places. Of the last
+        // two every other claim is of frozen ones: else it is refused for that.
         let (way, place) = (place % 6, place / 6);
-        let (frozen_only, true_to, misplaced) = (way < 2, way < 4, way == 5);
+        let (true_to, misplaced) = (way < 4, way == 5);
+        let frozen_only = way < 2 || (!true_to && place % 2 == 0);
         let frozen = |session: &Bought| session.denominations.iter().any(|value| self.frozen.contains(&(session.keyset, value.units())));
         let own = |session: &usize| {
             let session = &self.sessions[*session];
