@@ -10,9 +10,13 @@ source = here / "src"
 # What the steps are made of, by target.
 TYPES = {
     "mint": types(source / "machine.rs"),
+    "recovery": types(source / "machine.rs", source / "machine_recovery.rs"),
     "verifier": types(*(source / f"publisher{part}.rs" for part in ("", "_mint", "_store"))),
     "wallet": types(here / "fuzz_targets" / "wallet.rs"),
 }
+
+# Every token there is to choose.
+ALL = 0xFFFF
 
 MINT = {
     # A payment is refused for a refreshed token, then double-spent: another of its tokens was paid after it in the same deposit, whose first
@@ -35,6 +39,52 @@ MINT = {
     ],
 }
 
+# Each reader has two sessions; kind 2 is the denomination of which each holds one token, kind 1 is frozen.
+RECOVERY = {
+    # Counterfeits come back first, as many as were issued; then the denomination freezes itself, and the honest token is claimed.
+    "counterfeits first": [
+        ("Cash", {"kind": 2, "tokens": 2}),
+        ("Claim", {"tokens": ALL, "session": 0}),
+        ("Claim", {"tokens": ALL, "session": 1}),
+        ("Claim", {"reader": True, "tokens": ALL}),
+    ],
+    # The same, frozen by the operator before there is one too many; the answer to the claim is lost.
+    "counterfeits first, and the operator": [
+        ("Cash", {"kind": 2, "tokens": 1, "fault": "Lost"}),
+        ("Freeze", {"kind": 2}),
+        ("Claim", {"tokens": ALL, "session": 0, "fault": "Lost"}),
+    ],
+    # Both readers claim all tokens of a session, frozen or not; then what they may.
+    "claims of what is not frozen": [
+        ("Claim", {"tokens": ALL, "session": 0, "place": 3}),
+        ("Claim", {"reader": True, "tokens": ALL, "session": 1, "place": 2}),
+        ("Claim", {"tokens": ALL, "session": 0}),
+        ("Claim", {"reader": True, "tokens": ALL, "session": 1}),
+        ("Claim", {"reader": True, "tokens": ALL, "session": 1, "place": 2}),
+    ],
+    # Payments on their way when the denomination is frozen are refused, and what is claimed in their place is not credited.
+    "paid, frozen, claimed, deposited": [
+        ("Other", {0: ("Deposit", {"publisher": True, "payments": 3})}),
+        ("Claim", {"tokens": ALL, "session": 0}),
+        ("Claim", {"reader": True, "tokens": ALL, "session": 0}),
+        ("Other", {0: ("Deposit", {"publisher": True, "payments": 3})}),
+    ],
+    # The second reader's tokens by sessions and in places that did not make them.
+    "in wrong places": [
+        ("Counterfeit", {"kind": 1}),
+        *[("Claim", {"reader": True, "tokens": 1, "session": session, "place": place}) for session in (0, 1) for place in (4, 5, 17)],
+    ],
+    # Sessions under the honest reader's name and under the own one once more; claims of what they made, and claims that show one for another.
+    "another's name": [
+        ("BuyAs", {"session": 0, "voucher": 1, "units": 20}),
+        ("BuyAs", {"session": 1, "voucher": 1, "units": 20}),
+        ("Freeze", {"kind": 2}),
+        ("Claim", {"reader": True, "tokens": 1, "changes": [("OtherSession", {0: 0})]}),
+        ("Claim", {"reader": True, "tokens": 1, "changes": [("Position", {0: 0, 1: 2})]}),
+        *[("Claim", {"reader": True, "tokens": ALL, "session": session}) for session in range(4)],
+    ],
+}
+
 
 def act(name, line=None, disk=None, **values):
     """A step of `verifier`; with a line or a disk they fail, with a flaw or a way of sending the payment has it."""
@@ -47,7 +97,6 @@ def pay(tokens, page, reader=False, **values):
     return act("Pay", tokens=tokens, page=page, reader=reader, **values)
 
 
-ALL = 0xFFFF
 ROOMY = {"deferred": True, "outstanding": 15, "per_window": 15}
 
 VERIFIER = {
@@ -157,6 +206,8 @@ def sequences():
     """Inputs by target."""
     known = TYPES["mint"]
     yield "mint", [b"".join(encode(known, "Step", step) for step in steps) for steps in MINT.values()]
+    known = TYPES["recovery"]
+    yield "recovery", [b"".join(encode(known, "Move", move) for move in moves) for moves in RECOVERY.values()]
     known = TYPES["verifier"]
     inputs = (encode(known, "Setup", setup) + b"".join(encode(known, "Step", step) for step in steps) for setup, steps in VERIFIER.values())
     yield "verifier", list(inputs)

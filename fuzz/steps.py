@@ -69,6 +69,8 @@ def encode(known, kind, value=None):
     if tuple_ := re.fullmatch(r"\((.*)\)", kind, re.DOTALL):
         parts = split(tuple_.group(1))
         return b"".join(encode(known, part, one) for part, one in zip(parts, [*(value or []), *[None] * len(parts)], strict=False))
+    if list_ := re.fullmatch(r"Vec<(.*)>", kind):
+        return b"".join(b"\1" + encode(known, list_.group(1), one) for one in value or []) + b"\0"
     shape = known[kind]
     if isinstance(shape, dict):
         return record(known, shape, value or {})

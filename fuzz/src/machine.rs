@@ -387,14 +387,18 @@ impl Machine {
             Step::Issue { reader, voucher, units, keyset, fault } => self.buy(reader, voucher, u64::from(units) * STEP, keyset, fault),
             Step::Pay { reader, publisher, tokens, amount, hours } => {
                 let able = |held: &Held| held.cheat == reader && !held.left && held.state == State::Unspent;
-                self.pay(tokens, able, usize::from(publisher), amount, hours);
+                let tokens = self.pick(tokens, hours % 4 == 3, able);
+                self.pay(tokens, usize::from(publisher), amount, hours);
             }
-            Step::PayAgain { publisher, tokens, amount } => self.pay(tokens, |held| held.cheat, usize::from(publisher), amount, 200),
+            Step::PayAgain { publisher, tokens, amount } => {
+                let tokens = self.pick(tokens, amount % 4 == 3, |held| held.cheat);
+                self.pay(tokens, usize::from(publisher), amount, 200);
+            }
             Step::Deposit { publisher, payments, twice, fault } => self.deposit(usize::from(publisher), payments, twice, fault),
             Step::Steal { payment } => self.steal(payment),
             Step::Refresh { reader, tokens, any, keyset, fault } => {
                 let able = |held: &Held| held.cheat == reader && (held.state == State::Unspent || (any && reader));
-                let tokens = self.pick(tokens, able);
+                let tokens = self.pick(tokens, keyset % 4 == 3, able);
                 let units = tokens.iter().map(|token| self.worth(*token)).sum();
                 self.issue(reader, &Paying::Tokens(tokens), units, keyset, fault, None);
             }
@@ -461,6 +465,10 @@ impl Machine {
         (self.tokens[token].token.token().keyset(), self.worth(token))
     }
 
+    fn is_frozen(&self, token: usize) -> bool {
+        self.frozen.contains(&self.kind(token))
+    }
+
     /// Every rule of the books, after every step.
     fn compare(&mut self) {
         let (status, audit) = self.process().runtime.block_on(async {
@@ -522,8 +530,9 @@ impl Machine {
         self.sold += units;
     }
 
-    fn pick(&self, mask: u16, able: impl Fn(&Held) -> bool) -> Vec<usize> {
-        let able = (0..self.tokens.len()).filter(|token| able(&self.tokens[*token]));
+    /// Some of the tokens, mostly without those that the mint says are frozen: one of them and everything with it is refused.
+    fn pick(&self, mask: u16, frozen_too: bool, able: impl Fn(&Held) -> bool) -> Vec<usize> {
+        let able = (0..self.tokens.len()).filter(|token| able(&self.tokens[*token]) && (frozen_too || !self.is_frozen(*token)));
         able.enumerate().filter(|(place, _)| mask >> (place % 16) & 1 == 1).map(|(_, token)| token).take(MAX_TOKENS).collect()
     }
 
@@ -531,8 +540,7 @@ impl Machine {
         OwnedTokens::new(tokens.iter().map(|token| copy(&self.tokens[*token].token)).collect()).ok()
     }
 
-    fn pay(&mut self, mask: u16, able: impl Fn(&Held) -> bool, publisher: usize, amount: u8, hours: u8) {
-        let tokens = self.pick(mask, able);
+    fn pay(&mut self, tokens: Vec<usize>, publisher: usize, amount: u8, hours: u8) {
         let Some(owned) = self.owned(&tokens) else { return };
         // Every other amount is one that the denominations can make: only such an amount or rest can be taken back.
         let units = if amount % 2 == 0 { u64::from(amount / 2 % 16) * STEP } else { u64::from(amount) * 100 };

@@ -24,11 +24,11 @@ impl Machine {
         match paying {
             Paying::Voucher(voucher) => self.vouchers[*voucher].1 >= units,
             Paying::Tokens(tokens) => {
-                let whole = |token: &usize| self.tokens[*token].state == State::Unspent && !self.frozen.contains(&self.kind(*token));
+                let whole = |token: &usize| self.tokens[*token].state == State::Unspent && !self.is_frozen(*token);
                 tokens.iter().all(whole)
             }
             Paying::Recovery(claim) => {
-                let whole = |token: &usize| self.tokens[*token].state == State::Unspent && self.frozen.contains(&self.kind(*token));
+                let whole = |token: &usize| self.tokens[*token].state == State::Unspent && self.is_frozen(*token);
                 claim.tokens.iter().all(whole)
             }
             Paying::Change(payment) => {
@@ -63,11 +63,19 @@ impl Machine {
     /// Whether an honest reader has a right to this now: whole tokens, within their windows, for what the mint issues.
     fn due(&self, cheat: bool, paying: &Paying, keyset: &Keyset) -> bool {
         let (Paying::Tokens(tokens) | Paying::Recovery(Claim { tokens, .. })) = paying else { return false };
-        let in_time = |token: &usize| {
-            let own = self.list.get(&self.tokens[*token].token.token().keyset());
-            own.is_some_and(|own| own.refreshable_at(self.now()))
-        };
-        !cheat && self.allowed(paying, 0) && tokens.iter().all(in_time) && self.issues(keyset)
+        !cheat && self.allowed(paying, 0) && self.in_time(tokens) && self.issues(keyset)
+    }
+
+    /// Whether a claim is true but for tokens that are not frozen: its reader must be told to refresh them.
+    fn misled(&self, paying: &Paying, keyset: &Keyset) -> bool {
+        let Paying::Recovery(Claim { tokens, .. }) = paying else { return false };
+        let unspent = tokens.iter().all(|token| self.tokens[*token].state == State::Unspent);
+        unspent && !self.allowed(paying, 0) && self.in_time(tokens) && self.issues(keyset)
+    }
+
+    fn in_time(&self, tokens: &[usize]) -> bool {
+        let own = |token: &usize| self.list.get(&self.tokens[*token].token.token().keyset());
+        tokens.iter().all(|token| own(token).is_some_and(|own| own.refreshable_at(self.now())))
     }
 
     fn issues(&self, keyset: &Keyset) -> bool {
@@ -117,6 +125,8 @@ impl Machine {
         if status != StatusCode::OK {
             let code = problem(&opened);
             assert!(!(leads && self.due(cheat, paying, &keyset)), "an honest reader's value is refused: {code}");
+            let refreshes = code == "denomination-not-frozen";
+            assert!(refreshes || !leads || !self.misled(paying, &keyset), "what is not frozen is refreshed: {code}");
             return;
         }
         assert!(leads, "a claim opened a session that does not lead to its tokens");
@@ -181,6 +191,11 @@ impl Machine {
         if twice {
             payments.extend(payments.clone());
         }
+        self.hand_in(payments, fault);
+    }
+
+    /// A deposit of these payments.
+    pub(super) fn hand_in(&mut self, payments: Vec<usize>, fault: Fault) {
         if payments.is_empty() {
             return;
         }

@@ -26,7 +26,10 @@ pub enum Move {
     Freeze { kind: u8 },
     /// The second reader makes a token.
     Counterfeit { kind: u8 },
-    /// A reader claims its frozen tokens of a session; the second one also spent ones, or any by any session, and changes what it claims.
+    /// The second reader makes tokens and pays the second publisher with each, who deposits them together.
+    Cash { kind: u8, tokens: u8, fault: Fault },
+    /// A reader claims tokens of a session, mostly frozen ones; the second one also spent ones, or any by any session, and changes what it
+    /// claims.
     Claim { reader: bool, session: u8, tokens: u16, place: u8, changes: Vec<Change>, keyset: u8, fault: Fault },
     /// The second reader buys under the name of a session: with its indices if it was its own, else under its recovery hash only.
     BuyAs { session: u8, voucher: u8, units: u8, keyset: u8, fault: Fault },
@@ -134,7 +137,10 @@ impl Machine {
                 self.leaked.insert(kind);
             }
             Move::Counterfeit { kind } => self.counterfeit(kind),
-            Move::Claim { reader: false, session, tokens, keyset, fault, .. } => self.claim_own(session, tokens, keyset, fault),
+            Move::Cash { kind, tokens, fault } => self.cash(kind, tokens, fault),
+            Move::Claim { reader: false, session, tokens, place, keyset, fault, .. } => {
+                self.claim_own(session, tokens, place % 4 == 3, keyset, fault);
+            }
             Move::Claim { reader: true, session, tokens, place, changes, keyset, fault } => {
                 self.claim_any(session, tokens, place, changes, keyset, fault);
             }
@@ -158,7 +164,7 @@ impl Machine {
             self.learn_frozen();
             let mut groups: BTreeMap<(Kind, Option<usize>), Vec<usize>> = BTreeMap::new();
             for (token, held) in self.tokens.iter().enumerate().filter(|(_, held)| !held.cheat && held.state == State::Unspent) {
-                let session = held.origin.map(|(session, _)| session).filter(|_| self.frozen.contains(&self.kind(token)));
+                let session = held.origin.map(|(session, _)| session).filter(|_| self.is_frozen(token));
                 groups.entry((self.kind(token), session)).or_default().push(token);
             }
             for ((kind, session), tokens) in groups {
@@ -177,7 +183,7 @@ impl Machine {
                 }
             }
         }
-        let gone = |token: &usize| self.tokens[*token].state != State::Unspent && self.frozen.contains(&self.kind(*token));
+        let gone = |token: &usize| self.tokens[*token].state != State::Unspent && self.is_frozen(*token);
         for token in (0..self.tokens.len()).filter(gone).take(6).collect::<Vec<_>>() {
             let Some((session, place)) = self.tokens[token].origin else { continue };
             let claim = self.claimed(session, &[(place, token)], Vec::new()).unwrap();
@@ -215,11 +221,26 @@ impl Machine {
         self.leaked.insert(kind);
     }
 
-    /// As a wallet does: whole tokens of one session whose denominations are frozen.
-    fn claim_own(&mut self, choice: u8, mask: u16, keyset: u8, fault: Fault) {
+    /// The thief's way to money: so long as no more come back than were issued, the mint cannot tell.
+    fn cash(&mut self, kind: u8, tokens: u8, fault: Fault) {
+        let (made, sent) = (self.tokens.len(), self.sent.len());
+        for _ in 0..=tokens % 8 {
+            self.counterfeit(kind);
+        }
+        for token in made..self.tokens.len() {
+            self.pay(vec![token], 1, 30, 200);
+        }
+        self.hand_in((sent..self.sent.len()).collect(), fault);
+    }
+
+    /// As a wallet does: whole tokens of one session whose denominations are frozen, or that a mint has told it are.
+    fn claim_own(&mut self, choice: u8, mask: u16, misled: bool, keyset: u8, fault: Fault) {
         self.learn_frozen();
-        let able = |held: &Held, kind: Kind| !held.cheat && held.state == State::Unspent && self.frozen.contains(&kind);
-        let able: Vec<usize> = (0..self.tokens.len()).filter(|token| able(&self.tokens[*token], self.kind(*token))).collect();
+        let able = |token: &usize| {
+            let held = &self.tokens[*token];
+            !held.cheat && held.state == State::Unspent && (misled || self.is_frozen(*token))
+        };
+        let able: Vec<usize> = (0..self.tokens.len()).filter(able).collect();
         let sessions: BTreeSet<usize> = able.iter().map(|token| self.tokens[*token].origin.unwrap().0).collect();
         let Some(session) = sessions.iter().nth(usize::from(choice) % sessions.len().max(1)).copied() else { return };
         let of = able.into_iter().filter_map(|token| {
@@ -239,9 +260,16 @@ impl Machine {
             return;
         }
         self.learn_frozen();
-        let (true_to, misplaced) = (place % 4 < 2, place % 4 == 3);
+        // Its own tokens of a session, by two ways in six frozen ones and by two any; whatever it holds; the same in wrong places. Of the last
+        // two every other claim is of frozen ones: else it is refused for that.
+        let (way, place) = (place % 6, place / 6);
+        let (true_to, misplaced) = (way < 4, way == 5);
+        let frozen_only = way < 2 || (!true_to && place % 2 == 0);
         let frozen = |session: &Bought| session.denominations.iter().any(|value| self.frozen.contains(&(session.keyset, value.units())));
-        let own = |session: &usize| !true_to || (self.sessions[*session].cheat && frozen(&self.sessions[*session]));
+        let own = |session: &usize| {
+            let session = &self.sessions[*session];
+            (session.cheat || !true_to) && (frozen(session) || !frozen_only)
+        };
         let sessions: Vec<usize> = (0..self.sessions.len()).filter(own).collect();
         if sessions.is_empty() {
             return;
@@ -256,11 +284,11 @@ impl Machine {
             }
             let outputs = self.sessions[session].denominations.iter().zip(0..=u8::MAX);
             let fits: Vec<u8> = outputs.filter(|(value, _)| value.units() == self.worth(token)).map(|(_, place)| place).collect();
-            (!fits.is_empty()).then(|| (fits[(usize::from(place / 4) + number) % fits.len()], token))
+            (!fits.is_empty()).then(|| (fits[(usize::from(place) + number) % fits.len()], token))
         };
         // First what this session made, then the rest.
         let made = |token: &usize| self.tokens[*token].origin.is_some_and(|(made, _)| made == session);
-        let able = |token: &usize| self.tokens[*token].cheat && (!true_to || (made(token) && self.frozen.contains(&self.kind(*token))));
+        let able = |token: &usize| self.tokens[*token].cheat && (made(token) || !true_to) && (self.is_frozen(*token) || !frozen_only);
         let mut tokens: Vec<usize> = (0..self.tokens.len()).filter(able).collect();
         tokens.sort_by_key(|token| !made(token));
         let chosen = tokens.into_iter().enumerate().filter(|(place, _)| mask >> (place % 16) & 1 == 1);
