@@ -273,9 +273,11 @@ mod tests {
     fn a_deposit_says_what_a_row_says_of_a_checked_payment() {
         let made_up = encode_claim(claim());
         let mut checked = claim();
-        checked.record.digest = digest_of(&checked.deposit);
-        checked.record.side.statement = Bytes(statement_of(&checked.deposit));
-        checked.record.side.proof = checked.deposit.payment.proof;
+        let payment = &checked.deposit.payment;
+        checked.record.digest = Sha256::digest(payment.to_bytes()).into();
+        let statement = Statement::new(b"news.example", Amount::from_units(payment.amount), payment.deposit_by, &checked.deposit.subject.0);
+        checked.record.side.statement = Bytes(statement.to_bytes());
+        checked.record.side.proof = payment.proof;
         checked.record.side.list = list_of(&checked.deposit).unwrap();
         let bytes = encode_claim(checked.clone());
         assert!(record(&bytes) == Ok(checked.record));

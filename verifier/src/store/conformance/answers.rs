@@ -2,6 +2,7 @@
 
 use farthing_protocol::proof::{KeysetId, PaymentId};
 use farthing_protocol::settle::Refusal;
+use sha2::{Digest, Sha256};
 
 use super::super::{Decision, PaymentState, Prune, RefusedBecause, Store};
 use super::{claim, mark};
@@ -25,6 +26,14 @@ async fn kept<S: Store>(store: &S, number: u8) -> Option<Option<Vec<u8>>> {
     Some(kept.answer)
 }
 
+/// The answer's name in the record, which is the same for whoever looks and whoever claims again.
+async fn name<S: Store>(store: &S, number: u8) -> Option<[u8; 32]> {
+    let record = store.payment(PaymentId([number; 32])).await.expect("read").expect("the record is there");
+    let again = store.claim(claim(number, &[number], number)).await.expect("claim");
+    assert!(matches!(again, super::ClaimOutcome::Known(known) if known == record), "the record is one");
+    record.answer
+}
+
 pub(super) async fn the_answer_is_kept_with_what_it_settles<S: Store>(store: &S) {
     claimed(store, 1..=5).await;
     assert_eq!(kept(store, 1).await, None, "what is undecided has no answer");
@@ -33,6 +42,9 @@ pub(super) async fn the_answer_is_kept_with_what_it_settles<S: Store>(store: &S)
     decide(store, &[3], PaymentState::Refused(RefusedBecause::Refusal(Refusal::Late)), Some(&first)).await;
     decide(store, &[4], PaymentState::Settled, None).await;
     decide(store, &[9], PaymentState::Settled, Some(&first)).await;
+    let of_first = Some(Sha256::digest(&first).into());
+    assert_eq!([name(store, 1).await, name(store, 2).await], [of_first; 2], "the record names it");
+    assert_eq!([name(store, 3).await, name(store, 4).await], [None; 2], "or says that there is none");
     let first = Some(Some(first));
     assert_eq!([kept(store, 1).await, kept(store, 2).await], [first.clone(), first.clone()], "one answer for all that it settles");
     assert_eq!([kept(store, 3).await, kept(store, 9).await], [None, None], "what is refused or unknown keeps none");
@@ -44,6 +56,7 @@ pub(super) async fn the_answer_is_kept_with_what_it_settles<S: Store>(store: &S)
     assert!(record.state == PaymentState::Settled && record.side == claim(1, &[1], 1).record.side, "the rest of the record is kept");
     decide(store, &[1], PaymentState::Refunded, None).await;
     assert_eq!([kept(store, 1).await, kept(store, 2).await], [None, first], "what is given back keeps none, the others theirs");
+    assert_eq!([name(store, 1).await, name(store, 2).await], [None, of_first], "and its record names none");
     decide(store, &[2, 5], PaymentState::Refunded, Some(&second)).await;
     assert_eq!([kept(store, 2).await, kept(store, 5).await], [None, None], "what is given back keeps none");
     assert_eq!(kept(store, 4).await, Some(Some(second)), "others do not disturb");
