@@ -240,6 +240,7 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use farthing_protocol::proof::KeysetId;
+    use farthing_protocol::wire::{TokenBody, TokensBody};
 
     use super::super::{RiskLimits, conformance};
     use super::*;
@@ -278,7 +279,9 @@ mod tests {
         let statement = Statement::new(b"news.example", Amount::from_units(payment.amount), payment.deposit_by, &checked.deposit.subject.0);
         checked.record.side.statement = Bytes(statement.to_bytes());
         checked.record.side.proof = payment.proof;
-        checked.record.side.list = list_of(&checked.deposit).unwrap();
+        let TokensBody { keysets, tokens } = &payment.tokens;
+        let key = |token: &TokenBody| SpentKeyBody { keyset: keysets[0], denomination: token.denomination, key: token.key };
+        checked.record.side.list = tokens.iter().map(key).collect();
         let bytes = encode_claim(checked.clone());
         assert!(record(&bytes) == Ok(checked.record));
         assert_eq!(bytes[1], ACCEPTED);
