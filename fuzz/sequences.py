@@ -199,6 +199,11 @@ WALLET = {
     "renamed": (False, [("Refresh", {}), ("Restore", {"restore": "Renamed"}), ("Refresh", {})]),
     **{f"frozen {kind}": (True, [(("Freeze", {0: kind}), {}), ("Refresh", {}), ("Refresh", {})]) for kind in range(6)},
     "frozen and topped up": (True, [(("TopUp", {0: 38}), {}), (("Freeze", {0: 3}), {}), ("Refresh", {}), ("Restore", {}), ("Refresh", {})]),
+    # A restored wallet cannot ask of tokens that wait whether they were spent: it counts them until they can be claimed.
+    "frozen and restored": (
+        True,
+        [("Refresh", {}), (("Freeze", {0: 105}), {}), (("Freeze", {0: 143}), {}), ("Restore", {}), ("Refresh", {}), ("Refresh", {})],
+    ),
 }
 
 
