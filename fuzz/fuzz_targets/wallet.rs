@@ -87,6 +87,8 @@ struct Session {
     nonces: Vec<[u64; 3]>,
     commitments: Vec<CommitmentBody>,
     answer: Option<(Vec<u8>, IssueResponseFrame)>,
+    /// Whether the wallet was told of it as it is.
+    told: bool,
 }
 
 /// The mint, honest but for its lies, and what it has seen.
@@ -175,7 +177,14 @@ impl Mint {
             _ => problem(404, "not-found"),
         };
         let earlier = self.answers.insert(kind.clone(), honest.1.clone());
-        let (status, mut bytes) = match self.lies.next(&kind) {
+        let lie = self.lies.next(&kind);
+        if kind == "commitments"
+            && honest.0 == StatusCode::OK
+            && let Some(session) = self.sessions.last_mut()
+        {
+            session.told &= matches!(lie, Lie::None | Lie::Renamed);
+        }
+        let (status, mut bytes) = match lie {
             Lie::Refused(status, code) => {
                 let codes = [
                     "session-gone",
@@ -227,7 +236,7 @@ impl Mint {
         let mut session = [0; 16];
         session[..8].copy_from_slice(&(number as u64).to_le_bytes());
         let opened = OpenResponseFrame { session: session.into(), expires: u64::MAX, commitments: commitments.clone() };
-        self.sessions.push(Session { frame, nonces, commitments, answer: None });
+        self.sessions.push(Session { frame, nonces, commitments, answer: None, told: true });
         (StatusCode::OK, opened.to_bytes())
     }
 
@@ -258,13 +267,16 @@ impl Mint {
 
     fn issue(&mut self, body: &[u8]) -> (StatusCode, Vec<u8>) {
         let request = IssueRequestFrame::from_bytes(body).expect("the wallet speaks the protocol");
-        let number = u64::from_le_bytes(request.session.0[..8].try_into().unwrap());
-        let Some(session) = usize::try_from(number).ok().and_then(|number| self.sessions.get_mut(number)) else {
+        let number = |name: &[u8; 16]| usize::try_from(u64::from_le_bytes(name[..8].try_into().unwrap())).unwrap_or(usize::MAX);
+        let Some(session) = self.sessions.get(number(&request.session.0)) else {
             return problem(410, "session-gone");
         };
-        // What a lie has called by another session's name is still one use of the index.
-        let known = self.used.entry(session.frame.recovery.0).or_insert(request.session.0);
-        assert!(*known == request.session.0, "an index was used for two sessions");
+        // What a lie has called by another session's name is still one use of the index; but a wallet that was told a name that is not its
+        // session's issues under that one, so that whose index it is, is known only where both were told as they are.
+        let known = *self.used.entry(session.frame.recovery.0).or_insert(request.session.0);
+        let first = self.sessions.get(number(&known)).is_some_and(|first| first.told);
+        assert!(known == request.session.0 || !(first && session.told), "an index was used for two sessions");
+        let Some(session) = self.sessions.get_mut(number(&request.session.0)) else { unreachable!("it was just there") };
         if let Some((answered, answer)) = &session.answer {
             return if answered == body { (StatusCode::OK, answer.to_bytes()) } else { problem(409, "session-answered") };
         }

@@ -142,8 +142,10 @@ impl Machine {
         if status != StatusCode::OK {
             let (code, kept) = (problem(&answer), matches!(fault, Fault::None | Fault::Lost));
             let tokens = if let Paying::Tokens(tokens) = paying { tokens.as_slice() } else { &[] };
-            // Counterfeits that came back first have used up the cap: that is what claims are for.
-            let overdrawn = code == "denomination-frozen" && tokens.iter().any(|token| self.leaked.contains(&self.kind(*token)));
+            // Counterfeits that came back first have used up the cap: that is what claims are for. If that answer is lost, the session is gone
+            // for the second try.
+            let frozen = code == "denomination-frozen" || matches!(fault, Fault::Lost) && code == "session-gone";
+            let overdrawn = frozen && tokens.iter().any(|token| self.leaked.contains(&self.kind(*token)));
             let due = kept && whole && !spoilt && !overdrawn && self.due(cheat, paying, &keyset);
             assert!(!due, "an honest reader's value is refused: {code}");
             return;
