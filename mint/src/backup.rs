@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::{Ledger, Mint, MintError, SqliteLedger};
-use crate::config::{base64url, key_text};
+use crate::config::{base64url, hexadecimal, key_text};
 use crate::data::{DESCRIPTION, DataDirectory, LEDGER, ROOT};
 use crate::signer::{PLAIN_KEYS, SEALED_KEYS};
 use crate::store::books::Books;
@@ -69,7 +69,7 @@ fn digest(dir: &Path, name: &'static str) -> Result<String, MintError> {
         }
     };
     let hash = read().map_err(|error: io::Error| MintError::File(name, error.kind()))?;
-    Ok(hash.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect())
+    Ok(hexadecimal(&hash))
 }
 
 fn read(dir: &Path, name: &'static str) -> Result<Zeroizing<Vec<u8>>, MintError> {

@@ -249,6 +249,11 @@ pub(crate) fn base64url(bytes: &[u8]) -> String {
     Base64UrlUnpadded::encode_string(bytes)
 }
 
+/// Digests and other values that people compare: two digits a byte.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
+}
+
 /// The bytes of such a text, if it is the one encoding of exactly so many.
 pub(crate) fn from_base64url<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];

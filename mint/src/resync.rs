@@ -60,8 +60,9 @@ impl Mint {
         }
     }
 
-    /// Adopts what was shown of keysets that were announced before the loss, then ends: the sequence jumps over everything that was shown, and the mint works as before. `allowance` is how much of tokens issued
-    /// after the backup may still come back; what comes back beyond it freezes its denomination.
+    /// Adopts what was shown of keysets that were announced before the loss, then ends: the sequence jumps over everything that was shown, and
+    /// the mint works as before. `allowance` is how much of tokens issued after the backup may still come back; what comes back beyond it
+    /// freezes its denomination.
     ///
     /// # Errors
     /// [`MintError::Resync`] if none is under way, [`MintError::KeysetsNotAdopted`] if what was shown cannot be adopted and the operator does

@@ -8,13 +8,11 @@
 //! Amounts are smallest units. The digest and the ledger's id are against mistakes: another mint's file, a changed or cut one. They are no
 //! signature: whoever can write to the operator's files can make one, as they can write to the ledger.
 
-use std::fmt::Write;
-
 use farthing_protocol::amount::Amount;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::config::{base64url, publisher_name};
+use crate::config::{base64url, hexadecimal, publisher_name};
 use crate::error::AdoptionError;
 use crate::sepa;
 use crate::store::books::{BankAccount, Payout, PayoutRun};
@@ -42,12 +40,7 @@ struct Saved {
 impl Content {
     /// In hexadecimal; `None` never in practice, the fields always serialise.
     fn digest(&self) -> Option<String> {
-        let digest = Sha256::digest(serde_json::to_vec(self).ok()?);
-        Some(digest.iter().fold(String::new(), |mut text, byte| {
-            // Writing to a string does not fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        }))
+        Some(hexadecimal(&Sha256::digest(serde_json::to_vec(self).ok()?)))
     }
 }
 

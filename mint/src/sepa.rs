@@ -7,6 +7,7 @@ use std::fmt::Write;
 
 use farthing_protocol::amount::Amount;
 
+use crate::config::hexadecimal;
 use crate::store::books::{Address, BankAccount, Payout, PayoutRun};
 
 /// The longest run id: with the ledger's mark and a number it still fits the 35 characters of an end-to-end id.
@@ -160,11 +161,7 @@ pub(crate) struct Files<'a> {
 
 impl Files<'_> {
     fn message(&self) -> String {
-        let mark = self.ledger.iter().take(4).fold(String::new(), |mut mark, byte| {
-            // Writing to a string does not fail.
-            let _ = write!(mark, "{byte:02x}");
-            mark
-        });
+        let mark = hexadecimal(&self.ledger[..4]);
         format!("F{mark}-{}", self.run.id)
     }
 

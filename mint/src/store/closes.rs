@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 
 use super::Answer;
 use super::books::Difference;
+use crate::config::hexadecimal;
 
 /// What one account moved in one close.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -70,21 +71,13 @@ impl Close {
     pub(super) fn digest(&self, ledger: &[u8; 16], previous: &str) -> String {
         let Self { number, first_booking, last_booking, time, day, .. } = self;
         let mut text = String::from("farthing close 1\n");
-        hexadecimal(&mut text, ledger);
+        text.push_str(&hexadecimal(ledger));
         // Writing to a string does not fail.
         let _ = writeln!(text, "\n{previous}\n{number} {first_booking} {last_booking} {time} {day}");
         for CloseTotal { account, debit, credit, balance } in &self.totals {
             let _ = writeln!(text, "{account} {debit} {credit} {balance}");
         }
-        let mut digest = String::new();
-        hexadecimal(&mut digest, &Sha256::digest(text));
-        digest
-    }
-}
-
-fn hexadecimal(text: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
+        hexadecimal(&Sha256::digest(text))
     }
 }
 
