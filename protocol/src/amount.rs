@@ -180,7 +180,7 @@ mod tests {
         assert_eq!(unit.display(Amount(500)), "0.00500 EUR");
         assert_eq!(unit.parse("0.005"), Some(Amount(500)));
         assert_eq!(unit.parse("12"), Some(Amount(1_200_000)));
-        for wrong in ["", ".", "1.", ".5", "-1", "1e3", "0.000001", "184467440737095516160"] {
+        for wrong in ["", ".", "1.", ".5", "-1", "+1", "1.+5", "1e3", "0.000001", "184467440737095516160"] {
             assert_eq!(unit.parse(wrong), None, "{wrong}");
         }
     }

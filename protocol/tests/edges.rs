@@ -7,19 +7,22 @@ use std::collections::BTreeSet;
 
 use common::{DAY, World, proposal, signing_keys};
 use farthing_protocol::amount::{Amount, Unit, split};
-use farthing_protocol::error::{KeysetError, PaymentError, RefundError};
+use farthing_protocol::error::{IssueError, KeysetError, PaymentError, RefundError, RestoreError};
 use farthing_protocol::filter::{LARGEST, LIMIT, SpentMark, SpentSegment};
 use farthing_protocol::http::{Credential, pass_resource};
+use farthing_protocol::issue::{FundingKeys, Issue, MAX_OUTPUTS, Open};
 use farthing_protocol::keyset::{Keyset, KeysetList, MAX_DENOMINATIONS, PUBLISHED_AHEAD, Proposal, SHORTEST_ISSUE, Windows};
 use farthing_protocol::payment::{Deposit, MAX_RECIPIENT, Payment, PaymentTerms};
 use farthing_protocol::proof::{KeysetId, LoneKey, SpentKey};
 use farthing_protocol::receipt::PublisherReceipt;
+use farthing_protocol::recovery::{Recovery, SessionOrigin};
 use farthing_protocol::refund::{self, Refund, RefundRefusal};
+use farthing_protocol::restore::{Bucket, GAP, RecordedSession, find};
 use farthing_protocol::settle::Refusal;
 use farthing_protocol::snowblind::SigningKey;
 use farthing_protocol::token::{MAX_TOKENS, OwnedTokens};
 use farthing_protocol::voucher::VoucherCode;
-use farthing_protocol::wire::Bytes;
+use farthing_protocol::wire::{Bytes, CommitmentBody, IssueRequestFrame, ProofBody, RecordedOutputBody, ResponseBody};
 
 fn terms(amount: u64) -> PaymentTerms<'static> {
     PaymentTerms { recipient: "news.example", amount: Amount::from_units(amount), deposit_by: 3_600, subject: [5; 32] }
@@ -127,6 +130,111 @@ fn a_unit_has_three_letters_and_up_to_nine_decimals() {
     assert_eq!((whole.name(), whole.display(Amount::from_units(12))), ("jpy/1".into(), "12 JPY".into()));
     assert_eq!((whole.parse("12"), whole.parse("12.0")), (Some(Amount::from_units(12)), None));
     assert_eq!(fine.parse("0.000000001"), Some(Amount::from_units(1)));
+}
+
+// ---- issuing ----
+
+#[test]
+fn a_session_has_up_to_256_outputs() {
+    let mut world = World::new(1);
+    assert_eq!(world.tokens(&[1; MAX_OUTPUTS]).len(), MAX_OUTPUTS);
+    let one_more = [1; MAX_OUTPUTS + 1];
+    assert_eq!((world.plan(&[]).amount(), world.plan(&one_more).amount()), (Err(IssueError::OutputCount), Err(IssueError::OutputCount)));
+    let proof = ProofBody { t: [0; 32].into(), u: [0; 32].into() };
+    let asked = |count| IssueRequestFrame { session: [9; 16].into(), challenges: vec![[1; 32].into(); count], proof: proof.clone() };
+    for count in [0, MAX_OUTPUTS + 1] {
+        assert_eq!(Issue::from_frame(&asked(count)).err(), Some(IssueError::OutputCount), "{count}");
+    }
+}
+
+#[test]
+fn change_and_what_is_taken_back_name_their_payment_and_nothing_else_does() {
+    let mut world = World::new(1);
+    let root = world.root();
+    let (voucher, terms) = (VoucherCode::generate(&mut world.rng).key().unwrap(), terms(600));
+    let tokens = OwnedTokens::new(world.tokens(&[200, 500])).unwrap();
+    let (payment, used) = tokens.pay(&terms, &mut world.rng).unwrap();
+    let stated = payment.state(terms.recipient, terms.subject);
+    let id = stated.verify(&world.table, &mut world.rng).unwrap().spending().payment_id();
+    let fundings = [
+        (FundingKeys::Change(&used, terms.statement()), Some(id)),
+        (FundingKeys::Reclaim(&used, terms.statement()), Some(id)),
+        (FundingKeys::Voucher(&voucher), None),
+        (FundingKeys::Refresh(&used), None),
+    ];
+    for (funding, named) in fundings {
+        let request = world.plan(&[200, 500]).open(&root, &funding, &mut world.rng).unwrap();
+        let open = Open::from_frame(&request).unwrap();
+        assert_eq!(open.funding().payment_id(), named);
+    }
+}
+
+fn recorded(recovery: u8, outputs: usize) -> Result<RecordedSession, RestoreError> {
+    let output = RecordedOutputBody {
+        denomination: 5,
+        commitment: CommitmentBody { a: [1; 32].into(), b: [2; 32].into() },
+        response: ResponseBody { b: [3; 32].into(), y: [4; 32].into(), z: [5; 32].into() },
+    };
+    RecordedSession::new([recovery; 32], vec![output; outputs])
+}
+
+#[test]
+fn a_recorded_session_has_1_to_256_outputs_and_takes_as_many_indices() {
+    for count in [1, 2, MAX_OUTPUTS] {
+        let session = recorded(7, count).unwrap();
+        assert_eq!((session.outputs(), session.denominations()), (count, vec![Amount::from_units(5); count]));
+    }
+    for count in [0, MAX_OUTPUTS + 1] {
+        assert_eq!(recorded(7, count).err(), Some(RestoreError::OutputCount));
+    }
+}
+
+#[test]
+fn a_bucket_holds_64_sessions_and_is_closed_then() {
+    let keyset = KeysetId([7; 32]);
+    let bucket = |count| Bucket::new(keyset, 3, (0..count).rev().map(|number| recorded(number, 1).unwrap()).collect());
+    for (count, closed) in [(0, false), (63, false), (64, true)] {
+        let bucket = bucket(count).unwrap();
+        assert_eq!((bucket.sessions().len(), bucket.is_closed()), (usize::from(count), closed));
+        assert!(bucket.sessions().is_sorted_by_key(RecordedSession::recovery));
+        assert!(Bucket::from_frame(&bucket.to_frame(), keyset, 3).unwrap() == bucket);
+    }
+    assert_eq!(bucket(65).err(), Some(RestoreError::TooManySessions));
+    let twice = vec![recorded(1, 1).unwrap(), recorded(1, 2).unwrap()];
+    assert_eq!(Bucket::new(keyset, 3, twice).err(), Some(RestoreError::NotSorted));
+}
+
+#[test]
+fn a_claim_names_up_to_24_outputs_of_up_to_256() {
+    let world = World::new(1);
+    let (root, keyset) = (world.root(), world.keyset().id());
+    let denomination = Amount::from_units(5);
+    let claim = |outputs: usize, tokens: u8| {
+        let denominations = vec![denomination; outputs];
+        let origin = SessionOrigin { root: &root, keyset, denominations: &denominations, first_index: 0 };
+        let tokens: Vec<_> = (0..tokens).map(|place| (place, SpentKey { keyset, denomination, key: [place; 32] })).collect();
+        Recovery::new(&world.seed, &origin, &tokens)
+    };
+    for (outputs, tokens) in [(1, 1), (MAX_OUTPUTS, 24)] {
+        let claim = claim(outputs, tokens).unwrap();
+        assert_eq!((claim.list().len(), claim.value()), (tokens.into(), Some(Amount::from_units(5 * u64::from(tokens)))));
+    }
+    for (outputs, tokens) in [(1, 0), (1, 2), (0, 0), (MAX_OUTPUTS, 25), (MAX_OUTPUTS + 1, 1)] {
+        assert_eq!(claim(outputs, tokens).err(), Some(IssueError::InvalidFunding), "{tokens} of {outputs}");
+    }
+}
+
+#[test]
+fn a_search_ends_after_65_536_indices_without_a_session() {
+    let world = World::new(1);
+    let (root, seed) = (world.root(), &world.seed);
+    let at = |index| seed.recovery_hash(&root, index);
+    // Each is looked for anew behind the one before; the last is one index too far.
+    let (first, second, third) = (GAP - 1, 2 * GAP - 1, 3 * GAP);
+    let hashes = [first, second, third].map(at).into();
+    assert_eq!(find(seed, &root, 0, &hashes), [(first, at(first)), (second, at(second))]);
+    // Behind the last index there is none.
+    assert_eq!(find(seed, &root, u64::MAX - 1, &[at(u64::MAX)].into()), [(u64::MAX, at(u64::MAX))]);
 }
 
 // ---- keysets ----

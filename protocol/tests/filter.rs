@@ -36,6 +36,7 @@ fn full_segments_never_change_and_cover_everything() {
         let mut next = 0;
         for (first, length) in &segments {
             assert_eq!((*first, length % SMALLEST == 0 || first + length == count), (next, true));
+            assert!(*length > 0, "{count}");
             next += length;
         }
         assert_eq!(next, count);

@@ -240,7 +240,7 @@ fn answered(change: impl FnOnce(&mut IssueResponseFrame)) -> Result<Vec<OwnedTok
     pending.unblind(&frame)
 }
 
-/// The claim on the first of two outputs of a booked session, after a change of claim and record; the session is the other claim's too.
+/// The claim on both outputs of a booked session, after a change of claims and record.
 fn claimed(change: impl FnOnce(&mut Vec<ClaimBody>, &mut Vec<RecordedOutputBody>)) -> Result<(), IssueError> {
     let mut world = World::new(2);
     let nonces = nonces(&mut world, 2);
@@ -259,9 +259,9 @@ fn claimed(change: impl FnOnce(&mut Vec<ClaimBody>, &mut Vec<RecordedOutputBody>
     let (mut outputs, recovery) = (outputs.collect::<Vec<_>>(), plan.recovery);
 
     let origin = SessionOrigin { root: &root, keyset: keyset.id(), denominations: &plan.denominations, first_index: 0 };
-    let claim = Recovery::new(&world.seed, &origin, &[(0, *tokens[0].token().spent_key())])?;
-    let used = OwnedTokens::new(tokens.into_iter().take(1).collect()).unwrap().retire();
-    let plan = SessionPlan { denominations: vec![Amount::from_units(1)], ..plan.clone() };
+    // In any order: the claim sorts them.
+    let claim = Recovery::new(&world.seed, &origin, &[(1, *tokens[1].token().spent_key()), (0, *tokens[0].token().spent_key())])?;
+    let used = OwnedTokens::new(tokens).unwrap().retire();
     let mut frame = plan.open(&root, &FundingKeys::Recovery(&used, &claim), &mut world.rng)?;
     let FundingBody::Recovery { claims, .. } = &mut frame.funding else { panic!() };
     change(claims, &mut outputs);
@@ -281,9 +281,12 @@ refusals! { issuing, IssueError:
     InvalidRecovery another_output = claimed(|claims, _| claims[0].position = 1);
     InvalidRecovery a_session_of_another_length = claimed(|_, outputs| outputs.truncate(1));
     InvalidRecovery another_answer = claimed(|_, outputs| outputs[0].response = outputs[1].response.clone());
+    InvalidRecovery another_answer_to_the_second = claimed(|_, outputs| outputs[1].response = outputs[0].response.clone());
     InvalidRecovery another_commitment = claimed(|_, outputs| outputs[0].commitment.b = outputs[1].commitment.b);
     InvalidRecovery a_commitment_that_is_none = claimed(|_, outputs| outputs[0].commitment.a = [0; 32].into());
     InvalidFunding beyond_the_session = claimed(|claims, _| claims[0].position = 2);
+    InvalidFunding claims_unsorted = claimed(|claims, _| claims.reverse());
+    InvalidFunding claimed_twice = claimed(|claims, _| claims[1] = claims[0].clone());
     InvalidFunding nothing_claimed = claimed(|claims, _| claims.clear());
     OutputCount nothing_wanted = opened(|frame| frame.denominations.clear());
     OutputCount too_much_wanted = opened(|frame| frame.denominations = vec![1; 257]);

@@ -46,8 +46,12 @@ async fn no_answer_stays_without_a_payment() {
     assert_eq!((answers(), all.len()), (3, 130), "one an answer, not a payment");
     let store = RedbStore::open(&file).unwrap();
     // Half of them are given back, the others forgotten, some of each answer.
-    let refunded = all.iter().step_by(2).map(|kept| Decision { payment: kept.payment, state: PaymentState::Refunded });
-    store.decide(refunded.collect(), None, None).await.unwrap();
+    let given_back = |state: PaymentState| all.iter().step_by(2).map(move |kept| Decision { payment: kept.payment, state: state.clone() });
+    store.decide(given_back(PaymentState::Refunded).collect(), None, Some(vec![8])).await.unwrap();
+    store.decide(given_back(PaymentState::Settled).collect(), None, Some(vec![9])).await.unwrap();
+    drop(store);
+    assert_eq!(answers(), 3, "no answer is kept that settles nothing");
+    let store = RedbStore::open(&file).unwrap();
     let forgotten = store.prune(Prune::new(vec![KeysetId([7; 32])], 3_000, 1_000)).await.unwrap();
     assert!(forgotten.payments == 130 && forgotten.next.is_none());
     // Nobody keeps what it says of a payment that is not there.

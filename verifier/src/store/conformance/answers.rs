@@ -59,6 +59,9 @@ pub(super) async fn the_answer_is_kept_with_what_it_settles<S: Store>(store: &S)
     assert_eq!([name(store, 1).await, name(store, 2).await], [None, of_first], "and its record names none");
     decide(store, &[2, 5], PaymentState::Refunded, Some(&second)).await;
     assert_eq!([kept(store, 2).await, kept(store, 5).await], [None, None], "what is given back keeps none");
+    decide(store, &[1, 3], PaymentState::Settled, Some(&second)).await;
+    assert_eq!([name(store, 1).await, name(store, 3).await], [None, None], "nor does it once it is said to be settled");
+    assert_eq!([kept(store, 1).await, kept(store, 3).await], [None, None], "which it is not");
     assert_eq!(kept(store, 4).await, Some(Some(second)), "others do not disturb");
 }
 
