@@ -20,8 +20,8 @@ use farthing_protocol::snowblind::{Nonces, commit};
 use farthing_protocol::spending::Spending;
 use farthing_protocol::token::{MAX_TOKENS, OwnedToken, OwnedTokens};
 use farthing_protocol::wire::{
-    ClaimBody, DepositResponseFrame, DoubleSpendFrame, FundingBody, IssueRequestFrame, IssueResponseFrame, KeysetListFrame, LedgerMark,
-    OpenRequestFrame, RecordedOutputBody,
+    Bytes, ClaimBody, DepositResponseFrame, DoubleSpendFrame, FundingBody, IssueRequestFrame, IssueResponseFrame, KeysetListFrame,
+    LedgerMark, OpenRequestFrame, RecordedOutputBody,
 };
 use zeroize::Zeroizing;
 
@@ -240,8 +240,8 @@ fn answered(change: impl FnOnce(&mut IssueResponseFrame)) -> Result<Vec<OwnedTok
     pending.unblind(&frame)
 }
 
-/// The claim on both outputs of a booked session, after a change of claims and record.
-fn claimed(change: impl FnOnce(&mut Vec<ClaimBody>, &mut Vec<RecordedOutputBody>)) -> Result<(), IssueError> {
+/// The claim on both outputs of a booked session, after a change of claims, leaves and record.
+fn claimed(change: impl FnOnce(&mut Vec<ClaimBody>, &mut Vec<Bytes<32>>, &mut Vec<RecordedOutputBody>)) -> Result<(), IssueError> {
     let mut world = World::new(2);
     let nonces = nonces(&mut world, 2);
     let commitments: Vec<_> = nonces.iter().map(|nonces| *nonces.commitment()).collect();
@@ -263,8 +263,8 @@ fn claimed(change: impl FnOnce(&mut Vec<ClaimBody>, &mut Vec<RecordedOutputBody>
     let claim = Recovery::new(&world.seed, &origin, &[(1, *tokens[1].token().spent_key()), (0, *tokens[0].token().spent_key())])?;
     let used = OwnedTokens::new(tokens).unwrap().retire();
     let mut frame = plan.open(&root, &FundingKeys::Recovery(&used, &claim), &mut world.rng)?;
-    let FundingBody::Recovery { claims, .. } = &mut frame.funding else { panic!() };
-    change(claims, &mut outputs);
+    let FundingBody::Recovery { claims, leaves, .. } = &mut frame.funding else { panic!() };
+    change(claims, leaves, &mut outputs);
     let open = Open::from_frame(&frame)?;
     let Funding::Recovery(claim) = open.funding() else { panic!() };
     claim.verify(&keyset, &RecordedSession::new(recovery, outputs).unwrap())
@@ -272,22 +272,23 @@ fn claimed(change: impl FnOnce(&mut Vec<ClaimBody>, &mut Vec<RecordedOutputBody>
 
 #[test]
 fn a_claim_that_is_not_changed_holds() {
-    assert_eq!(claimed(|_, _| ()), Ok(()));
+    assert_eq!(claimed(|_, _, _| ()), Ok(()));
 }
 
 refusals! { issuing, IssueError:
-    InvalidRecovery another_key = claimed(|claims, _| claims[0].key = [1; 32].into());
-    InvalidRecovery another_secret = claimed(|claims, _| claims[0].secret = [1; 32].into());
-    InvalidRecovery another_output = claimed(|claims, _| claims[0].position = 1);
-    InvalidRecovery a_session_of_another_length = claimed(|_, outputs| outputs.truncate(1));
-    InvalidRecovery another_answer = claimed(|_, outputs| outputs[0].response = outputs[1].response.clone());
-    InvalidRecovery another_answer_to_the_second = claimed(|_, outputs| outputs[1].response = outputs[0].response.clone());
-    InvalidRecovery another_commitment = claimed(|_, outputs| outputs[0].commitment.b = outputs[1].commitment.b);
-    InvalidRecovery a_commitment_that_is_none = claimed(|_, outputs| outputs[0].commitment.a = [0; 32].into());
-    InvalidFunding beyond_the_session = claimed(|claims, _| claims[0].position = 2);
-    InvalidFunding claims_unsorted = claimed(|claims, _| claims.reverse());
-    InvalidFunding claimed_twice = claimed(|claims, _| claims[1] = claims[0].clone());
-    InvalidFunding nothing_claimed = claimed(|claims, _| claims.clear());
+    InvalidRecovery another_key = claimed(|claims, _, _| claims[0].key = [1; 32].into());
+    InvalidRecovery another_secret = claimed(|claims, _, _| claims[0].secret = [1; 32].into());
+    InvalidRecovery a_secret_that_was_not_committed_to = claimed(|_, leaves, _| leaves[1] = [1; 32].into());
+    InvalidRecovery another_output = claimed(|claims, _, _| claims[0].position = 1);
+    InvalidRecovery a_session_of_another_length = claimed(|_, _, outputs| outputs.truncate(1));
+    InvalidRecovery another_answer = claimed(|_, _, outputs| outputs[0].response = outputs[1].response.clone());
+    InvalidRecovery another_answer_to_the_second = claimed(|_, _, outputs| outputs[1].response = outputs[0].response.clone());
+    InvalidRecovery another_commitment = claimed(|_, _, outputs| outputs[0].commitment.b = outputs[1].commitment.b);
+    InvalidRecovery a_commitment_that_is_none = claimed(|_, _, outputs| outputs[0].commitment.a = [0; 32].into());
+    InvalidFunding beyond_the_session = claimed(|claims, _, _| claims[0].position = 2);
+    InvalidFunding claims_unsorted = claimed(|claims, _, _| claims.reverse());
+    InvalidFunding claimed_twice = claimed(|claims, _, _| claims[1] = claims[0].clone());
+    InvalidFunding nothing_claimed = claimed(|claims, _, _| claims.clear());
     OutputCount nothing_wanted = opened(|frame| frame.denominations.clear());
     OutputCount too_much_wanted = opened(|frame| frame.denominations = vec![1; 257]);
     OutputCount no_challenges = asked(|frame| frame.challenges.clear());
