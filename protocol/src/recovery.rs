@@ -169,9 +169,6 @@ impl Recovery {
     }
 
     pub(crate) fn from_body(keyset: Bytes<32>, session: Bytes<32>, leaves: &[Bytes<32>], claims: &[ClaimBody]) -> Result<Self, IssueError> {
-        if leaves.len() > MAX_OUTPUTS || claims.len() > MAX_TOKENS {
-            return Err(IssueError::InvalidFunding);
-        }
         let keyset = KeysetId(keyset.0);
         let claim = |body: &ClaimBody| Claimed {
             spent_key: SpentKey { keyset, denomination: Amount::from_units(body.denomination), key: body.key.0 },

@@ -9,6 +9,7 @@ use common::{DAY, World, proposal, signing_keys};
 use farthing_protocol::amount::{Amount, Unit, split};
 use farthing_protocol::error::{IssueError, KeysetError, PaymentError, RefundError, RestoreError};
 use farthing_protocol::filter::{LARGEST, LIMIT, SpentMark, SpentSegment};
+use farthing_protocol::group::Point;
 use farthing_protocol::http::{Credential, pass_resource};
 use farthing_protocol::issue::{FundingKeys, Issue, MAX_OUTPUTS, Open};
 use farthing_protocol::keyset::{Keyset, KeysetList, MAX_DENOMINATIONS, PUBLISHED_AHEAD, Proposal, SHORTEST_ISSUE, Windows};
@@ -22,7 +23,9 @@ use farthing_protocol::settle::Refusal;
 use farthing_protocol::snowblind::SigningKey;
 use farthing_protocol::token::{MAX_TOKENS, OwnedTokens};
 use farthing_protocol::voucher::VoucherCode;
-use farthing_protocol::wire::{Bytes, CommitmentBody, IssueRequestFrame, ProofBody, RecordedOutputBody, ResponseBody};
+use farthing_protocol::wire::{
+    Bytes, ClaimBody, CommitmentBody, FundingBody, IssueRequestFrame, OpenRequestFrame, ProofBody, RecordedOutputBody, ResponseBody,
+};
 
 fn terms(amount: u64) -> PaymentTerms<'static> {
     PaymentTerms { recipient: "news.example", amount: Amount::from_units(amount), deposit_by: 3_600, subject: [5; 32] }
@@ -212,8 +215,26 @@ fn a_claim_names_up_to_24_outputs_of_up_to_256() {
     let claim = |outputs: usize, tokens: u8| {
         let denominations = vec![denomination; outputs];
         let origin = SessionOrigin { root: &root, keyset, denominations: &denominations, first_index: 0 };
-        let tokens: Vec<_> = (0..tokens).map(|place| (place, SpentKey { keyset, denomination, key: [place; 32] })).collect();
-        Recovery::new(&world.seed, &origin, &tokens)
+        let names: Vec<_> = (0..tokens).map(|place| (place, SpentKey { keyset, denomination, key: [place; 32] })).collect();
+        let claim = Recovery::new(&world.seed, &origin, &names);
+        // As it comes to the mint, which counts by itself.
+        let read = Open::from_frame(&OpenRequestFrame {
+            keyset: keyset.0.into(),
+            denominations: vec![denomination.units(); usize::from(tokens.max(1))],
+            funding: FundingBody::Recovery {
+                keyset: keyset.0.into(),
+                session: world.seed.recovery_hash(&root, 0).into(),
+                leaves: vec![[1; 32].into(); outputs],
+                claims: (0..tokens)
+                    .map(|place| ClaimBody { position: place, denomination: 5, key: [place; 32].into(), secret: [2; 32].into() })
+                    .collect(),
+            },
+            recovery: [3; 32].into(),
+            recovery_commitment: [4; 32].into(),
+            proof: ProofBody { t: (*Point::generator().as_bytes()).into(), u: [5; 32].into() },
+        });
+        assert_eq!(read.err(), claim.as_ref().err().copied());
+        claim
     };
     for (outputs, tokens) in [(1, 1), (MAX_OUTPUTS, 24)] {
         let claim = claim(outputs, tokens).unwrap();

@@ -6,7 +6,7 @@ mod postgres;
 #[cfg(feature = "postgres")]
 use std::time::Duration;
 
-use farthing_verifier::store::{MemoryStore, RedbStore, StoreError, conformance};
+use farthing_verifier::store::{MemoryStore, RedbStore, Store, StoreError, conformance};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_memory_store_conforms() {
@@ -29,7 +29,7 @@ async fn the_redb_store_conforms() {
 #[tokio::test]
 async fn no_answer_stays_without_a_payment() {
     use farthing_protocol::proof::KeysetId;
-    use farthing_verifier::store::{Decision, PaymentState, Prune, Store};
+    use farthing_verifier::store::{Decision, PaymentState, Prune};
     use redb::{ReadableDatabase, ReadableTableMetadata, TableDefinition};
 
     let directory = tempfile::tempdir().unwrap();
@@ -66,6 +66,7 @@ async fn a_redb_file_serves_one_store_and_its_owner_only() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("store.redb");
     let store = RedbStore::open(&file).unwrap();
+    assert!(!store.is_shared());
     assert_eq!(RedbStore::open(&file).err(), Some(StoreError::InUse));
     drop(store);
     assert!(RedbStore::open(&file).is_ok());
@@ -79,6 +80,11 @@ async fn a_redb_file_serves_one_store_and_its_owner_only() {
     transaction.open_table(redb::TableDefinition::<&str, u64>::new("numbers")).unwrap().insert("layout", 1).unwrap();
     transaction.commit().unwrap();
     assert_eq!(RedbStore::open(&before).err(), Some(StoreError::OtherLayout));
+    let other = directory.path().join("other.redb");
+    let transaction = redb::Database::create(&other).unwrap().begin_write().unwrap();
+    transaction.open_table(redb::TableDefinition::<&str, u64>::new("claimed")).unwrap().insert("payment", 1).unwrap();
+    transaction.commit().unwrap();
+    assert_eq!(RedbStore::open(&other).err(), Some(StoreError::Corrupt), "a table of the same name that holds something else");
     std::fs::write(directory.path().join("garbage"), b"not a database").unwrap();
     assert!(RedbStore::open(directory.path().join("garbage")).is_err());
 }
@@ -101,11 +107,12 @@ async fn the_postgres_store_conforms() {
 #[cfg(feature = "postgres")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_may_forget_is_refused_and_one_that_dies_serves_nothing() {
-    use farthing_verifier::store::{PostgresStore, Store};
+    use farthing_verifier::store::PostgresStore;
 
     let Some(mut server) = postgres::Server::start() else { return };
     let place = server.database();
     let store = PostgresStore::open(&place).await.unwrap();
+    assert!(store.is_shared());
     let forgetful = format!("{place}&options=-csynchronous_commit%3Doff");
     assert_eq!(PostgresStore::open(&forgetful).await.err(), Some(StoreError::NotDurable));
     server.kill();
