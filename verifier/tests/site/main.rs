@@ -6,7 +6,7 @@ mod batches;
 mod blocking;
 mod browsers;
 mod deferred;
-#[cfg(all(feature = "postgres", feature = "sidecar"))]
+#[cfg(feature = "postgres")]
 mod described;
 mod faulty;
 mod filters;
