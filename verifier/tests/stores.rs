@@ -6,7 +6,8 @@ mod postgres;
 #[cfg(feature = "postgres")]
 use std::time::Duration;
 
-use farthing_verifier::store::{MemoryStore, RedbStore, Store, StoreError, conformance};
+use farthing_protocol::proof::KeysetId;
+use farthing_verifier::store::{Decision, MemoryStore, PaymentState, Prune, RedbStore, Store, StoreError, conformance};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_memory_store_conforms() {
@@ -26,39 +27,42 @@ async fn the_redb_store_conforms() {
     conformance::run_durable(async || RedbStore::open(&file).unwrap()).await;
 }
 
-#[tokio::test]
-async fn no_answer_stays_without_a_payment() {
-    use farthing_protocol::proof::KeysetId;
-    use farthing_verifier::store::{Decision, PaymentState, Prune};
-    use redb::{ReadableDatabase, ReadableTableMetadata, TableDefinition};
-
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("store.redb");
-    let answers = || {
-        let database = redb::Database::open(&file).unwrap();
-        let table = TableDefinition::<u64, (u64, [u8; 32], &[u8])>::new("kept-answers");
-        database.begin_read().unwrap().open_table(table).unwrap().len().unwrap()
-    };
-    let store = std::sync::Arc::new(RedbStore::open(&file).unwrap());
+/// `open` opens the same store each time, after the one before was dropped; `answers` counts what it then keeps.
+async fn no_answer_stays<S: Store>(open: impl AsyncFn() -> S, answers: impl AsyncFn() -> u64) {
+    let store = std::sync::Arc::new(open().await);
     conformance::fill(&store, 0..130, 2, 1).await;
     let all = store.kept(None, None, 1_000).await.unwrap();
     drop(store);
-    assert_eq!((answers(), all.len()), (3, 130), "one an answer, not a payment");
-    let store = RedbStore::open(&file).unwrap();
+    assert_eq!((answers().await, all.len()), (3, 130), "one an answer, not a payment");
+    let store = open().await;
     // Half of them are given back, the others forgotten, some of each answer.
     let given_back = |state: PaymentState| all.iter().step_by(2).map(move |kept| Decision { payment: kept.payment, state: state.clone() });
     store.decide(given_back(PaymentState::Refunded).collect(), None, Some(vec![8])).await.unwrap();
     store.decide(given_back(PaymentState::Settled).collect(), None, Some(vec![9])).await.unwrap();
     drop(store);
-    assert_eq!(answers(), 3, "no answer is kept that settles nothing");
-    let store = RedbStore::open(&file).unwrap();
+    assert_eq!(answers().await, 3, "no answer is kept that settles nothing");
+    let store = open().await;
     let forgotten = store.prune(Prune::new(vec![KeysetId([7; 32])], 3_000, 1_000)).await.unwrap();
     assert!(forgotten.payments == 130 && forgotten.next.is_none());
     // Nobody keeps what it says of a payment that is not there.
     let unknown = Decision { payment: all[0].payment, state: PaymentState::Settled };
     assert_eq!(store.decide(vec![unknown], None, Some(vec![1])).await, Ok(vec![None]));
     drop(store);
-    assert_eq!(answers(), 0);
+    assert_eq!(answers().await, 0);
+}
+
+#[tokio::test]
+async fn no_answer_stays_in_redb_without_a_payment() {
+    use redb::{ReadableDatabase, ReadableTableMetadata, TableDefinition};
+
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("store.redb");
+    let answers = async || {
+        let database = redb::Database::open(&file).unwrap();
+        let table = TableDefinition::<u64, (u64, [u8; 32], &[u8])>::new("kept-answers");
+        database.begin_read().unwrap().open_table(table).unwrap().len().unwrap()
+    };
+    no_answer_stays(async || RedbStore::open(&file).unwrap(), answers).await;
 }
 
 #[tokio::test]
@@ -105,6 +109,22 @@ async fn the_postgres_store_conforms() {
     let place = format!("{}&options=-cdefault_transaction_isolation%3Dserializable", server.database());
     conformance::run_shared(async || PostgresStore::open(&place).await.unwrap()).await;
     assert_eq!(PostgresStore::open("postgres://127.0.0.1:1/nothing").await.err(), Some(StoreError::Unavailable));
+}
+
+#[cfg(feature = "postgres")]
+#[tokio::test(flavor = "multi_thread")]
+async fn no_answer_stays_in_postgres_without_a_payment() {
+    use farthing_verifier::store::PostgresStore;
+    use sqlx::Connection;
+
+    let Some(server) = postgres::Server::start() else { return };
+    let place = server.database();
+    let answers = async || {
+        let mut connection = sqlx::PgConnection::connect(&place).await.unwrap();
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM answers").fetch_one(&mut connection).await.unwrap();
+        u64::try_from(count).unwrap()
+    };
+    no_answer_stays(async || PostgresStore::open(&place).await.unwrap(), answers).await;
 }
 
 #[cfg(feature = "postgres")]
