@@ -319,6 +319,8 @@ async fn what_is_booked_is_kept<S: Store>(store: &S) {
     assert_eq!(kept(None, Some(mark(2, 99)), 10).await, all, "another ledger may lack everything");
     decide(1, PaymentState::Settled, Some(mark(1, 12))).await;
     assert_eq!(kept(None, Some(mark(1, 5)), 1).await, [(1, Some(12))], "what is booked again takes the new mark");
+    decide(1, PaymentState::Settled, None).await;
+    assert_eq!(kept(None, Some(mark(1, 5)), 1).await, [(1, Some(12))], "and keeps it where there is none to take");
     decide(2, PaymentState::Refused(RefusedBecause::Refusal(Refusal::Late)), Some(mark(1, 13))).await;
     assert_eq!(kept(None, None, 10).await[1], (2, None), "what is booked is not refused any more");
     decide(3, PaymentState::Refunded, Some(mark(1, 14))).await;

@@ -84,10 +84,11 @@ pub(super) async fn the_answer_is_forgotten_with_the_last_it_settles<S: Store>(s
 pub(super) async fn the_oldest_undecided_is_known<S: Store>(store: &S) {
     let oldest = async || store.oldest_undecided().await.expect("the oldest");
     assert_eq!(oldest().await, None, "nothing is undecided");
-    for (number, at) in [(1_u8, 5_000_u64), (2, 1 << 40), (3, 4_999), (4, 4_999)] {
+    for (number, at, latest) in [(1_u8, 5_000_u64, 5_000), (2, 1 << 40, 1 << 40), (3, 4_999, 1 << 40), (4, 4_999, 1 << 40)] {
         let mut claim = claim(number, &[number], number);
         claim.record.claimed_at = at;
         assert_eq!(store.claim(claim).await, Ok(super::ClaimOutcome::Claimed), "a payment is claimed");
+        assert_eq!(store.totals().await.map(|totals| totals.latest_claim), Ok(latest), "the latest claim is known at once, and stays");
     }
     assert_eq!(oldest().await, Some(4_999), "the oldest of all");
     decide(store, &[3], PaymentState::Settled, Some(&[1])).await;
