@@ -35,7 +35,7 @@ use farthing_protocol::settle::Refusal;
 use freezing::freezing;
 use orders::{listing, ordering, ordering_together};
 use recovery::recovering;
-use resync::resynchronising;
+use resync::{forgetting, resynchronising};
 use spent::numbering;
 use sqlx::{Connection, PgConnection};
 
@@ -528,8 +528,8 @@ macro_rules! on_both {
 }
 
 on_both! {
-    closing_books resynchronising issuing refreshing depositing giving_back paying_out recording selling ordering listing numbering closing
-    retiring freezing recovering racing adopting_payouts adopting_keysets probing
+    closing_books resynchronising forgetting issuing refreshing depositing giving_back paying_out recording selling ordering listing
+    numbering closing retiring freezing recovering racing adopting_payouts adopting_keysets probing
 }
 
 /// Two processes on one ledger.

@@ -268,3 +268,36 @@ async fn a_mint_that_rotates_by_itself_announces_nothing_before_the_end_of_the_r
     eventually("that a keyset is announced", async || world.mint.keysets().await.unwrap().len() == 2).await;
     server.abort();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_restored_ledger_may_have_forgotten_is_refused_for_good_by_nobody() {
+    let mut world = World::new().await;
+    world.mint.add_publisher("news.example").await.unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let [backup, restored] = ["backup", "restored"].map(|name| place.path().join(name));
+    world.mint.back_up(&backup, false).await.unwrap();
+    world.mint.add_publisher("blog.example").await.unwrap();
+    let mut tokens = world.tokens(&[100, 100, 200]).await;
+    let (first, _) = world.pay(vec![tokens.pop().unwrap()], "news.example", 200);
+    let (second, _) = world.pay(vec![tokens.pop().unwrap()], "blog.example", 100);
+    let server = restore(&mut world, &backup, &restored).await;
+
+    // All of these tokens were issued after the backup, and a refresh or a payment comes before anybody shows a mark.
+    for payment in [&first, &second] {
+        assert_eq!(world.deposit_frame(&[payment], None).await.code(), "ledger-behind");
+    }
+    let used = farthing_protocol::token::OwnedTokens::new(vec![copy(&tokens[0])]).unwrap().retire();
+    assert_eq!(world.issue(&[100], &FundingKeys::Refresh(&used)).await.err().unwrap(), "ledger-behind");
+    assert!(!run(&["status"], &restored).1.contains("FROZEN"));
+
+    world.mint.begin_resync(true).await.unwrap();
+    assert!(world.deposit(&[&first]).await.iter().all(credited));
+    assert_eq!(world.deposit_frame(&[&second], None).await.code(), "resyncing", "nobody here is called that yet");
+    world.mint.add_publisher("blog.example").await.unwrap();
+    assert!(world.deposit(&[&second]).await.iter().all(credited));
+    world.mint.finish_resync(Amount::from_units(100), false).await.unwrap();
+    // The wallet's token was never in danger.
+    assert_eq!(world.issue(&[100], &FundingKeys::Refresh(&used)).await.unwrap().len(), 1);
+    world.balanced().await;
+    server.abort();
+}

@@ -38,13 +38,9 @@ impl Operations {
         self.check_mark(request.seen, now).await?;
         let steps = self.checker.verify(request.payments, self.table()).await?;
         // What is refused stays refused: a keyset that this ledger has forgotten may come back yet.
-        if steps.iter().any(|step| matches!(step, Step::Refused(_, Refusal::UnknownKeyset))) {
-            if self.is_resyncing() {
-                return Err(OperationError::Resyncing);
-            }
-            if self.is_restored() {
-                return Err(OperationError::LedgerBehind);
-            }
+        if (self.is_resyncing() || self.is_restored()) && steps.iter().any(|step| matches!(step, Step::Refused(_, Refusal::UnknownKeyset)))
+        {
+            return Err(self.not_yet());
         }
 
         let bookings: Vec<PaymentBooking> = steps.iter().filter_map(|step| self.booking(step, now)).collect();
@@ -58,6 +54,9 @@ impl Operations {
             (done.sequence, done.outcomes)
         };
         self.sequence.fetch_max(sequence, Ordering::SeqCst);
+        if booked.contains(&PaymentBooked::NotYet) {
+            return Err(self.not_yet());
+        }
 
         let mut booked = booked.into_iter();
         let mut ids = Vec::with_capacity(steps.len());
@@ -127,6 +126,7 @@ impl Operations {
             PaymentBooked::AlreadyCredited => Outcome::AlreadyCredited { change },
             PaymentBooked::Refunded => Outcome::Refunded,
             PaymentBooked::Refused(refusal) => Outcome::Refused(refusal),
+            PaymentBooked::NotYet => return Err(self.not_yet()),
             PaymentBooked::DoubleSpent { earlier } => {
                 let damaged = LedgerError::Corrupt("a stored side");
                 let proof = DoubleSpend::new(side::decode(&earlier).map_err(|_| damaged)?, spending).map_err(|_| damaged)?;
@@ -135,6 +135,13 @@ impl Operations {
                 Outcome::DoubleSpent(Box::new(proof))
             }
         })
+    }
+
+    /// What a restored ledger answers instead of a refusal that would be for good.
+    ///
+    /// Implements R-RESYNC-07.
+    fn not_yet(&self) -> OperationError {
+        if self.is_resyncing() { OperationError::Resyncing } else { OperationError::LedgerBehind }
     }
 
     /// Stops the mint if the verifier has seen this ledger further ahead than it is.
@@ -146,6 +153,12 @@ impl Operations {
         if seen.sequence <= known.sequence {
             return Ok(());
         }
+        // Another process may have taken the ledger further than this one knows: such a mark is no guess.
+        let own = self.ledger.position().await?.sequence;
+        self.sequence.fetch_max(own, Ordering::SeqCst);
+        if seen.sequence <= self.signer.mark(self.ledger_id, own).sequence {
+            return Ok(());
+        }
         if !self.count_guess(now) {
             return Err(OperationError::Overloaded);
         }
@@ -155,9 +168,6 @@ impl Operations {
             return Ok(());
         };
         self.uncount_guess(now);
-        // Another process may have taken the ledger further than this one knows.
-        let own = self.ledger.position().await?.sequence;
-        self.sequence.fetch_max(own, Ordering::SeqCst);
         if sequence <= own { Ok(()) } else { self.fall_behind(sequence, own).await }
     }
 

@@ -172,6 +172,7 @@ impl Operations {
             IssueBooked::ChangeUnavailable => Err(OperationError::ChangeUnavailable),
             IssueBooked::ReclaimUnavailable => Err(OperationError::ReclaimUnavailable),
             IssueBooked::Frozen => Err(OperationError::DenominationFrozen),
+            IssueBooked::NotYet => Err(OperationError::LedgerBehind),
             IssueBooked::NotFrozen => Err(OperationError::DenominationNotFrozen),
             IssueBooked::KeysetRetired => Err(OperationError::KeysetNotIssuing),
             IssueBooked::KeysetClosed => Err(OperationError::KeysetNotRefreshing),

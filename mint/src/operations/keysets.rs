@@ -159,8 +159,16 @@ impl Operations {
         missing
     }
 
-    pub(super) fn replace(&self, live: Live) {
+    fn replace(&self, live: Live) {
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = live;
+    }
+
+    /// Takes a list unless it has one as long: another may have been adopted meanwhile.
+    pub(super) fn lengthen(&self, list: KeysetList) {
+        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
+        if live.list.keysets().len() < list.keysets().len() {
+            *live = Live::new(list);
+        }
     }
 
     /// Records the time now and then, closes the keysets whose time has come, and drops the spent tokens of closed ones, in small steps.

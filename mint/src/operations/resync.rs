@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use farthing_protocol::keyset::KeysetList;
 use farthing_protocol::wire::{Frame, KeysetListFrame};
 
-use super::keysets::{Live, announcement};
+use super::keysets::announcement;
 use super::{Asking, OperationError, Operations};
 use crate::store::LedgerError;
 use crate::store::keysets::Lifecycle;
@@ -57,9 +57,11 @@ impl Operations {
     ///
     /// Implements R-RESYNC-01.
     pub(super) async fn fall_behind(&self, shown: u64, own: u64) -> Result<(), OperationError> {
-        let news = self.shown.fetch_max(shown, Ordering::SeqCst) < shown;
+        let news = self.shown.load(Ordering::SeqCst) < shown;
         if news {
+            // Written down first: a mark that could not be is looked at again when it is shown again.
             self.ledger.note_shown(shown).await?;
+            self.shown.fetch_max(shown, Ordering::SeqCst);
         }
         if self.is_resyncing() {
             return Ok(());
@@ -118,7 +120,7 @@ impl Operations {
             return Ok(false);
         }
         tracing::warn!(keysets = list.keysets().len(), "keysets that were announced before the ledger was lost were adopted");
-        self.replace(Live::new(list));
+        self.lengthen(list);
         Ok(true)
     }
 }

@@ -128,8 +128,10 @@ pub enum IssueBooked {
     ChangeUnavailable,
     /// No refunded payment of exactly this amount that was not reclaimed.
     ReclaimUnavailable,
-    /// More of a denomination came back than was issued; it is frozen, durably.
+    /// A denomination is frozen, or is from now on, durably, because more of it would come back than was issued.
     Frozen,
+    /// More of a denomination would come back than was issued, which a restored ledger may have forgotten: nothing changed.
+    NotYet,
     /// A token to be paid back is of a denomination that is not frozen.
     NotFrozen,
     /// A commitment was answered before: this process's memory was copied or revived. Nothing changed.
@@ -175,6 +177,8 @@ pub enum PaymentBooked {
     },
     /// Not booked.
     Refused(Refusal),
+    /// Not booked and not refused: what decides may be in what a restored ledger has forgotten.
+    NotYet,
 }
 
 /// What became of a deposit, one outcome a payment.

@@ -45,6 +45,17 @@ impl ResyncState {
     pub const fn was_restored(&self) -> bool {
         self.restored || self.began.is_some() || self.finished.is_some()
     }
+
+    /// Whether tokens may have been issued that the ledger has not counted and, without anybody's word, may not count now: it was restored,
+    /// and nobody has begun to resynchronise it.
+    pub const fn may_miss_tokens(&self) -> bool {
+        self.restored && self.began.is_none()
+    }
+
+    /// Whether publishers may have been added of which the ledger knows nothing.
+    pub const fn may_miss_publishers(&self) -> bool {
+        self.restored || self.began.is_some()
+    }
 }
 
 /// What became of beginning.

@@ -85,6 +85,10 @@ pub async fn adopting_payouts(ledger: Arc<dyn Ledger>) {
     assert_eq!(ledger.adopt_payout(run("three", &[("news.example", 10)]), 3_000).await.unwrap(), PayoutAdopted::Adopted);
     assert_eq!(ledger.pay_out(order.clone()).await.unwrap(), PayoutBooked::Booked);
     assert_eq!(ledger.pay_out(order).await.unwrap(), PayoutBooked::Earlier);
+    // Whoever has the file of a booked run had all of its files: they are not written, and paid, again.
+    let run = ledger.payout_runs(None).await.unwrap().remove(0);
+    assert_eq!(ledger.adopt_payout(PayoutRun { written: true, ..run }, 3_000).await.unwrap(), PayoutAdopted::Earlier);
+    assert_eq!(ledger.payout_runs(None).await.unwrap(), []);
     assert_eq!(ledger.publisher_balance("news.example".into()).await.unwrap(), Some(units(0)));
     balanced(ledger).await;
 }

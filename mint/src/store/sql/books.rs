@@ -63,10 +63,15 @@ pub(super) async fn change(connection: &mut Connection, change: &Change, entries
         Change::PayOut(order) => Ok(Changed::Payout(pay_out(connection, order, entries).await?)),
         Change::Adopt(run) => Ok(Changed::Adopted(adopt(connection, run, entries).await?)),
         Change::Written(id) => {
-            sqlx::query("UPDATE payout_run SET written = 1 WHERE id = $1").bind(id).execute(connection).await?;
+            mark_written(connection, id).await?;
             Ok(Changed::Done)
         }
     }
+}
+
+async fn mark_written(connection: &mut Connection, id: &str) -> Outcome<()> {
+    sqlx::query("UPDATE payout_run SET written = 1 WHERE id = $1").bind(id).execute(connection).await?;
+    Ok(())
 }
 
 /// What is credited and what is kept of a balance, in smallest units; `None` if nothing is to be paid.
@@ -158,8 +163,12 @@ async fn insert_payout(
 /// Implements R-BOOKS-09.
 async fn adopt(connection: &mut Connection, run: &PayoutRun, entries: &mut Entries) -> Outcome<PayoutAdopted> {
     if let Some(known) = payout_runs(connection, Some(run.id.clone())).await?.pop() {
-        let same = PayoutRun { written: run.written, ..known } == *run;
-        return Ok(if same { PayoutAdopted::Earlier } else { PayoutAdopted::Differs });
+        if (PayoutRun { written: run.written, ..known }) != *run {
+            return Ok(PayoutAdopted::Differs);
+        }
+        // The file that was read is the last that a run writes: if the backup is of before, its files are not to be written, and paid, again.
+        mark_written(connection, &run.id).await?;
+        return Ok(PayoutAdopted::Earlier);
     }
     if !resync::state(connection).await?.was_restored() {
         return Ok(PayoutAdopted::InStep);

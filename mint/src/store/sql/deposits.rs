@@ -6,10 +6,11 @@
 //! write    tokens, payments; one update a counter and a publisher; the sequence
 //! ```
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use farthing_protocol::amount::Amount;
 use farthing_protocol::proof::{KeysetId, PaymentId, SpentKey};
+use farthing_protocol::settle::Refusal;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::rows::{
@@ -18,7 +19,7 @@ use super::rows::{
 };
 use super::{Connection, MOST_ROWS, keysets, places, resync, spent as order, tuples};
 use crate::store::books::{Account, Entries, worth};
-use crate::store::resolve::{Count, Known, SpentBy, resolve};
+use crate::store::resolve::{Count, Known, Plan, SpentBy, resolve};
 use crate::store::{LedgerError, PaymentBooked, PaymentBooking};
 
 /// What the ledger holds about the kinds of a batch's tokens.
@@ -93,6 +94,7 @@ pub(super) async fn deposit(
             plan = covered;
         }
     }
+    put_off(connection, batch, &mut plan).await?;
 
     let mut rows = tokens.iter().copied();
     let (mut spent, mut logged) = (Vec::with_capacity(tokens.len()), Vec::with_capacity(tokens.len()));
@@ -161,6 +163,26 @@ pub(super) async fn deposit(
         unsigned(&counted.fetch_one(connection).await?, "sequence")?
     };
     Ok((sequence, plan.outcomes))
+}
+
+/// Refuses nothing for good, and freezes nothing, because of what a restored ledger may have forgotten.
+///
+/// Implements R-RESYNC-07.
+async fn put_off(connection: &mut Connection, batch: &[&PaymentBooking], plan: &mut Plan) -> Outcome<()> {
+    let nobody = PaymentBooked::Refused(Refusal::UnknownPublisher);
+    if plan.freeze.is_empty() && !plan.outcomes.contains(&nobody) {
+        return Ok(());
+    }
+    let state = resync::state(connection).await?;
+    let freeze = if state.may_miss_tokens() { std::mem::take(&mut plan.freeze) } else { BTreeSet::new() };
+    let overdrawn = |payment: &PaymentBooking| payment.tokens.iter().any(|token| freeze.contains(&(token.keyset, token.denomination)));
+    for (outcome, payment) in plan.outcomes.iter_mut().zip(batch) {
+        let frozen = *outcome == PaymentBooked::Refused(Refusal::Frozen) && overdrawn(payment);
+        if frozen || (*outcome == nobody && state.may_miss_publishers()) {
+            *outcome = PaymentBooked::NotYet;
+        }
+    }
+    Ok(())
 }
 
 async fn known(connection: &mut Connection, batch: &[&PaymentBooking], tokens: &[(SpentKey, [u8; 44])], kinds: &Kinds) -> Outcome<Known> {

@@ -346,18 +346,18 @@ async fn run(connection: &mut Connection, work: &Work, time: &mut u64, entries: 
     match work {
         Work::Issue(booking) => {
             *time = booking.now.max(*time);
-            let done = rows::issue(connection, booking, &mut own).await.and_then(|done| balanced(done, &own));
+            let mut overdrawn = None;
+            let done = rows::issue(connection, booking, &mut own, &mut overdrawn).await.and_then(|done| balanced(done, &own));
             let keep = matches!(done, Ok(IssueBooked::Booked));
             if keep {
                 entries.absorb(own)?;
             }
-            let overdrawn = matches!(done, Ok(IssueBooked::Frozen));
             let verdict = settle(connection, done.map(Done::Issue), keep).await?;
-            if overdrawn {
-                // The one thing that a refused issue leaves behind.
-                rows::freeze_overdrawn(connection, booking).await?;
+            match overdrawn.filter(|_| verdict.is_ok()) {
+                // The one thing that a refused issue may leave behind.
+                Some(kind) => Ok(Ok(Done::Issue(rows::freeze_overdrawn(connection, kind).await?))),
+                None => Ok(verdict),
             }
-            Ok(verdict)
         }
         Work::Cancel(session, now) => {
             *time = (*now).max(*time);

@@ -237,7 +237,13 @@ pub(super) async fn cancel_session(connection: &mut Connection, id: SessionId, n
     session(connection, id).await?.ok_or_else(|| LedgerError::Corrupt("an inserted row that is not there").into())
 }
 
-pub(super) async fn issue(connection: &mut Connection, booking: &IssueBooking, entries: &mut Entries) -> Outcome<IssueBooked> {
+/// `overdrawn` is the kind of which a refresh would bring back more than was issued.
+pub(super) async fn issue(
+    connection: &mut Connection,
+    booking: &IssueBooking,
+    entries: &mut Entries,
+    overdrawn: &mut Option<(u32, Amount)>,
+) -> Outcome<IssueBooked> {
     let inserted =
         sqlx::query("INSERT INTO session (id, state, digest, response, time) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING")
             .bind(booking.session.as_slice())
@@ -264,7 +270,7 @@ pub(super) async fn issue(connection: &mut Connection, booking: &IssueBooking, e
     if let Some(refused) = keysets::issue_guard(connection, booking).await? {
         return Ok(refused);
     }
-    if let Some(refused) = debit(connection, booking, entries).await? {
+    if let Some(refused) = debit(connection, booking, entries, overdrawn).await? {
         return Ok(refused);
     }
     let keyset = keyset_number(connection, &booking.keyset).await?;
@@ -288,7 +294,12 @@ pub(super) async fn issue(connection: &mut Connection, booking: &IssueBooking, e
 /// Takes what the issue costs; `Some` is why it cannot.
 ///
 /// Implements R-MINT-04, R-MINT-05.
-async fn debit(connection: &mut Connection, booking: &IssueBooking, entries: &mut Entries) -> Outcome<Option<IssueBooked>> {
+async fn debit(
+    connection: &mut Connection,
+    booking: &IssueBooking,
+    entries: &mut Entries,
+    overdrawn: &mut Option<(u32, Amount)>,
+) -> Outcome<Option<IssueBooked>> {
     let amount = integer(booking.amount.units())?;
     match &booking.debit {
         Debit::Voucher(key) => {
@@ -315,6 +326,7 @@ async fn debit(connection: &mut Connection, booking: &IssueBooking, entries: &mu
                 if !redeem(connection, kind.0, kind.1, count).await? {
                     let covered = resync::cover(connection, kind.0, kind.1, count, entries).await?;
                     if !covered || !redeem(connection, kind.0, kind.1, count).await? {
+                        *overdrawn = Some(kind);
                         return Ok(Some(IssueBooked::Frozen));
                     }
                 }
@@ -354,17 +366,18 @@ pub(super) fn kinds(rows: &[[u8; 44]]) -> Vec<(u32, Amount)> {
     kinds
 }
 
-/// After a refused refresh: freezes the kinds of which it would have brought back too many.
-pub(super) async fn freeze_overdrawn(connection: &mut Connection, booking: &IssueBooking) -> Outcome<()> {
-    let Debit::Refresh(tokens) = &booking.debit else { return Ok(()) };
-    let rows: Vec<[u8; 44]> = numbered(connection, tokens.iter()).await?.into_iter().map(|(_, row)| row).collect();
-    for ((keyset, denomination), tokens) in counted(kinds(&rows)) {
-        let count = count(connection, keyset, denomination).await?;
-        if !count.frozen && count.redeemed.saturating_add(tokens) > count.issued {
-            freeze(connection, keyset, denomination).await?;
-        }
+/// After a refused refresh that was undone: freezes the kind of which it would have brought back too many.
+///
+/// Implements R-RESYNC-07.
+pub(super) async fn freeze_overdrawn(connection: &mut Connection, (keyset, denomination): (u32, Amount)) -> Outcome<IssueBooked> {
+    if count(connection, keyset, denomination).await?.frozen {
+        return Ok(IssueBooked::Frozen);
     }
-    Ok(())
+    if resync::state(connection).await?.may_miss_tokens() {
+        return Ok(IssueBooked::NotYet);
+    }
+    freeze(connection, keyset, denomination).await?;
+    Ok(IssueBooked::Frozen)
 }
 
 /// Marks tokens as spent; `false` if one was before.
