@@ -27,5 +27,6 @@ mod refunding;
 mod rereading;
 mod several;
 mod site;
+mod spoilt;
 mod stand_in;
 mod world;

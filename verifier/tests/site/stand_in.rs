@@ -63,6 +63,8 @@ pub struct Books {
     pub faults: VecDeque<Fault>,
     /// For every request.
     pub always: Option<Fault>,
+    /// A payment for whose sake a request's answer is no frame.
+    pub spoilt: Option<PaymentId>,
     /// Whether the keyset list is given out.
     pub closed: bool,
     /// Payments in each request so far.
@@ -98,6 +100,7 @@ impl StandIn {
             sequence: 0,
             faults: VecDeque::new(),
             always: None,
+            spoilt: None,
             closed: false,
             requests: Vec::new(),
             seen: Vec::new(),
@@ -243,7 +246,9 @@ async fn deposits(State(mint): State<StandIn>, body: Bytes) -> Response {
         if fault == Some(Fault::BadSignature) {
             answer.mark.sequence += 1_000;
         }
+        let spoilt = books.spoilt.is_some_and(|spoilt| ids.contains(&Some(spoilt)));
         let response = match fault {
+            _ if spoilt => b"nonsense".to_vec().into_response(),
             Some(Fault::Garbage) => b"nonsense".to_vec().into_response(),
             Some(Fault::LostAnswer) => StatusCode::BAD_GATEWAY.into_response(),
             _ => answer.to_bytes().into_response(),
