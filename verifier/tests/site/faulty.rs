@@ -19,6 +19,8 @@ pub enum Failing {
     NotStored,
     /// All is written, and an error is returned.
     ButStored,
+    /// All is written, and whoever asked panics.
+    Panics,
 }
 
 /// The switch of a [`Faulty`] store: for claims, decisions, and reads.
@@ -54,6 +56,7 @@ impl<S: Store> Faulty<S> {
             return Err(StoreError::Unavailable);
         }
         let result = write.await;
+        assert!(!self.switch.fails(which, Failing::Panics), "the store panics, as the test wants it to");
         if self.switch.fails(which, Failing::ButStored) { Err(StoreError::Unavailable) } else { result }
     }
 }

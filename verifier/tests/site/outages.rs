@@ -174,6 +174,23 @@ async fn a_store_that_fails_serves_nothing_and_loses_nothing() {
     assert!(site.verifier.statistics().store_failure > 0);
 }
 
+/// A publisher may bring a store of its own.
+#[tokio::test]
+async fn a_store_that_panics_leaves_nobody_waiting() {
+    let (mint, url) = StandIn::start(World::new(56)).await;
+    let root = mint.books().world.root();
+    let switch = Switch::default();
+    let site = Plan::new(&url, root).await.open(Faulty { store: MemoryStore::new(), switch: switch.clone() }).await;
+    let (reader, mut rng) = (Reader::new(), StdRng::seed_from_u64(56));
+    let one = site.url("/articles/one");
+    let sent = pay(&reader.challenge(&one).await, mint.books().world.tokens(&[500]), None, &mut rng);
+    switch.decisions(Failing::Panics);
+    assert_eq!(reader.get_with(&one, &sent.header).await.status, 503);
+    switch.decisions(Failing::Not);
+    assert_eq!(reader.insist(&one, &sent.header).await.status, 200);
+    assert_eq!(mint.credited(), 1);
+}
+
 #[tokio::test]
 async fn a_restart_continues_where_the_store_is() {
     let (mint, url) = StandIn::start(World::new(55)).await;
