@@ -25,6 +25,8 @@ pub enum AdoptionError {
     Unknown(Vec<String>),
     /// Some have less than was paid to them.
     Short(Vec<String>),
+    /// Some that are to be left out are not in the run, or nobody else is.
+    Without(Vec<String>),
 }
 
 impl AdoptionError {
@@ -38,6 +40,7 @@ impl AdoptionError {
             Self::Differs => "payout-differs",
             Self::Unknown(_) => "payout-publisher-unknown",
             Self::Short(_) => "payout-balance-short",
+            Self::Without(_) => "payout-without-invalid",
         }
     }
 }
@@ -52,7 +55,10 @@ impl fmt::Display for AdoptionError {
             Self::InStep => f.write_str("nobody has said that this ledger was restored: `resync begin --restored` if it was"),
             Self::Differs => f.write_str("the ledger has another run of this id: compare the two"),
             Self::Unknown(names) => write!(f, "no publishers of this mint, add them first: {}", names.join(", ")),
-            Self::Short(names) => write!(f, "the balances do not cover it, let them hand in first: {}", names.join(", ")),
+            Self::Short(names) => {
+                write!(f, "the balances do not cover it, let them hand in first, or leave them out (--without): {}", names.join(", "))
+            }
+            Self::Without(names) => write!(f, "not in this run, or all of it: {}", names.join(", ")),
         }
     }
 }

@@ -221,9 +221,9 @@ async fn adoptions_that_failed_are_booked_once_on_repeat(world: World) {
         let run = store::books::PayoutRun { id: id.into(), time: 1, debtor: account.clone(), written: true, payouts };
         let file = crate::saved_run::write(&run, &ledger).unwrap();
         world.fail_next(how);
-        assert_eq!(world.mint.adopt_payout(file.as_bytes()).await.err(), Some(MintError::Ledger(LedgerError::Unavailable)));
-        assert_eq!(world.mint.adopt_payout(file.as_bytes()).await, Ok((run.clone(), how == NOT_STORED)));
-        assert_eq!(world.mint.adopt_payout(file.as_bytes()).await, Ok((run, false)));
+        assert_eq!(world.mint.adopt_payout(file.as_bytes(), &[]).await.err(), Some(MintError::Ledger(LedgerError::Unavailable)));
+        assert_eq!(world.mint.adopt_payout(file.as_bytes(), &[]).await, Ok((run.clone(), how == NOT_STORED)));
+        assert_eq!(world.mint.adopt_payout(file.as_bytes(), &[]).await, Ok((run, false)));
     }
     let status = world.mint.status().await.unwrap();
     assert_eq!((status.paid_out, status.credits), (Amount::from_units(4_000), Amount::ZERO));

@@ -165,6 +165,9 @@ impl Mint {
     /// Books a run again from `payout-ID.json`, for a ledger that was restored and has forgotten it: the same id, time, accounts and amounts.
     /// `true` if this call booked it; the same file again changes nothing.
     ///
+    /// `without` leaves publishers out whose balances do not cover what they were paid, and will not: their deposits do not come back. Their
+    /// accounts are forgotten, so that no run pays them again before the operator has set those anew.
+    ///
     /// Implements R-BOOKS-09.
     ///
     /// # Errors
@@ -173,12 +176,18 @@ impl Mint {
     ///
     /// # Security
     /// The file is believed as the operator's own: its digest tells mistakes, not forgeries.
-    pub async fn adopt_payout(&self, file: &[u8]) -> Result<(PayoutRun, bool), MintError> {
+    pub async fn adopt_payout(&self, file: &[u8], without: &[String]) -> Result<(PayoutRun, bool), MintError> {
         self.refresh().await?;
         let now = self.deposit_time()?;
         let (ledger, cent) = (self.0.ledger.position().await?.ledger, self.cent()?);
-        let run = saved_run::read(file, &ledger, cent).map_err(MintError::Adoption)?;
-        let refused = match self.0.ledger.adopt_payout(run.clone(), now).await? {
+        let mut run = saved_run::read(file, &ledger, cent).map_err(MintError::Adoption)?;
+        let elsewhere = |name: &&String| !run.payouts.iter().any(|payout| payout.publisher == **name);
+        let wrong: Vec<String> = without.iter().filter(elsewhere).cloned().collect();
+        run.payouts.retain(|payout| !without.contains(&payout.publisher));
+        if !wrong.is_empty() || run.payouts.is_empty() {
+            return Err(MintError::Adoption(AdoptionError::Without(if wrong.is_empty() { without.to_vec() } else { wrong })));
+        }
+        let refused = match self.0.ledger.adopt_payout(run.clone(), without.to_vec(), now).await? {
             PayoutAdopted::Adopted => return Ok((run, true)),
             PayoutAdopted::Earlier => return Ok((run, false)),
             PayoutAdopted::Differs => AdoptionError::Differs,

@@ -72,16 +72,22 @@ async fn payouts_of_after_the_backup_are_booked_again_and_nobody_is_paid_twice()
     assert!(world.deposit(&[&second, &third]).await.iter().all(credited));
     let (done, said) = run(&["payout", "adopt", path], &restored);
     assert!(!done && said.contains("payout-balance-short: ") && !said.contains("blog.example"), "{said}");
+    for without in [&["else.example"][..], &["news.example", "blog.example"]] {
+        let arguments: Vec<&str> =
+            ["payout", "adopt", path].into_iter().chain(without.iter().flat_map(|name| ["--without", name])).collect();
+        let (done, said) = run(&arguments, &restored);
+        assert!(!done && said.contains("payout-without-invalid: ") && said.contains(without[0]), "{said}");
+    }
     assert!(world.deposit(&[&first]).await.iter().all(credited));
 
     // Neither an altered file nor another mint's.
     let bytes = std::fs::read(&saved).unwrap();
     let altered = String::from_utf8(bytes.clone()).unwrap().replace("9000", "8000");
-    assert_eq!(world.mint.adopt_payout(altered.as_bytes()).await.err(), Some(MintError::Adoption(AdoptionError::Altered)));
+    assert_eq!(world.mint.adopt_payout(altered.as_bytes(), &[]).await.err(), Some(MintError::Adoption(AdoptionError::Altered)));
     let other = World::new().await;
-    assert_eq!(other.mint.adopt_payout(&bytes).await.err(), Some(MintError::Adoption(AdoptionError::OtherLedger)));
+    assert_eq!(other.mint.adopt_payout(&bytes, &[]).await.err(), Some(MintError::Adoption(AdoptionError::OtherLedger)));
     let csv = std::fs::read(file("csv")).unwrap();
-    assert_eq!(world.mint.adopt_payout(&csv).await.err(), Some(MintError::Adoption(AdoptionError::NotARun)));
+    assert_eq!(world.mint.adopt_payout(&csv, &[]).await.err(), Some(MintError::Adoption(AdoptionError::NotARun)));
     assert_eq!(world.mint.status().await.unwrap().paid_out, Amount::ZERO);
 
     let (done, said) = run(&["payout", "adopt", path], &restored);
@@ -298,6 +304,50 @@ async fn what_a_restored_ledger_may_have_forgotten_is_refused_for_good_by_nobody
     world.mint.finish_resync(Amount::from_units(100), false).await.unwrap();
     // The wallet's token was never in danger.
     assert_eq!(world.issue(&[100], &FundingKeys::Refresh(&used)).await.unwrap().len(), 1);
+    world.balanced().await;
+    server.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publisher_whose_deposits_do_not_come_back_is_left_out_of_a_run_and_waits() {
+    let mut world = World::new().await;
+    let place = tempfile::tempdir().unwrap();
+    let [backup, restored, out, again] = ["backup", "restored", "out", "again"].map(|name| place.path().join(name));
+    for name in ["news.example", "blog.example"] {
+        world.mint.add_publisher(name).await.unwrap();
+        world.mint.set_payee(name, &account(name)).await.unwrap();
+    }
+    let mut tokens = world.tokens(&[1_000, 5_000, 10_000]).await;
+    world.mint.back_up(&backup, false).await.unwrap();
+    let (first, _) = world.pay(vec![tokens.pop().unwrap()], "news.example", 10_000);
+    let (second, _) = world.pay(vec![tokens.pop().unwrap()], "blog.example", 5_000);
+    let (third, _) = world.pay(vec![tokens.pop().unwrap()], "blog.example", 1_000);
+    assert!(world.deposit(&[&first, &second]).await.iter().all(credited));
+    let order = |id: &str| PayoutOptions { id: Some(id.into()), debtor: account("The Mint"), minimum: Amount::ZERO, fee_share: 0 };
+    world.mint.pay_out(order("2026-11"), &out).await.unwrap();
+    let saved = out.join("payout-2026-11.json");
+    let path = saved.to_str().unwrap();
+
+    // The second publisher was paid, and has kept nothing.
+    let server = restore(&mut world, &backup, &restored).await;
+    world.mint.begin_resync(true).await.unwrap();
+    assert!(world.deposit(&[&first, &third]).await.iter().all(credited));
+    let (done, said) = run(&["payout", "adopt", path], &restored);
+    assert!(!done && said.contains("payout-balance-short: ") && said.contains("--without") && said.ends_with("blog.example\n"), "{said}");
+    for how in ["booked again", "booked already"] {
+        let (done, said) = run(&["payout", "adopt", path, "--without", "blog.example"], &restored);
+        assert!(done && said.contains("1 publishers") && said.contains(how), "{said}");
+    }
+    let (done, said) = run(&["payout", "adopt", path], &restored);
+    assert!(!done && said.contains("payout-differs: "), "{said}");
+    world.mint.finish_resync(Amount::ZERO, false).await.unwrap();
+
+    // Nobody is paid twice: one has nothing left, the other no account until the operator has settled with it.
+    let report = world.mint.pay_out(order("2026-12"), &again).await.unwrap();
+    assert!(!report.booked && report.without_account == ["blog.example"]);
+    world.mint.set_payee("blog.example", &account("blog.example")).await.unwrap();
+    let report = world.mint.pay_out(order("2026-12"), &again).await.unwrap();
+    assert_eq!(report.written[0].payouts.iter().map(|one| one.credited.units()).collect::<Vec<_>>(), [1_000]);
     world.balanced().await;
     server.abort();
 }

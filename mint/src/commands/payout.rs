@@ -41,6 +41,10 @@ pub enum PayoutCommand {
     Adopt {
         #[command(flatten)]
         data: Data,
+        /// Leaves a publisher of the run out that was paid and whose deposits do not come back, and forgets its account: no run pays it before
+        /// `publisher iban`
+        #[arg(long, value_name = "PUBLISHER")]
+        without: Vec<String>,
         /// `payout-ID.json`, as `run` wrote it; several in the order in which they were booked
         #[arg(required = true)]
         files: Vec<PathBuf>,
@@ -158,11 +162,11 @@ async fn payouts(data: Data, json: bool) -> Result<(), Failure> {
     })
 }
 
-async fn adopt(data: Data, files: &[PathBuf]) -> Result<(), Failure> {
+async fn adopt(data: Data, without: &[String], files: &[PathBuf]) -> Result<(), Failure> {
     let mint = open(data).await?;
     for file in files {
         let bytes = std::fs::read(file).map_err(|error| MintError::File("the payout's file", error.kind()))?;
-        let (run, now) = mint.adopt_payout(&bytes).await?;
+        let (run, now) = mint.adopt_payout(&bytes, without).await?;
         let how = if now { "booked again" } else { "booked already" };
         print(&format!("run {}   {} publishers   {how}", run.id, run.payouts.len()))?;
     }
@@ -171,7 +175,7 @@ async fn adopt(data: Data, files: &[PathBuf]) -> Result<(), Failure> {
 
 pub async fn payout(command: PayoutCommand) -> Result<(), Failure> {
     let (data, out, id, minimum, fee_share, debtor_name, debtor_iban, json) = match command {
-        PayoutCommand::Adopt { data, files } => return adopt(data, &files).await,
+        PayoutCommand::Adopt { data, without, files } => return adopt(data, &without, &files).await,
         PayoutCommand::List { data, json } => return payouts(data, json).await,
         PayoutCommand::Run { data, out, id, minimum, fee_share, debtor_name, debtor_iban, json } => {
             (data, out, id, minimum, fee_share, debtor_name, debtor_iban, json)

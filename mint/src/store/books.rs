@@ -303,8 +303,9 @@ pub trait Books: Send + Sync + 'static {
     fn pay_out(&self, order: PayoutOrder) -> Answer<'_, PayoutBooked>;
 
     /// Books a run again that was booked before the ledger was lost: the same id, time, accounts and amounts, in one transaction. Its files
-    /// count as complete. The journal has it under the time of this booking.
-    fn adopt_payout(&self, run: PayoutRun, now: u64) -> Answer<'_, PayoutAdopted>;
+    /// count as complete. The journal has it under the time of this booking. The accounts of `held` publishers are forgotten in the same
+    /// transaction, so that no run pays them before theirs is set again.
+    fn adopt_payout(&self, run: PayoutRun, held: Vec<String>, now: u64) -> Answer<'_, PayoutAdopted>;
 
     /// Runs by id, or those whose files were never complete.
     fn payout_runs(&self, id: Option<String>) -> Answer<'_, Vec<PayoutRun>>;

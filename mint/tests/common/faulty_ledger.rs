@@ -150,8 +150,8 @@ impl<F: Fate + 'static> Books for Faulty<F> {
     fn pay_out(&self, order: PayoutOrder) -> Answer<'_, PayoutBooked> {
         self.change("pay_out", move || self.sound.pay_out(order))
     }
-    fn adopt_payout(&self, run: PayoutRun, now: u64) -> Answer<'_, PayoutAdopted> {
-        self.change("adopt_payout", move || self.sound.adopt_payout(run, now))
+    fn adopt_payout(&self, run: PayoutRun, held: Vec<String>, now: u64) -> Answer<'_, PayoutAdopted> {
+        self.change("adopt_payout", move || self.sound.adopt_payout(run, held, now))
     }
     fn payout_runs(&self, id: Option<String>) -> Answer<'_, Vec<PayoutRun>> {
         self.sound.payout_runs(id)

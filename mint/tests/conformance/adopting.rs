@@ -44,21 +44,21 @@ pub async fn adopting_payouts(ledger: Arc<dyn Ledger>) {
     }
     ledger.set_payee("news.example".into(), account("another by now")).await.unwrap();
     let both = run("one", &[("blog.example", 100), ("news.example", 60)]);
-    assert_eq!(ledger.adopt_payout(both.clone(), 2_000).await.unwrap(), PayoutAdopted::InStep, "it lacks nothing");
+    assert_eq!(ledger.adopt_payout(both.clone(), vec![], 2_000).await.unwrap(), PayoutAdopted::InStep, "it lacks nothing");
 
     ledger.note_restored().await.unwrap();
     let order = PayoutOrder { id: "new".into(), debtor: account("mint"), cent: units(10), minimum: units(0), fee_share: 0, now: 2_000 };
     assert_eq!(ledger.pay_out(order.clone()).await.unwrap(), PayoutBooked::Restored);
     let short = run("one", &[("blog.example", 110), ("news.example", 60)]);
-    assert_eq!(ledger.adopt_payout(short, 2_000).await.unwrap(), PayoutAdopted::Short(vec!["blog.example".into()]));
+    assert_eq!(ledger.adopt_payout(short, vec![], 2_000).await.unwrap(), PayoutAdopted::Short(vec!["blog.example".into()]));
     let unknown = run("one", &[("blog.example", 110), ("else.example", 60)]);
-    assert_eq!(ledger.adopt_payout(unknown, 2_000).await.unwrap(), PayoutAdopted::Unknown(vec!["else.example".into()]));
+    assert_eq!(ledger.adopt_payout(unknown, vec![], 2_000).await.unwrap(), PayoutAdopted::Unknown(vec!["else.example".into()]));
     let sheet = ledger.sheet().await.unwrap();
     assert_eq!((sheet.credits, sheet.paid_out, sheet.fees), (units(200), units(0), units(0)), "what is refused changes nothing");
     balanced(ledger).await;
 
     for expected in [PayoutAdopted::Adopted, PayoutAdopted::Earlier] {
-        assert_eq!(ledger.adopt_payout(both.clone(), 2_000).await.unwrap(), expected);
+        assert_eq!(ledger.adopt_payout(both.clone(), vec![], 2_000).await.unwrap(), expected);
         assert_eq!(ledger.payout_runs(Some("one".into())).await.unwrap(), std::slice::from_ref(&both));
         let sheet = ledger.sheet().await.unwrap();
         assert_eq!((sheet.credits, sheet.paid_out, sheet.fees), (units(40), units(144), units(16)));
@@ -71,7 +71,7 @@ pub async fn adopting_payouts(ledger: Arc<dyn Ledger>) {
         run("one", &[("blog.example", 100)]),
         run("one", &[("blog.example", 100), ("news.example", 50)]),
     ] {
-        assert_eq!(ledger.adopt_payout(differs, 2_000).await.unwrap(), PayoutAdopted::Differs);
+        assert_eq!(ledger.adopt_payout(differs, vec![], 2_000).await.unwrap(), PayoutAdopted::Differs);
     }
     // The statement has it under the day on which it was booked again.
     let days = ledger.statement("blog.example".into()).await.unwrap().unwrap();
@@ -80,14 +80,14 @@ pub async fn adopting_payouts(ledger: Arc<dyn Ledger>) {
     // While resynchronising and afterwards, and then runs are booked again too.
     assert_eq!(ledger.begin_resync(true, 2_000).await.unwrap(), ResyncBegun::Begun);
     assert_eq!(ledger.pay_out(order.clone()).await.unwrap(), PayoutBooked::Restored);
-    assert_eq!(ledger.adopt_payout(run("two", &[("news.example", 20)]), 2_000).await.unwrap(), PayoutAdopted::Adopted);
+    assert_eq!(ledger.adopt_payout(run("two", &[("news.example", 20)]), vec![], 2_000).await.unwrap(), PayoutAdopted::Adopted);
     assert_eq!(ledger.finish_resync(units(0), false, 3_000).await.unwrap(), ResyncFinished::Finished);
-    assert_eq!(ledger.adopt_payout(run("three", &[("news.example", 10)]), 3_000).await.unwrap(), PayoutAdopted::Adopted);
+    assert_eq!(ledger.adopt_payout(run("three", &[("news.example", 10)]), vec![], 3_000).await.unwrap(), PayoutAdopted::Adopted);
     assert_eq!(ledger.pay_out(order.clone()).await.unwrap(), PayoutBooked::Booked);
     assert_eq!(ledger.pay_out(order).await.unwrap(), PayoutBooked::Earlier);
     // Whoever has the file of a booked run had all of its files: they are not written, and paid, again.
     let run = ledger.payout_runs(None).await.unwrap().remove(0);
-    assert_eq!(ledger.adopt_payout(PayoutRun { written: true, ..run }, 3_000).await.unwrap(), PayoutAdopted::Earlier);
+    assert_eq!(ledger.adopt_payout(PayoutRun { written: true, ..run }, vec![], 3_000).await.unwrap(), PayoutAdopted::Earlier);
     assert_eq!(ledger.payout_runs(None).await.unwrap(), []);
     assert_eq!(ledger.publisher_balance("news.example".into()).await.unwrap(), Some(units(0)));
     balanced(ledger).await;

@@ -24,7 +24,7 @@ const DAY: u64 = 86_400;
 pub(super) enum Change {
     Payee(String, Box<BankAccount>),
     PayOut(Box<PayoutOrder>),
-    Adopt(Box<PayoutRun>),
+    Adopt(Box<PayoutRun>, Vec<String>),
     Written(String),
 }
 
@@ -61,7 +61,7 @@ pub(super) async fn change(connection: &mut Connection, change: &Change, entries
             Ok(Changed::Done)
         }
         Change::PayOut(order) => Ok(Changed::Payout(pay_out(connection, order, entries).await?)),
-        Change::Adopt(run) => Ok(Changed::Adopted(adopt(connection, run, entries).await?)),
+        Change::Adopt(run, held) => Ok(Changed::Adopted(adopt(connection, run, held, entries).await?)),
         Change::Written(id) => {
             mark_written(connection, id).await?;
             Ok(Changed::Done)
@@ -161,7 +161,7 @@ async fn insert_payout(
 /// Books a run of before the loss again. Everything is looked at before anything is written.
 ///
 /// Implements R-BOOKS-09.
-async fn adopt(connection: &mut Connection, run: &PayoutRun, entries: &mut Entries) -> Outcome<PayoutAdopted> {
+async fn adopt(connection: &mut Connection, run: &PayoutRun, held: &[String], entries: &mut Entries) -> Outcome<PayoutAdopted> {
     if let Some(known) = payout_runs(connection, Some(run.id.clone())).await?.pop() {
         if (PayoutRun { written: run.written, ..known }) != *run {
             return Ok(PayoutAdopted::Differs);
@@ -187,6 +187,9 @@ async fn adopt(connection: &mut Connection, run: &PayoutRun, entries: &mut Entri
     }
     if !short.is_empty() {
         return Ok(PayoutAdopted::Short(short));
+    }
+    for publisher in held {
+        sqlx::query("DELETE FROM payee WHERE publisher = $1").bind(publisher).execute(&mut *connection).await?;
     }
     insert_run(connection, &run.id, run.time, &run.debtor, true).await?;
     for Payout { publisher, credited, fee, payee, .. } in &run.payouts {
@@ -288,9 +291,9 @@ impl Books for Engine {
         })
     }
 
-    fn adopt_payout(&self, run: PayoutRun, now: u64) -> Answer<'_, PayoutAdopted> {
+    fn adopt_payout(&self, run: PayoutRun, held: Vec<String>, now: u64) -> Answer<'_, PayoutAdopted> {
         Box::pin(async move {
-            match self.change_books(Change::Adopt(Box::new(run)), now).await? {
+            match self.change_books(Change::Adopt(Box::new(run), held), now).await? {
                 Changed::Adopted(adopted) => Ok(adopted),
                 _ => Err(LedgerError::Unavailable),
             }
