@@ -65,6 +65,10 @@ pub struct Books {
     pub always: Option<Fault>,
     /// Whether the keyset list is given out.
     pub closed: bool,
+    /// Whether whoever asks for the keyset list gets the one of that moment once it is let.
+    pub keysets_held: bool,
+    /// How often the keyset list was asked for.
+    pub keysets_asked: usize,
     /// Payments in each request so far.
     pub requests: Vec<usize>,
     /// The marks the verifiers sent.
@@ -99,6 +103,8 @@ impl StandIn {
             faults: VecDeque::new(),
             always: None,
             closed: false,
+            keysets_held: false,
+            keysets_asked: 0,
             requests: Vec::new(),
             seen: Vec::new(),
             foreign: None,
@@ -200,8 +206,19 @@ async fn segment(State(mint): State<StandIn>, Path((_, name)): Path<(u64, String
 }
 
 async fn keysets(State(mint): State<StandIn>) -> Response {
-    let books = mint.books();
-    if books.closed { StatusCode::SERVICE_UNAVAILABLE.into_response() } else { books.list.to_frame().to_bytes().into_response() }
+    let (list, held) = {
+        let mut books = mint.books();
+        books.keysets_asked += 1;
+        if books.closed {
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+        (books.list.to_frame().to_bytes(), books.keysets_held)
+    };
+    if held {
+        // The sender lives as long as the mint.
+        drop(mint.1.subscribe().wait_for(|gone| *gone).await);
+    }
+    list.into_response()
 }
 
 async fn deposits(State(mint): State<StandIn>, body: Bytes) -> Response {
