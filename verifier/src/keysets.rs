@@ -1,7 +1,11 @@
 //! Which keys are trusted: the mint's list under the pinned root key, followed, never replaced.
 //!
-//! A list is verified, must continue the one known, is stored, and only then used. Two signed lists that contradict each other mean that
-//! the mint shows different keys to different people: both are kept as evidence, and the verifier stops accepting for good.
+//! A list is verified, must continue the one known and the one that is stored, is stored, and only then used. Two signed lists that
+//! contradict each other mean that the mint shows different keys to different people: both are kept as evidence, and the verifier stops
+//! accepting for good.
+//!
+//! Instances on one store are such different people. Each compares what it follows with what is stored, whenever it asks the mint: a
+//! longer list is taken, a shorter one is replaced, and evidence that any of them has kept stops all.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -15,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::error::{Refused, VerifierError};
 use crate::mint_client::{MintClient, MintError};
-use crate::store::{Document, Store};
+use crate::store::{Document, Store, StoreError};
 
 /// A verified list with its keys prepared.
 pub(crate) struct Trusted {
@@ -57,7 +61,7 @@ impl<S: Store> Keysets<S> {
         } else {
             match store.load(Document::Keysets).await? {
                 Some(bytes) => {
-                    let frame = KeysetListFrame::from_bytes(&bytes).map_err(|_| crate::store::StoreError::Corrupt)?;
+                    let frame = KeysetListFrame::from_bytes(&bytes).map_err(|_| StoreError::Corrupt)?;
                     State::Following(Trusted::new(KeysetList::verify(&frame, &root)?))
                 }
                 None => State::Unknown,
@@ -89,7 +93,8 @@ impl<S: Store> Keysets<S> {
         matches!(self.state(), State::Forked)
     }
 
-    /// Fetches the list and follows it. A mint that has lost the end of it, as after a restore, is shown the one that is known here.
+    /// Fetches the list and follows it, and the one that other instances have stored. A mint that has lost the end of it, as after a
+    /// restore, is shown the one that is known here.
     ///
     /// Implements R-VERIF-42.
     ///
@@ -115,9 +120,11 @@ impl<S: Store> Keysets<S> {
     async fn fetch(&self) -> Result<(), VerifierError> {
         let known = match self.state() {
             State::Forked => return Err(KeysetError::Forked.into()),
-            State::Following(trusted) => Some(trusted),
+            State::Following(trusted) => Some(trusted.list.clone()),
             State::Unknown => None,
         };
+        // First, so that it happens while the mint is away as well.
+        let known = self.agree(known).await?;
         let mut frame = self.mint.keysets().await.map_err(|error: MintError| {
             if error != MintError::Unavailable {
                 tracing::warn!("the mint's keyset list cannot be read");
@@ -125,35 +132,79 @@ impl<S: Store> Keysets<S> {
             VerifierError::MintUnavailable
         })?;
         let mut followed = match &known {
-            Some(trusted) => trusted.list.follow(&frame),
+            Some(known) => known.follow(&frame),
             None => KeysetList::verify(&frame, &self.root),
         };
-        if let (Err(KeysetError::Shortened), Some(trusted)) = (&followed, &known) {
+        if let (Err(KeysetError::Shortened), Some(known)) = (&followed, &known) {
             tracing::warn!("the mint has lost keysets that it has announced: it is shown them");
-            if let Ok(shown) = self.mint.show_keysets(&trusted.list.to_frame()).await {
-                followed = trusted.list.follow(&shown);
+            if let Ok(shown) = self.mint.show_keysets(&known.to_frame()).await {
+                followed = known.follow(&shown);
                 frame = shown;
             }
         }
-        let list = match (followed, known) {
-            (Err(KeysetError::Forked), Some(trusted)) => {
-                // Stop first: if the evidence cannot be stored, stopping still counts until the next start, which asks again.
-                self.set(State::Forked);
-                tracing::error!("the mint has signed two different keyset lists: nothing is accepted any more");
-                let mut evidence = Vec::new();
-                for bytes in [trusted.list.to_frame().to_bytes(), frame.to_bytes()] {
-                    evidence.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-                    evidence.extend_from_slice(&bytes);
-                }
-                self.store.save(Document::Fork, evidence).await?;
-                return Err(KeysetError::Forked.into());
-            }
-            (Ok(list), Some(trusted)) if list.head() == trusted.list.head() => return Ok(()),
-            (list, _) => list?,
+        match (followed, &known) {
+            (Err(KeysetError::Forked), Some(known)) => Err(self.fork(known, &frame).await),
+            (Ok(list), Some(known)) if list.head() == known.head() => Ok(()),
+            // Another instance may have been shown another list meanwhile.
+            (list, _) => self.agree(Some(list?)).await.map(drop),
+        }
+    }
+
+    /// Compares a list with what is stored, stores it if it is the longer one, and follows the one that stands then.
+    ///
+    /// The first list is stored in one atomic write. A later one is read, compared and written, and another instance may write in
+    /// between. The list written over is then lost from the store, not from the instance that follows it: that one finds the contradiction
+    /// when it next asks the mint, if it still runs by then.
+    ///
+    /// Implements R-VERIF-43.
+    ///
+    /// # Errors
+    /// [`VerifierError::Store`]; [`KeysetError::Forked`] if the two contradict each other, or if evidence is stored that the mint has
+    /// contradicted itself: then nothing is accepted any more.
+    async fn agree(&self, list: Option<KeysetList>) -> Result<Option<KeysetList>, VerifierError> {
+        if self.store.load(Document::Fork).await?.is_some() {
+            self.set(State::Forked);
+            tracing::error!("another instance has kept two different keyset lists of the mint: nothing is accepted any more");
+            return Err(KeysetError::Forked.into());
+        }
+        let stored = match (self.store.load(Document::Keysets).await?, &list) {
+            (Some(stored), _) => stored,
+            (None, Some(list)) => self.store.save_first(Document::Keysets, list.to_frame().to_bytes()).await?,
+            (None, None) => return Ok(None),
         };
-        self.store.save(Document::Keysets, frame.to_bytes()).await?;
-        self.set(State::Following(Trusted::new(list)));
-        Ok(())
+        let stored = KeysetListFrame::from_bytes(&stored).map_err(|_| StoreError::Corrupt)?;
+        let stands = match &list {
+            Some(list) => list.follow(&stored),
+            None => KeysetList::verify(&stored, &self.root),
+        };
+        let stands = match (stands, list) {
+            (Err(KeysetError::Forked), Some(list)) => return Err(self.fork(&list, &stored).await),
+            (Err(KeysetError::Shortened), Some(list)) => {
+                self.store.save(Document::Keysets, list.to_frame().to_bytes()).await?;
+                list
+            }
+            (stands, _) => stands?,
+        };
+        if !matches!(self.state(), State::Following(trusted) if trusted.list.head() == stands.head()) {
+            self.set(State::Following(Trusted::new(stands.clone())));
+        }
+        Ok(Some(stands))
+    }
+
+    /// Stops for good, and keeps the evidence; whoever finds some first keeps it for all.
+    async fn fork(&self, known: &KeysetList, other: &KeysetListFrame) -> VerifierError {
+        // Stop first: if the evidence cannot be stored, stopping still counts until the next start, which asks again.
+        self.set(State::Forked);
+        tracing::error!("the mint has signed two different keyset lists: nothing is accepted any more");
+        let mut evidence = Vec::new();
+        for bytes in [known.to_frame().to_bytes(), other.to_bytes()] {
+            evidence.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+            evidence.extend_from_slice(&bytes);
+        }
+        match self.store.save_first(Document::Fork, evidence).await {
+            Ok(_) => KeysetError::Forked.into(),
+            Err(error) => error.into(),
+        }
     }
 
     /// Asks again and again.
@@ -173,7 +224,7 @@ fn report(refreshed: &Result<(), VerifierError>) {
     match refreshed {
         Ok(()) => {}
         Err(VerifierError::Keysets(error)) => tracing::error!(code = error.code(), "the mint's keyset list is refused"),
-        Err(VerifierError::Store(_)) => tracing::error!("the keyset list cannot be stored"),
+        Err(VerifierError::Store(_)) => tracing::error!("the stored keyset list cannot be read, or not be replaced"),
         Err(_) => tracing::warn!("the mint's keyset list cannot be fetched"),
     }
 }

@@ -79,24 +79,36 @@ pub(crate) struct Outbox<S> {
     failing: AtomicBool,
 }
 
-/// The receiving end of the queue, for [`Outbox::dispatch`].
-pub(crate) struct Queue(mpsc::UnboundedReceiver<Job>);
+/// The receiving end of the queue. Whatever it has not taken when it ends, however it ends, is told to be undecided: who waits for it, or
+/// joins it later, would wait for ever, and hold the store.
+pub(crate) struct Dispatcher<S: Store> {
+    outbox: Arc<Outbox<S>>,
+    queue: mpsc::UnboundedReceiver<Job>,
+    /// Taken from the queue, and no lane is free yet.
+    next: Option<Job>,
+}
 
 impl<S: Store> Outbox<S> {
-    pub(crate) fn new(store: Arc<S>, mint: Arc<MintClient>, keysets: Arc<Keysets<S>>, counters: Arc<Counters>) -> (Self, Queue) {
-        let (queue, receiver) = mpsc::unbounded_channel();
-        let outbox = Self {
+    pub(crate) fn new(
+        store: Arc<S>,
+        mint: Arc<MintClient>,
+        keysets: Arc<Keysets<S>>,
+        counters: Arc<Counters>,
+    ) -> (Arc<Self>, Dispatcher<S>) {
+        let (sender, queue) = mpsc::unbounded_channel();
+        let outbox = Arc::new(Self {
             store,
             mint,
             keysets,
             counters,
-            queue,
+            queue: sender,
             on_the_way: Mutex::default(),
             lanes: Arc::new(Semaphore::new(LANES)),
             wake: Notify::new(),
             failing: AtomicBool::new(false),
-        };
-        (outbox, Queue(receiver))
+        });
+        let dispatcher = Dispatcher { outbox: Arc::clone(&outbox), queue, next: None };
+        (outbox, dispatcher)
     }
 
     fn on_the_way(&self) -> MutexGuard<'_, HashMap<PaymentId, Vec<oneshot::Sender<Settlement>>>> {
@@ -117,6 +129,7 @@ impl<S: Store> Outbox<S> {
             self.wake.notify_one();
         } else {
             let job = Job { payment, change: deposit.payment().change(), body: deposit.to_body() };
+            // Under the lock: see the end of [`Dispatcher`]. After it nothing is sent.
             if self.queue.send(job).is_ok() {
                 on_the_way.insert(payment, vec![waiter]);
             }
@@ -128,26 +141,6 @@ impl<S: Store> Outbox<S> {
     pub(crate) async fn settle(&self, payment: PaymentId, deposit: &Deposit) -> Settlement {
         // A dropped sender means that it was not sent: the background task will.
         self.submit(payment, deposit).await.unwrap_or(Err(Undecided::Mint))
-    }
-
-    /// Takes what waits whenever a lane is free.
-    pub(crate) async fn dispatch(self: Arc<Self>, mut queue: Queue) {
-        while let Some(first) = queue.0.recv().await {
-            let Ok(lane) = Arc::clone(&self.lanes).acquire_owned().await else { return };
-            let mut batch = vec![first];
-            while batch.len() < BATCH
-                && let Ok(next) = queue.0.try_recv()
-            {
-                batch.push(next);
-            }
-            let outbox = Arc::clone(&self);
-            tokio::spawn(async move {
-                outbox.hand_in(batch).await;
-                // Whoever waits for the lane finds the store let go of.
-                drop(outbox);
-                drop(lane);
-            });
-        }
     }
 
     /// Waits until nothing is on its way.
@@ -357,6 +350,44 @@ impl<S: Store> Outbox<S> {
                 tokio::time::sleep(jitter).await;
                 pause = (pause * 2).min(last);
             }
+        }
+    }
+}
+
+impl<S: Store> Dispatcher<S> {
+    /// Takes what waits whenever a lane is free.
+    pub(crate) async fn run(mut self) {
+        loop {
+            self.next = self.queue.recv().await;
+            if self.next.is_none() {
+                return;
+            }
+            let Ok(lane) = Arc::clone(&self.outbox.lanes).acquire_owned().await else { return };
+            let mut batch: Vec<Job> = self.next.take().into_iter().collect();
+            while batch.len() < BATCH
+                && let Ok(next) = self.queue.try_recv()
+            {
+                batch.push(next);
+            }
+            let outbox = Arc::clone(&self.outbox);
+            tokio::spawn(async move {
+                outbox.hand_in(batch).await;
+                // Whoever waits for the lane finds the store let go of.
+                drop(outbox);
+                drop(lane);
+            });
+        }
+    }
+}
+
+impl<S: Store> Drop for Dispatcher<S> {
+    fn drop(&mut self) {
+        // Nobody sends meanwhile, so that what is left is all there is. What has taken off stays: it lands by itself.
+        let mut on_the_way = self.outbox.on_the_way();
+        self.queue.close();
+        let queued = std::iter::from_fn(|| self.queue.try_recv().ok());
+        for job in self.next.take().into_iter().chain(queued) {
+            on_the_way.remove(&job.payment);
         }
     }
 }

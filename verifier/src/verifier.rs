@@ -110,8 +110,7 @@ impl<S: Store> Verifier<S> {
         }
         let totals = store.totals().await?;
         let counters = Arc::new(Counters::default());
-        let (outbox, queue) = Outbox::new(Arc::clone(&store), Arc::clone(&mint), Arc::clone(&keysets), Arc::clone(&counters));
-        let outbox = Arc::new(outbox);
+        let (outbox, dispatcher) = Outbox::new(Arc::clone(&store), Arc::clone(&mint), Arc::clone(&keysets), Arc::clone(&counters));
         let clock = SteadyClock::new(Box::new(SharedClock(Arc::clone(&config.clock))), totals.latest_claim);
         let (first, last, interval) = (config.first_retry, config.last_retry, config.keyset_interval);
         let checker = Checker::new();
@@ -130,7 +129,7 @@ impl<S: Store> Verifier<S> {
             observed: Observed::default(),
         });
         let mut tasks = vec![
-            tokio::spawn(Arc::clone(&outbox).dispatch(queue)),
+            tokio::spawn(dispatcher.run()),
             tokio::spawn(outbox.work(first, last)),
             tokio::spawn(async move { keysets.follow(interval, first).await }),
             tokio::spawn(prune::work(Arc::clone(&inner))),
@@ -361,7 +360,8 @@ impl<S: Store> Verifier<S> {
         self.inner.counters.read()
     }
 
-    /// Stops the background work and waits for what is on its way. What is undecided waits in the store for the next start.
+    /// Stops the background work and waits for what is on its way. What is undecided waits in the store for the next start, and whoever
+    /// waits for it here is told so, as [`Verifier::refund`] and [`Verifier::flush_outbox`] are from then on.
     pub async fn shutdown(&self) {
         for task in self.tasks.take() {
             task.abort();

@@ -58,7 +58,7 @@ enum Command {
         /// The configuration, in TOML
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
-        /// Only what was booked after the mint's ledger stood here, as the restored mint names it; everything if not given
+        /// Only what was booked after the mint's ledger stood here, as `farthing-mint restore` has said; everything if not given
         #[arg(long, value_name = "SEQUENCE")]
         after: Option<u64>,
     },

@@ -316,6 +316,7 @@ async fn what_is_booked_is_kept<S: Store>(store: &S) {
     assert_eq!(kept(Some(2), None, 2).await, all[2..], "ascending");
     assert_eq!(kept(None, Some(mark(1, 5)), 10).await, all[1..], "what a ledger holds already is left out");
     assert_eq!(kept(None, Some(mark(1, 4)), 10).await, all, "what it may lack is not");
+    assert_eq!(kept(None, Some(mark(1, u64::MAX)), 10).await, all[1..2], "however far on the ledger is");
     assert_eq!(kept(None, Some(mark(2, 99)), 10).await, all, "another ledger may lack everything");
     decide(1, PaymentState::Settled, Some(mark(1, 12))).await;
     assert_eq!(kept(None, Some(mark(1, 5)), 1).await, [(1, Some(12))], "what is booked again takes the new mark");

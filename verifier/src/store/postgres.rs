@@ -21,7 +21,7 @@ use sqlx::{ConnectOptions, Row};
 
 use super::codec::decode_deposit;
 use super::postgres_codec::CLAIMED_AT;
-use super::postgres_rows::{self as rows, Failure, Outcome, Tried, bytes, integer, unsigned};
+use super::postgres_rows::{self as rows, Failure, Outcome, Tried, bytes, unsigned};
 use super::{
     Claim, ClaimOutcome, Decision, Document, KeptAnswer, KeptDeposit, OutboxEntry, PaymentRecord, PaymentState, Prune, Pruned, Store,
     StoreError, Totals, UsedChallenge, proof_key,
@@ -187,7 +187,8 @@ impl PostgresStore {
         )
         .bind(after)
         .bind(since.map(|mark| mark.ledger.0.to_vec()))
-        .bind(since.map(|mark| integer(mark.sequence)).transpose()?)
+        // Nothing above can be kept.
+        .bind(since.map(|mark| i64::try_from(mark.sequence).unwrap_or(i64::MAX)))
         .bind(limit)
         .fetch_all(&self.pool)
         .await?;

@@ -26,6 +26,8 @@ mod receipts;
 mod refunding;
 mod rereading;
 mod several;
+#[cfg(feature = "postgres")]
+mod shared_keysets;
 mod site;
 mod spoilt;
 mod stand_in;

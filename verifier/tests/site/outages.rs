@@ -6,14 +6,14 @@ use farthing_protocol::evidence::{DoubleSpend, SpendingSide};
 use farthing_protocol::payment::{Deposit, PaymentTerms};
 use farthing_protocol::settle::Refusal;
 use farthing_protocol::token::OwnedTokens;
-use farthing_verifier::VerifierError;
 use farthing_verifier::store::MemoryStore;
+use farthing_verifier::{Offer, Price, PublisherKey, Verifier, VerifierError};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use tokio::net::{TcpListener, TcpSocket};
 
 use crate::faulty::{Failing, Faulty, Switch};
-use crate::site::{Plan, Reader, Site, eventually, loop_of, pay, reopen};
+use crate::site::{PATIENCE, Plan, Reader, Site, eventually, loop_of, pay, reopen};
 use crate::stand_in::{Fault, StandIn};
 use crate::world::{World, copy};
 
@@ -278,4 +278,77 @@ async fn a_token_spent_elsewhere_while_undecided_is_refused_when_the_mint_decide
     assert_eq!(reader.get_with(&at_news, &first.header).await.code(), "double-spend");
     assert_eq!((news.served(), mint.credited()), (0, 1));
     assert_eq!(news.verifier.double_spend_proofs().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_waits_for_the_mint_at_the_end_lets_go_of_the_store() {
+    for dropped in [false, true] {
+        ends_while_the_mint_is_busy(dropped).await;
+    }
+}
+
+/// Ends with four payments on their way and two that wait for a lane, by a shutdown or by dropping the last verifier.
+async fn ends_while_the_mint_is_busy(dropped: bool) {
+    let (mint, url) = StandIn::start(World::new(58)).await;
+    let root = mint.books().world.root();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("store");
+    let mut rng = StdRng::seed_from_u64(58);
+    let config = Plan::new(&url, root).await.config.publisher_key(PublisherKey::generate());
+    let verifier = Verifier::open(config, reopen(&file).await).await.unwrap();
+    let resource = verifier.resource(&http::Method::GET, &"/articles/one".parse().unwrap());
+    let price = Price::Fixed(farthing_protocol::amount::Amount::from_units(500));
+    let offer = Offer { price, title: "One".into(), external_id: "1".into(), access: Duration::from_hours(1) };
+    mint.fail_always(Some(Fault::Held));
+    let (mut readers, mut last) = (Vec::new(), None);
+    for number in 1..=6_u64 {
+        let challenge = verifier.challenge(&offer, &resource, verifier.now()).unwrap();
+        let challenge = mpp::parse_www_authenticate(challenge.header().to_str().unwrap()).unwrap();
+        let sent = pay(&challenge, mint.books().world.tokens(&[500]), None, &mut rng);
+        last = Some(sent.id);
+        let asking = verifier.clone();
+        let (resource, offer) = (resource.clone(), offer.clone());
+        readers.push(tokio::spawn(async move { asking.authorize(&sent.header, &resource, &offer).await.map(drop) }));
+        let taken = usize::try_from(number.min(4)).unwrap();
+        eventually("that it waits", async || verifier.totals().await.unwrap().undecided == number && mint.handed_in() == taken).await;
+    }
+    // Somebody at the publisher's asks for a refund of the last; it is handed in first.
+    let mut refund = Box::pin(verifier.refund(last.unwrap()));
+    // Begun, as far as it gets.
+    assert!(tokio::time::timeout(Duration::from_millis(200), &mut refund).await.is_err(), "the mint is busy");
+
+    if dropped {
+        drop(refund);
+        for reader in readers {
+            reader.abort();
+            let _ = reader.await;
+        }
+        drop(verifier);
+        mint.let_go();
+    } else {
+        let mut shutdown = Box::pin(verifier.shutdown());
+        let begun = tokio::time::timeout(Duration::from_millis(200), &mut shutdown).await;
+        assert!(begun.is_err(), "it waits for what is on its way");
+        mint.let_go();
+        tokio::time::timeout(PATIENCE, &mut shutdown).await.expect("the end of what is on its way");
+        let refunded = tokio::time::timeout(PATIENCE, &mut refund).await.expect("an answer about the refund");
+        assert!(matches!(refunded, Err(VerifierError::MintUnavailable)), "{refunded:?}");
+        let mut served = Vec::new();
+        for reader in readers {
+            let answer = tokio::time::timeout(PATIENCE, reader).await.expect("an answer to the reader").unwrap();
+            served.push(answer.map_err(|refused| refused.code().to_owned()));
+        }
+        let away = || Err("mint-unavailable".to_owned());
+        assert_eq!(served, [Ok(()), Ok(()), Ok(()), Ok(()), away(), away()]);
+        let flushed = tokio::time::timeout(PATIENCE, verifier.flush_outbox()).await.expect("an end");
+        assert!(matches!(flushed, Err(VerifierError::MintUnavailable)), "{flushed:?}");
+        drop((refund, shutdown));
+        drop(verifier);
+    }
+    // Nobody holds the store, and nothing is lost.
+    let config = Plan::new(&url, root).await.config;
+    let verifier = Verifier::open(config, reopen(&file).await).await.unwrap();
+    mint.fail_always(None);
+    eventually("the mint's decision", async || verifier.totals().await.unwrap().undecided == 0).await;
+    assert_eq!(mint.credited(), 6);
 }

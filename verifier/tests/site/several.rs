@@ -142,6 +142,11 @@ async fn a_restored_mint_is_handed_in_again_what_it_has_lost() {
         let done: Redeposited = site.verifier.redeposit(after).await.unwrap();
         (done.credited, done.already_credited, done.refunded, done.refused)
     };
+    // Booked at 1, 2 and 3, whose seals are the highest, one in between and the lowest. What is handed in again is booked there from then on.
+    assert_eq!((again(Some(u64::MAX)).await, mint.handed_in()), ((0, 0, 0, 0), 3), "that is everything");
+    for (after, handed_in) in [(3, 0), (2, 1), (1, 2), (0, 3)] {
+        assert_eq!(again(Some(after)).await, (0, handed_in, 0, 0), "after {after}");
+    }
     assert_eq!(again(None).await, (0, 3, 0, 0), "nothing is lost");
     let sequence = mint.books().sequence;
     mint.books().forget_all();

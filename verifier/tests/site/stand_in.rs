@@ -67,6 +67,10 @@ pub struct Books {
     pub spoilt: Option<PaymentId>,
     /// Whether the keyset list is given out.
     pub closed: bool,
+    /// Whether whoever asks for the keyset list gets the one of that moment once it is let.
+    pub keysets_held: bool,
+    /// How often the keyset list was asked for.
+    pub keysets_asked: usize,
     /// Payments in each request so far.
     pub requests: Vec<usize>,
     /// The marks the verifiers sent.
@@ -102,6 +106,8 @@ impl StandIn {
             always: None,
             spoilt: None,
             closed: false,
+            keysets_held: false,
+            keysets_asked: 0,
             requests: Vec::new(),
             seen: Vec::new(),
             foreign: None,
@@ -154,6 +160,12 @@ impl Books {
         self.spent.clear();
     }
 
+    /// As the real mint's: the sequence, and 24 bits that nobody can tell beforehand, the highest and the lowest among them.
+    fn mark(&self) -> LedgerMark {
+        let seal = [0, 0xff_ffff, 0x5e_a1ed][usize::try_from(self.sequence % 3).unwrap()];
+        LedgerMark { ledger: [1; 16].into(), sequence: (self.sequence << 24) | seal }
+    }
+
     fn book(&mut self, deposit: &Deposit) -> Outcome {
         let change = deposit.payment().change();
         let spending = match deposit.spending().verify(&self.list.key_table(), &mut self.world.rng) {
@@ -203,8 +215,19 @@ async fn segment(State(mint): State<StandIn>, Path((_, name)): Path<(u64, String
 }
 
 async fn keysets(State(mint): State<StandIn>) -> Response {
-    let books = mint.books();
-    if books.closed { StatusCode::SERVICE_UNAVAILABLE.into_response() } else { books.list.to_frame().to_bytes().into_response() }
+    let (list, held) = {
+        let mut books = mint.books();
+        books.keysets_asked += 1;
+        if books.closed {
+            return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        }
+        (books.list.to_frame().to_bytes(), books.keysets_held)
+    };
+    if held {
+        // The sender lives as long as the mint.
+        drop(mint.1.subscribe().wait_for(|gone| *gone).await);
+    }
+    list.into_response()
 }
 
 async fn deposits(State(mint): State<StandIn>, body: Bytes) -> Response {
@@ -238,7 +261,7 @@ async fn deposits(State(mint): State<StandIn>, body: Bytes) -> Response {
             });
         }
         books.sequence += 1;
-        let mark = LedgerMark { ledger: [1; 16].into(), sequence: books.sequence };
+        let mark = books.mark();
         let Books { world, .. } = &mut *books;
         let root = world.root();
         let World { receipt, rng, .. } = world;
@@ -275,7 +298,7 @@ async fn refunds(State(mint): State<StandIn>, body: Bytes) -> Response {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     books.sequence += 1;
-    let mark = LedgerMark { ledger: [1; 16].into(), sequence: books.sequence };
+    let mark = books.mark();
     let root = books.world.root();
     let World { receipt, rng, .. } = &mut books.world;
     let mut answer = sign_answer(&root, mark, payment, RefundOutcome::Refunded, receipt, rng).unwrap();
