@@ -258,7 +258,7 @@ fn proven(deposit: &ProvenDeposit) -> String {
     let text = |bytes: &[u8]| Base64UrlUnpadded::encode_string(bytes);
     let when = if deposit.first { "booked it then" } else { "had booked it before" };
     format!(
-        "The receipt holds: the mint has signed that it {when}.\npayment    {}\npublisher  {}\namount     {}\nledger     {}\nsequence   {}\n\
+        "The receipt holds: the mint has signed that it {when}.\npayment    {}\npublisher  {}\namount     {}\nledger     {}\nmark       {}\n\
          It does not say that the amount was paid out, that the payment was not given back since, who paid, or for what.",
         text(&deposit.payment.0),
         deposit.publisher,

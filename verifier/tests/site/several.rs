@@ -7,8 +7,8 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 #[cfg(feature = "postgres")]
-use crate::site::PATIENCE;
-use crate::site::{Plan, Reader, loop_of, pay, secret};
+use crate::site::{PATIENCE, Reader};
+use crate::site::{Plan, loop_of, pay, secret};
 use crate::stand_in::{Fault, StandIn};
 use crate::world::World;
 #[cfg(feature = "postgres")]
