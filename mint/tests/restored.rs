@@ -38,16 +38,21 @@ fn account(name: &str) -> BankAccount {
     BankAccount { iban: "DE89370400440532013000".into(), name: name.into(), address: None }
 }
 
+/// Two publishers with accounts.
+async fn add_publishers(world: &World) {
+    for name in ["news.example", "blog.example"] {
+        world.mint.add_publisher(name).await.unwrap();
+        world.mint.set_payee(name, &account(name)).await.unwrap();
+    }
+}
+
 /// Named attack: restored backup.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn payouts_of_after_the_backup_are_booked_again_and_nobody_is_paid_twice() {
     let mut world = World::new().await;
     let place = tempfile::tempdir().unwrap();
     let [backup, restored, out, again] = ["backup", "restored", "out", "again"].map(|name| place.path().join(name));
-    for name in ["news.example", "blog.example"] {
-        world.mint.add_publisher(name).await.unwrap();
-        world.mint.set_payee(name, &account(name)).await.unwrap();
-    }
+    add_publishers(&world).await;
     let mut tokens = world.tokens(&[1_000, 2_000, 5_000, 10_000]).await;
     world.mint.back_up(&backup, false).await.unwrap();
     let (first, _) = world.pay(vec![tokens.pop().unwrap()], "news.example", 10_000);
@@ -313,10 +318,7 @@ async fn a_publisher_whose_deposits_do_not_come_back_is_left_out_of_a_run_and_wa
     let mut world = World::new().await;
     let place = tempfile::tempdir().unwrap();
     let [backup, restored, out, again] = ["backup", "restored", "out", "again"].map(|name| place.path().join(name));
-    for name in ["news.example", "blog.example"] {
-        world.mint.add_publisher(name).await.unwrap();
-        world.mint.set_payee(name, &account(name)).await.unwrap();
-    }
+    add_publishers(&world).await;
     let mut tokens = world.tokens(&[1_000, 5_000, 10_000]).await;
     world.mint.back_up(&backup, false).await.unwrap();
     let (first, _) = world.pay(vec![tokens.pop().unwrap()], "news.example", 10_000);
