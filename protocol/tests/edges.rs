@@ -144,7 +144,7 @@ fn a_session_has_up_to_256_outputs() {
     let one_more = [1; MAX_OUTPUTS + 1];
     assert_eq!((world.plan(&[]).amount(), world.plan(&one_more).amount()), (Err(IssueError::OutputCount), Err(IssueError::OutputCount)));
     let proof = ProofBody { t: [0; 32].into(), u: [0; 32].into() };
-    let asked = |count| IssueRequestFrame { session: [9; 16].into(), challenges: vec![[1; 32].into(); count], proof: proof.clone() };
+    let asked = |count| IssueRequestFrame { session: [9; 16].into(), challenges: vec![[1; 32].into(); count], proof };
     for count in [0, MAX_OUTPUTS + 1] {
         assert_eq!(Issue::from_frame(&asked(count)).err(), Some(IssueError::OutputCount), "{count}");
     }
