@@ -340,6 +340,14 @@ impl Mint {
         // Read under the lock, so that nobody takes in an older state after a newer one.
         let mut known = self.0.known.lock().await;
         let mut lifecycle = self.0.ledger.lifecycle().await?;
+        if let Some(shown) = self.0.operations.shown_unwritten(&lifecycle) {
+            match self.0.ledger.note_shown(shown).await {
+                Ok(()) => lifecycle.resync.shown = shown,
+                Err(_) => {
+                    tracing::error!("what a verifier has shown cannot be written down: only this process knows that the ledger is behind");
+                }
+            }
+        }
         let mut taken = self.take_in_after(&mut known, lifecycle.clone()).await;
         if taken == Err(MintError::Keyset(KeysetError::Shortened)) {
             // The operations have adopted keysets since the ledger was read.

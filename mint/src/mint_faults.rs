@@ -14,6 +14,7 @@ use super::*;
 use crate::operations::OperationError;
 use crate::store;
 use crate::store::books::BankAccount;
+use crate::store::keysets::KeysetLedger;
 use crate::store::resync::Resync;
 
 #[path = "../tests/common/faulty_ledger.rs"]
@@ -286,6 +287,20 @@ async fn closes_that_failed_are_made_once_on_repeat(world: World) {
     }
 }
 
+async fn a_mark_that_cannot_be_written_down_stops_the_mint_and_is_written_later(world: World) {
+    let shown = async || world.ledger.lifecycle().await.unwrap().resync.shown;
+    world.fail_next(NOT_STORED);
+    assert_eq!(world.operations().fall_behind(9, 0).await, Err(OperationError::Unavailable));
+    assert_eq!((shown().await, world.operations().deposit_time().err()), (0, Some(OperationError::LedgerBehind)));
+    world.fail_next(NOT_STORED);
+    world.mint.refresh().await.unwrap();
+    assert_eq!((shown().await, world.operations().deposit_time().err()), (0, Some(OperationError::LedgerBehind)));
+    world.mint.refresh().await.unwrap();
+    assert_eq!(shown().await, 9);
+    let other = Mint::open(world.dir.path(), world.options.clone()).await.unwrap();
+    assert_eq!(other.0.operations.deposit_time().err(), Some(OperationError::LedgerBehind));
+}
+
 async fn marks_grow_and_cannot_be_invented(world: World) {
     let signer = Signer::new(world.mint.root(), Zeroizing::new([7; 32]), Arc::new(SystemClock::new()), 0);
     let (one, two) = (signer.mark([1; 16], 41), signer.mark([1; 16], 42));
@@ -336,5 +351,6 @@ on_both! {
     payouts_that_failed_are_booked_once_on_repeat
     adoptions_that_failed_are_booked_once_on_repeat
     orders_that_failed_are_made_once_on_repeat_with_the_same_codes
+    a_mark_that_cannot_be_written_down_stops_the_mint_and_is_written_later
     marks_grow_and_cannot_be_invented
 }

@@ -163,7 +163,7 @@ impl Mint {
     }
 
     /// Books a run again from `payout-ID.json`, for a ledger that was restored and has forgotten it: the same id, time, accounts and amounts.
-    /// `true` if this call booked it; the same file again changes nothing.
+    /// `true` if this call booked it; the same file again only counts its files as handed out.
     ///
     /// `without` leaves publishers out whose balances do not cover what they were paid, and will not: their deposits do not come back. Their
     /// accounts are forgotten, so that no run pays them again before the operator has set those anew.

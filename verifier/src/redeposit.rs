@@ -8,9 +8,6 @@ use crate::outbox::{BATCH, Undecided};
 use crate::store::{Store, StoreError};
 use crate::verifier::Verifier;
 
-/// How many of a mark's lower bits are the mint's seal; the ledger's sequence is above them.
-const SEAL_BITS: u32 = 24;
-
 /// The highest number of a mark that a ledger gives out at this sequence, whatever the seal:
 ///
 /// ```text
@@ -21,8 +18,8 @@ const SEAL_BITS: u32 = 24;
 ///
 /// Implements R-VERIF-44.
 const fn last_mark(sequence: u64) -> u64 {
-    const SEALS: u64 = (1 << SEAL_BITS) - 1;
-    if sequence > u64::MAX >> SEAL_BITS { u64::MAX } else { (sequence << SEAL_BITS) | SEALS }
+    const SEALS: u64 = (1 << LedgerMark::SEAL_BITS) - 1;
+    if sequence > u64::MAX >> LedgerMark::SEAL_BITS { u64::MAX } else { (sequence << LedgerMark::SEAL_BITS) | SEALS }
 }
 
 /// What the mint made of payments that were handed in again.

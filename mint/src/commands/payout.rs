@@ -42,7 +42,7 @@ pub enum PayoutCommand {
         #[command(flatten)]
         data: Data,
         /// Leaves a publisher of the run out that was paid and whose deposits do not come back, and forgets its account: no run pays it before
-        /// `publisher iban`
+        /// `publisher iban`. It has to be in every file named
         #[arg(long, value_name = "PUBLISHER")]
         without: Vec<String>,
         /// `payout-ID.json`, as `run` wrote it; several in the order in which they were booked

@@ -53,15 +53,20 @@ impl Operations {
         self.resyncing.store(lifecycle.resync.began.is_some(), Ordering::SeqCst);
     }
 
+    /// What a verifier has shown and the ledger could not write down then.
+    pub(crate) fn shown_unwritten(&self, lifecycle: &Lifecycle) -> Option<u64> {
+        let shown = self.shown.load(Ordering::SeqCst);
+        (shown > lifecycle.resync.shown && shown > lifecycle.position.sequence).then_some(shown)
+    }
+
     /// A verifier has seen the ledger further ahead than it is: remembered for good, and by every process, so that no restart forgets it.
     ///
     /// Implements R-RESYNC-01.
-    pub(super) async fn fall_behind(&self, shown: u64, own: u64) -> Result<(), OperationError> {
-        let news = self.shown.load(Ordering::SeqCst) < shown;
+    pub(crate) async fn fall_behind(&self, shown: u64, own: u64) -> Result<(), OperationError> {
+        // This process stops whatever becomes of the write, which is tried again every second.
+        let news = self.shown.fetch_max(shown, Ordering::SeqCst) < shown;
         if news {
-            // Written down first: a mark that could not be is looked at again when it is shown again.
             self.ledger.note_shown(shown).await?;
-            self.shown.fetch_max(shown, Ordering::SeqCst);
         }
         if self.is_resyncing() {
             return Ok(());

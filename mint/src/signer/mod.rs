@@ -40,9 +40,6 @@ pub const NONCES_LIVE: Duration = Duration::from_mins(2);
 /// Wall and monotonic clock may disagree by this much about the age of nonces.
 const CLOCKS_AGREE: Duration = Duration::from_secs(5);
 
-/// A ledger's sequence takes the upper bits of a mark, its seal the lower ones.
-const SEAL_BITS: u32 = 24;
-
 /// Why the signer does not sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignerError {
@@ -338,14 +335,14 @@ impl Signer {
     /// backup, and a stranger must not be able to stop the mint with an invented one. 40 bits are left for the sequence: 348 years at a
     /// hundred commits a second.
     pub fn mark(&self, ledger: [u8; 16], sequence: u64) -> LedgerMark {
-        LedgerMark { ledger: ledger.into(), sequence: (sequence << SEAL_BITS) | self.seal(&ledger, sequence) }
+        LedgerMark { ledger: ledger.into(), sequence: (sequence << LedgerMark::SEAL_BITS) | self.seal(&ledger, sequence) }
     }
 
     /// The ledger's sequence in a mark, if this mint made the mark.
     ///
     /// Implements R-MINT-10.
     pub fn sequence_of(&self, mark: &LedgerMark) -> Option<u64> {
-        let sequence = mark.sequence >> SEAL_BITS;
+        let sequence = mark.sequence >> LedgerMark::SEAL_BITS;
         (self.mark(mark.ledger.0, sequence) == *mark).then_some(sequence)
     }
 

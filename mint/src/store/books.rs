@@ -229,7 +229,7 @@ pub enum PayoutBooked {
 pub enum PayoutAdopted {
     /// Durable: the run stands as it was.
     Adopted,
-    /// The same run is booked already; nothing changed.
+    /// The same run is booked already; its files count as complete, and nothing else changed.
     Earlier,
     /// Another run of this id is booked; nothing changed.
     Differs,

@@ -257,8 +257,13 @@ frame!(DepositRequestFrame, 7, 5 << 18);
 pub struct LedgerMark {
     /// The ledger's random id.
     pub ledger: Bytes<16>,
-    /// A number that only grows.
+    /// A number that only grows: how many deposits were booked, above the mint's seal.
     pub sequence: u64,
+}
+
+impl LedgerMark {
+    /// How many of the lower bits of the sequence are the mint's seal (spec/deposit.md, section 4).
+    pub const SEAL_BITS: u32 = 24;
 }
 
 /// What became of one payment.

@@ -126,13 +126,19 @@ async fn a_mint_that_is_gone_comes_back() {
     assert_eq!(reader.get_with(&one, &sent.header).await.status, 200);
 }
 
-/// Named attack: replay while the replay store is down or overflowed.
-#[tokio::test]
-async fn a_store_that_fails_serves_nothing_and_loses_nothing() {
-    let (mint, url) = StandIn::start(World::new(54)).await;
+/// A site whose store fails on command.
+async fn faulty(number: u64) -> (StandIn, Site<Faulty<MemoryStore>>, Switch) {
+    let (mint, url) = StandIn::start(World::new(number)).await;
     let root = mint.books().world.root();
     let switch = Switch::default();
     let site = Plan::new(&url, root).await.open(Faulty { store: MemoryStore::new(), switch: switch.clone() }).await;
+    (mint, site, switch)
+}
+
+/// Named attack: replay while the replay store is down or overflowed.
+#[tokio::test]
+async fn a_store_that_fails_serves_nothing_and_loses_nothing() {
+    let (mint, site, switch) = faulty(54).await;
     let (reader, mut rng) = (Reader::new(), StdRng::seed_from_u64(54));
     let one = site.url("/articles/one");
     let down = ("internal-payment-error".to_owned(), "store-unavailable".to_owned());
@@ -177,10 +183,7 @@ async fn a_store_that_fails_serves_nothing_and_loses_nothing() {
 /// A publisher may bring a store of its own.
 #[tokio::test]
 async fn a_store_that_panics_leaves_nobody_waiting() {
-    let (mint, url) = StandIn::start(World::new(56)).await;
-    let root = mint.books().world.root();
-    let switch = Switch::default();
-    let site = Plan::new(&url, root).await.open(Faulty { store: MemoryStore::new(), switch: switch.clone() }).await;
+    let (mint, site, switch) = faulty(56).await;
     let (reader, mut rng) = (Reader::new(), StdRng::seed_from_u64(56));
     let one = site.url("/articles/one");
     let sent = pay(&reader.challenge(&one).await, mint.books().world.tokens(&[500]), None, &mut rng);

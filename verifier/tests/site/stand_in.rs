@@ -163,7 +163,7 @@ impl Books {
     /// As the real mint's: the sequence, and 24 bits that nobody can tell beforehand, the highest and the lowest among them.
     fn mark(&self) -> LedgerMark {
         let seal = [0, 0xff_ffff, 0x5e_a1ed][usize::try_from(self.sequence % 3).unwrap()];
-        LedgerMark { ledger: [1; 16].into(), sequence: (self.sequence << 24) | seal }
+        LedgerMark { ledger: [1; 16].into(), sequence: (self.sequence << LedgerMark::SEAL_BITS) | seal }
     }
 
     fn book(&mut self, deposit: &Deposit) -> Outcome {
