@@ -209,18 +209,22 @@ async fn publishers_are_heard_however_many_readers_there_are() {
     world.options.limits.body_bytes = 1_000;
     world.reopen().await;
     let voucher = world.voucher(100).await;
-    let mut slow = connect(&world).await;
     let half = post("/v1/issue", "content-length: 1000") + &"x".repeat(999);
-    slow.write_all(half.as_bytes()).await.unwrap();
     let plan = world.plan(&[100]);
     let open = plan.open(&world.root, &farthing_protocol::issue::FundingKeys::Voucher(&voucher), &mut world.rng).unwrap();
     let full = async {
-        while world.http.post("/v1/commitments", &open).await.status == StatusCode::OK {
+        loop {
+            // Begun anew each time: where the other request came first, there was no room for this one.
+            let mut slow = connect(&world).await;
+            slow.write_all(half.as_bytes()).await.unwrap();
             tokio::time::sleep(Duration::from_millis(20)).await;
+            let answer = world.http.post("/v1/commitments", &open).await;
+            if answer.status != StatusCode::OK {
+                return (slow, answer);
+            }
         }
-        world.http.post("/v1/commitments", &open).await
     };
-    let answer = tokio::time::timeout(PATIENCE, full).await.unwrap();
+    let (slow, answer) = tokio::time::timeout(PATIENCE, full).await.unwrap();
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "overloaded"));
     assert!(answer.headers.contains_key("retry-after"));
     assert!(matches!(world.deposit(&[&deposit]).await[0], Outcome::Credited { .. }));
