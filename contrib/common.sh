@@ -44,6 +44,9 @@ until_ok() { # COMMAND.. : at most two minutes, which is more than any machine n
         sleep 0.1
     done
     echo "not within two minutes: $*" >&2
+    # What it said at last; a health check's body says why, which -f keeps back.
+    [ "$1" != curl ] || curl -s -m 10 "${@: -1}" >&2 || true
+    df -h "$work" >&2
     return 1
 }
 listens() { # PORT

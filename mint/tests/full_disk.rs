@@ -3,7 +3,7 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 
 use common::{Http, World, eventually};
@@ -21,7 +21,7 @@ impl Serving {
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_farthing-mint"), "serve", "--listen", "127.0.0.1:0"]);
         command.arg("--data").arg(data).env("FARTHING_MINT_LIMITS__DISK_RESERVE", "0");
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         Self(child, Http::new(line.trim().strip_prefix("serving on http://").unwrap().parse().unwrap()))
@@ -31,6 +31,14 @@ impl Serving {
     fn limit(&self, bytes: Option<u64>) {
         let process = Pid::from_child(&self.0);
         prlimit(Some(process), Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
+    }
+
+    /// Kills it and returns what it logged.
+    fn log(mut self) -> String {
+        self.0.kill().unwrap();
+        let mut log = String::new();
+        self.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        log
     }
 }
 
@@ -72,6 +80,10 @@ async fn a_full_disk_is_told_loses_nothing_and_is_got_over_without_a_restart() {
     assert_eq!(world.http.post("/v1/issue", &request).await.code(), "session-gone", "nothing was booked");
     assert_eq!(world.issue(&[500], &FundingKeys::Voucher(&voucher)).await.unwrap().len(), 1);
     world.balanced().await;
+    let log = serving.log();
+    for told in ["not ready: the ledger cannot be written", "the ledger can be written again"] {
+        assert_eq!(log.matches(told).count(), 1, "said once, not at every look: {log}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
