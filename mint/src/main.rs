@@ -174,7 +174,7 @@ enum PublisherCommand {
         /// The domain
         name: String,
         /// The public key with which it asks for refunds, as printed by its own tools; replaces an earlier one
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         key: Option<String>,
     },
     /// Prints all publishers and what they have earned

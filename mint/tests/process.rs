@@ -132,6 +132,8 @@ async fn an_operator_works_beside_the_serving_process() {
     assert_eq!(text(&["publisher", "balance", "news.example"], &data), "0.00000 EUR");
     assert!(!mint(&["publisher", "balance", "blog.example"], &data).status.success());
     assert!(!mint(&["publisher", "add", "https://x"], &data).status.success());
+    let hyphen = mint(&["publisher", "add", "news.example", "--key", "-x"], &data);
+    assert!(String::from_utf8_lossy(&hyphen.stderr).contains("not a public key"), "a key may begin with a hyphen");
     let codes = text(&["voucher", "create", "--amount", "5.00", "--count", "3"], &data);
     assert_eq!(codes.lines().filter(|line| VoucherCode::parse(line).is_ok()).count(), 3);
     for wrong in ["0", "-1", "1.000001", "x"] {

@@ -48,7 +48,7 @@ enum Command {
         #[arg(long)]
         mint: Url,
         /// The mint's root key, as the operator publishes it.
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         mint_key: String,
     },
     /// Turns a voucher into tokens.
@@ -109,7 +109,7 @@ enum Command {
         #[arg(long)]
         mint: Url,
         /// The mint's root key, as the operator publishes it.
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         mint_key: String,
     },
     /// Lists what was paid.
@@ -133,7 +133,7 @@ enum ReceiptCommand {
         /// The receipt, as `receipt show` printed it.
         file: PathBuf,
         /// The publisher's key, as its mint tells at /v1/publishers/NAME.
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         key: String,
     },
 }

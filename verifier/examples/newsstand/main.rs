@@ -50,7 +50,7 @@ enum Command {
         #[arg(long)]
         mint: Url,
         /// The mint's root key.
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         mint_key: String,
         /// Where to listen; also the publisher's name.
         #[arg(long, default_value = "127.0.0.1:8801")]

@@ -51,6 +51,8 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
         /// The payment, as `X-Payment-Reference` and the reader's receipt name it
+        // One in 64 begins with a hyphen.
+        #[arg(allow_hyphen_values = true)]
         payment: String,
     },
     /// Hands in again what the mint has booked, for a mint restored from a backup; the sidecar may be running
@@ -79,7 +81,7 @@ enum Command {
         #[arg(long, value_name = "FILE", required = true)]
         config: Option<PathBuf>,
         /// The payment, as `X-Payment-Reference` and the reader's receipt name it
-        #[arg(required = true)]
+        #[arg(required = true, allow_hyphen_values = true)]
         payment: Option<String>,
         /// Where to write it, a file that is not there yet; standard output if not given
         #[arg(long, value_name = "FILE")]
@@ -117,7 +119,7 @@ enum ReceiptCommand {
         /// The receipt
         file: PathBuf,
         /// The mint's root key, as its operator publishes it
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         mint_key: String,
     },
 }
@@ -129,7 +131,7 @@ enum EvidenceCommand {
         /// The proof: a frame, its base64url text, or the JSON of the refusal that carried it
         file: PathBuf,
         /// The mint's root key, as its operator publishes it
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         mint_key: String,
         /// The mint's keyset list, as `GET /v1/keysets` answers it
         #[arg(long, value_name = "FILE", conflicts_with = "mint", required_unless_present = "mint")]

@@ -51,7 +51,10 @@ async fn the_mints_answer_is_kept_and_proves_one_payment_to_anybody() {
     let site = plan(None).await.open(RedbStore::open(&file).unwrap()).await;
     let (name, one) = (site.name.clone(), site.url("/articles/one"));
 
-    // Three wait for a mint that is away, and are booked in one answer; one more is refused.
+    // One is refused. Three more wait for a mint that is away, and are booked in one answer.
+    mint.fail_once(Fault::Refuse(Refusal::Late));
+    let refused = pay(&reader.challenge(&one).await, mint.books().world.tokens(&[500]), None, &mut rng);
+    assert_eq!(reader.get_with(&one, &refused.header).await.code(), "refused-late");
     mint.fail_always(Some(Fault::Unavailable));
     let mut sent = Vec::new();
     for _ in 0..3 {
@@ -61,12 +64,9 @@ async fn the_mints_answer_is_kept_and_proves_one_payment_to_anybody() {
     assert!(matches!(site.verifier.deposit_receipt(sent[0].id).await, Err(VerifierError::MintUnavailable)), "undecided");
     mint.fail_always(None);
     site.hand_in().await;
-    mint.fail_once(Fault::Refuse(Refusal::Late));
-    let refused = pay(&reader.challenge(&one).await, mint.books().world.tokens(&[500]), None, &mut rng);
-    assert_eq!(reader.get_with(&one, &refused.header).await.code(), "refused-late");
 
     // Nobody is asked for it, and a restart changes nothing.
-    let asked = mint.books().requests.len();
+    mint.fail_always(Some(Fault::Unavailable));
     let mut receipts = Vec::new();
     for sent in &sent {
         let receipt = site.verifier.deposit_receipt(sent.id).await.unwrap();
@@ -77,8 +77,8 @@ async fn the_mints_answer_is_kept_and_proves_one_payment_to_anybody() {
         receipts.push(receipt);
     }
     site.close().await;
-    mint.fail_always(Some(Fault::Unavailable));
     drop(reopen(&file).await);
+    let asked = mint.books().requests.len();
     let site = plan(Some(name)).await.open(RedbStore::open(&file).unwrap()).await;
     assert_eq!(site.verifier.deposit_receipt(sent[2].id).await.unwrap(), receipts[2]);
     assert_eq!(mint.books().requests.len(), asked);

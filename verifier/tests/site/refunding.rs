@@ -193,7 +193,8 @@ async fn from_the_command_line_beside_a_sidecar_and_without_one() {
     let mode = |name: &str| std::fs::metadata(data.join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode("publisher-key"), 0o600);
     let unregistered = say(&["refund", &payments[0]], &config).await;
-    assert!(unregistered.unwrap_err().contains("does not know this publisher's key"));
+    let said = unregistered.unwrap_err();
+    assert!(said.contains("does not know this publisher's key"), "{said}");
     mint.mint.set_publisher_key(&name, key.public()).await.unwrap();
     let resynced = |had: u8| Ok(format!("The mint has booked again: 0. It had still: {had}, and as refunded: 0. It refuses: 0."));
     assert_eq!(say(&["resync"], &config).await, resynced(2), "what the mint has booked is kept for it");
@@ -232,8 +233,19 @@ async fn from_the_command_line_beside_a_sidecar_and_without_one() {
         assert_eq!(say(&["refund", payment], &config).await.unwrap(), refunded, "the sidecar that runs is asked");
     }
     assert_eq!(mint.balance(&name).await, 0);
-    let unknown = Base64UrlUnpadded::encode_string(&[1; 32]);
-    assert_eq!(say(&["refund", &unknown], &config).await.unwrap_err(), "farthing-verifier: no such payment");
+    // Ids that look like options among them: -P.., -h.., --..
+    for start in [[1, 1], [0xf8, 0xf8], [0xfa, 0x10], [0xfb, 0xe0]] {
+        let mut unknown = [1; 32];
+        unknown[..2].copy_from_slice(&start);
+        let unknown = Base64UrlUnpadded::encode_string(&unknown);
+        for asked in ["refund", "receipt"] {
+            assert_eq!(say(&[asked, &unknown], &config).await.unwrap_err(), "farthing-verifier: no such payment", "{unknown}");
+        }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_farthing-verifier"));
+        let output = command.args(["receipt", "verify", written, "--mint-key", &unknown]).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && !said.contains("Usage"), "a key as an option's value: {said}");
+    }
     assert!(say(&["refund", "no id"], &config).await.is_err());
     sidecar.kill().unwrap();
     sidecar.wait().unwrap();

@@ -38,7 +38,10 @@ async fn a_readers_day() {
     assert_eq!(error(&farthing(wallet.clone(), &["balance"]).await)["code"], "wallet-missing");
     assert_eq!(answer(&farthing(wallet.clone(), &["init", "--mint", &mint, &key]).await), json!({ "currency": "eur/100000" }));
     assert_eq!(error(&farthing(wallet.clone(), &["init", "--mint", &mint, &key]).await)["code"], "wallet-exists");
-    assert_eq!(error(&farthing(wallet.clone(), &["init", "--mint", &mint, "--mint-key=x"]).await)["code"], "bad-mint-key");
+    for wrong in ["x", "-x", "--mint"] {
+        let init = ["init", "--mint", &mint, "--mint-key", wrong];
+        assert_eq!(error(&farthing(wallet.clone(), &init).await)["code"], "bad-mint-key", "a key may begin with a hyphen");
+    }
 
     let voucher = stage.voucher(10_000).await.expose_secret();
     let mistyped = [&voucher[..voucher.len() - 1], if voucher.ends_with('7') { "8" } else { "7" }].concat();
