@@ -37,13 +37,13 @@ start() { # NAME COMMAND..
     "$@" >>"$work/$name.log" 2>&1 &
     pids[$name]=$!
 }
-until_ok() { # COMMAND.. : at most two minutes, which is more than any machine needs
-    local end=$((SECONDS + 120))
+until_ok() { # COMMAND.. : at most five minutes: a disk that others use too may stand still for two
+    local end=$((SECONDS + 300))
     while [ "$SECONDS" -lt "$end" ]; do
         if "$@" >/dev/null 2>&1; then return; fi
         sleep 0.1
     done
-    echo "not within two minutes: $*" >&2
+    echo "not within five minutes: $*" >&2
     # What it said at last; a health check's body says why, which -f keeps back.
     [ "$1" != curl ] || curl -s -m 10 "${@: -1}" >&2 || true
     df -h "$work" >&2
