@@ -1,8 +1,8 @@
 //! Money out: where publishers are paid, payout runs and their files, statements; and the audit of it all.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use serde::Serialize;
@@ -138,7 +138,8 @@ impl Mint {
         Ok(report)
     }
 
-    /// As [`Mint::pay_out`], with the files in the answer instead of a directory.
+    /// As [`Mint::pay_out`], with the files in the answer instead of a directory. Only the run of this id counts as handed out then: an
+    /// answer may be lost, and who asks again asks for that id. The files of runs that were cut off come again with every call.
     ///
     /// # Errors
     /// As [`Mint::pay_out`], without [`MintError::File`].
@@ -147,7 +148,9 @@ impl Mint {
         let mut files = Vec::new();
         for run in &mut report.written {
             files.extend(self.files(run).await?);
-            self.handed_out(run).await?;
+            if run.id == report.id {
+                self.handed_out(run).await?;
+            }
         }
         Ok((report, files))
     }
@@ -285,24 +288,33 @@ impl Mint {
 /// Writes a file that is complete or not there, for the operator alone; the same content again changes nothing, another one is refused.
 fn write_once(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), MintError> {
     let write = || {
+        let whole = std::path::absolute(dir)?;
+        let made: Vec<&Path> = whole.ancestors().take_while(|above| !above.is_dir()).collect();
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        let (path, temporary) = (dir.join(name), dir.join(format!(".{name}.new")));
+        // A directory whose own entry is lost takes the files with it.
+        for parent in made.iter().filter_map(|made| made.parent()) {
+            File::open(parent)?.sync_all()?;
+        }
+        let path = dir.join(name);
         match fs::read(&path) {
-            Ok(known) if known == bytes => return Ok(()),
+            // Whoever wrote it may have died before it was durable.
+            Ok(known) if known == bytes => File::open(&path)?.sync_all()?,
             Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Err(_) => {}
+            Err(_) => {
+                // Of a name of its own, and gone if this fails: another process may be writing the same file.
+                let mut file = tempfile::Builder::new().prefix(&format!(".{name}.")).tempfile_in(dir)?;
+                file.write_all(bytes)?;
+                file.as_file().sync_all()?;
+                match fs::hard_link(file.path(), &path) {
+                    // It was faster.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists && fs::read(&path)? == bytes => {
+                        File::open(&path)?.sync_all()?;
+                    }
+                    linked => linked?,
+                }
+            }
         }
-        // What a run that died has left.
-        match fs::remove_file(&temporary) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::hard_link(&temporary, &path)?;
-        fs::remove_file(&temporary)?;
         File::open(dir)?.sync_all()
     };
     write().map_err(|error: io::Error| MintError::File("the payout's file", error.kind()))

@@ -14,9 +14,8 @@ use crate::{BankAccount, Mint, PayoutFile, PayoutOptions, PayoutReport, PayoutRu
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PayoutRequest {
-    /// The run's id, at most 16 letters, digits and hyphens; today's date, UTC, if it is not given. An id is booked once
-    #[serde(default)]
-    id: Option<String>,
+    /// The run's id, at most 16 letters, digits and hyphens. An id is booked once, and asked for again its files are answered again
+    id: String,
     /// The account that pays
     debtor: BankAccount,
     /// Publishers with less than this wait, in smallest units
@@ -62,7 +61,7 @@ pub(super) async fn list(State(mint): State<Mint>) -> Result<Response, Problem> 
 }
 
 /// Books a payout for every publisher with enough, and answers the files. The same id again books nothing and answers the same files, and those
-/// of runs whose files were never handed out.
+/// of runs whose files were never handed out: they come with every call until their own id is asked for.
 #[utoipa::path(
     post,
     path = "/admin/v1/payouts",
@@ -76,7 +75,7 @@ pub(super) async fn list(State(mint): State<Mint>) -> Result<Response, Problem> 
 )]
 pub(super) async fn run(State(mint): State<Mint>, Json(request): Json<PayoutRequest>) -> Result<Response, Problem> {
     let PayoutRequest { id, debtor, minimum, fee_share } = request;
-    let (report, files) = mint.pay_out_here(PayoutOptions { id, debtor, minimum, fee_share }).await?;
+    let (report, files) = mint.pay_out_here(PayoutOptions { id: Some(id), debtor, minimum, fee_share }).await?;
     json(&PayoutAnswer { report, files })
 }
 

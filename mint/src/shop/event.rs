@@ -3,9 +3,9 @@
 use farthing_protocol::amount::{Amount, Unit};
 use serde::Deserialize;
 
-/// Currencies whose smallest unit at the provider is the whole one.
-const WITHOUT_DECIMALS: [&str; 16] =
-    ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf"];
+/// Currencies whose smallest unit at the provider is the whole one. Of two that have no smaller coins, `isk` and `ugx`, it counts hundredths.
+const WITHOUT_DECIMALS: [&str; 15] =
+    ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"];
 
 /// Currencies whose smallest unit at the provider is a thousandth.
 const THREE_DECIMALS: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
@@ -16,6 +16,8 @@ pub(super) struct Event {
     r#type: String,
     #[serde(default)]
     livemode: bool,
+    /// There if it happened on an account that is connected to the provider's own: the money is that account's.
+    account: Option<serde::de::IgnoredAny>,
     data: Data,
 }
 
@@ -93,6 +95,9 @@ impl Event {
         }
         if !self.livemode && !test_events {
             return Ok(Told::Refused("test-event"));
+        }
+        if self.account.is_some() {
+            return Ok(Told::Refused("other-account"));
         }
         match self.r#type.as_str() {
             "charge.refunded" => {
@@ -188,6 +193,17 @@ mod tests {
             test_events(kind);
         }
         assert_eq!(told(&checkout("checkout.session.expired", |_| ()), false), Ok(Told::Nothing));
+        let mut connected = checkout("checkout.session.completed", |_| ());
+        connected["account"] = json!("acct_1");
+        assert_eq!(told(&connected, false), Ok(Told::Refused("other-account")), "its money is not the mint's");
+        connected["type"] = json!("charge.refunded");
+        assert_eq!(told(&connected, false), Ok(Told::Refused("other-account")));
+        connected["account"] = json!(null);
+        connected["type"] = json!("checkout.session.completed");
+        assert_eq!(
+            told(&connected, false),
+            Ok(Told::Paid { checkout: "cs_live_1".into(), payment: Some("pi_1".into()), amount: Amount::from_units(500_000) })
+        );
         assert_eq!(told(&json!({ "type": "checkout.session.completed" }), false), Err(NoEvent));
     }
 
@@ -218,6 +234,9 @@ mod tests {
     fn the_providers_smallest_units_become_the_mints() {
         let unit = |currency, decimals| Unit::new(currency, decimals).unwrap();
         assert_eq!(amount(&unit("jpy", 3), "jpy", 500), Some(Amount::from_units(500_000)));
+        for hundredths in ["ugx", "isk"] {
+            assert_eq!(amount(&unit(hundredths, 3), hundredths, 500), Some(Amount::from_units(5_000)), "{hundredths} 5");
+        }
         assert_eq!(amount(&unit("kwd", 5), "kwd", 500), Some(Amount::from_units(50_000)));
         assert_eq!(amount(&unit("eur", 2), "eur", 500), Some(Amount::from_units(500)));
         assert_eq!(amount(&unit("eur", 1), "eur", 500), None, "cents cannot be counted in tenths");

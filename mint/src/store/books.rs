@@ -172,6 +172,7 @@ pub struct Audit {
 
 /// A postal address, structured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Address {
     /// Street and number.
     pub street: Option<String>,
@@ -185,6 +186,7 @@ pub struct Address {
 
 /// A bank account and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct BankAccount {
     /// The IBAN, checked, without spaces.
     pub iban: String,
