@@ -109,7 +109,14 @@ async fn deposits_in_flight_while_another_process_closes_and_prunes_are_booked_o
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     // Closing and closed at once, as after a long sleep: the worst that pruning can do.
-    assert_eq!(other.advance_keysets(600_000).await.unwrap(), 2);
+    let closing = loop {
+        match other.advance_keysets(600_000).await {
+            // The others had the ledger all the time; they come to an end by themselves.
+            Err(farthing_mint::store::LedgerError::Unavailable) => {}
+            done => break done.unwrap(),
+        }
+    };
+    assert_eq!(closing, 2);
     closed.send_replace(true);
     while other.prune_keyset(0, 100).await.unwrap() == 100 {}
     let outcomes = tasks.join_all().await.concat();

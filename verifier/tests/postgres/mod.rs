@@ -45,7 +45,7 @@ impl Server {
         };
         let as_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
         // Not in a directory of root only: the server's user has to get there.
-        let made = command(Path::new("mktemp"), as_root).args(["-d", "/tmp/farthing-postgres.XXXXXXXX"]).output().unwrap();
+        let made = command(Path::new("mktemp"), as_root).args(["-d", "-t", "farthing-postgres.XXXXXXXX"]).output().unwrap();
         let directory = PathBuf::from(String::from_utf8(made.stdout).unwrap().trim());
         let data = directory.join("data");
         let made = command(&bin.join("initdb"), as_root)

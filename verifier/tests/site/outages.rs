@@ -30,7 +30,9 @@ async fn a_payment_waits_for_its_mint() {
     // One that says nothing at all costs the time that is set.
     let mut plan = Plan::new(&url, root).await;
     plan.config = plan.config.mint_timeout(Duration::from_millis(800));
-    waits(&mint, &plan.open(MemoryStore::new()).await, &reader, Fault::Held, &mut rng).await;
+    let site = plan.open(MemoryStore::new()).await;
+    eventually("the keyset list", async || site.verifier.refresh_keysets().await.is_ok()).await;
+    waits(&mint, &site, &reader, Fault::Held, &mut rng).await;
 }
 
 async fn waits(mint: &StandIn, site: &Site<MemoryStore>, reader: &Reader, fault: Fault, rng: &mut StdRng) {
