@@ -113,9 +113,12 @@ http {
     server {
         listen 127.0.0.1:$backend_port;
         access_log off;
+        # As a backend behind CGI reads names.
+        underscores_in_headers on;
         default_type text/plain;
         location / {
             add_header Cache-Control "public, max-age=60";
+            add_header Seen "other=\$http_x_payment_other";
             return 200 "backend \$request_uri verified=\$http_x_payment_verified state=\$http_x_payment_state reread=\$http_x_payment_reread amount=\$http_x_payment_amount authorization=\$http_authorization\n";
         }
     }
@@ -214,7 +217,9 @@ for proxy in nginx caddy; do
 
     step="$proxy: spoofed trust headers"
     spoofed=(-H "X-Payment-Verified: true" -H "X-Payment-State: settled" -H "X-Payment-Amount: 500" -H "X-Payment-Reread: true")
+    spoofed+=(-H "X_Payment_Verified: true" -H "X-Payment_Amount: 500" -H "X_Payment_Other: true")
     get "${spoofed[@]}" "$site/"
+    expect "a name with underscores" "other=" "$(sed -n 's/^seen: //p' <<<"$head")"
     expect body "backend / verified=false state=none reread=false amount=0 authorization=" "$body"
     asked=(-H "X-Original-URI: /" -H "X-Original-Method: GET" -H "X-Forwarded-Uri: /" -H "X-Forwarded-Method: GET" -H "X-Forwarded-Host: evil.example")
     get "${spoofed[@]}" "${asked[@]}" "$site/articles/one"

@@ -18,13 +18,17 @@ async function answer(request, response) {
     return;
   }
   response.setHeader('Content-Type', 'text/plain; charset=utf-8');
-  for (const [name, value] of decision.headers) response.setHeader(name, value);
+  // In place of the page's own, and a name may stand there more than once: a page and a pass have a challenge each.
+  for (const [name] of decision.headers) response.removeHeader(name);
+  for (const [name, value] of decision.headers) response.appendHeader(name, value);
   if (decision.decision !== 'serve') {
     response.writeHead(decision.status).end(decision.body);
     return;
   }
   const payment = decision.payment;
-  const authorization = payment ? '' : request.headers.authorization ?? '';
+  // A credential may come for a page that is free meanwhile: it is money all the same.
+  const given = request.headers.authorization ?? '';
+  const authorization = payment || /(^|,)\s*payment\s/i.test(given) ? '' : given;
   if (!payment) response.setHeader('Cache-Control', 'public, max-age=60');
   const paid = payment ? `${payment.state} ${payment.amount} reread=${payment.reread}` : 'free';
   response.end(`page ${decodeURIComponent(request.url.split('?')[0])} ${paid} authorization=${authorization}\n`);

@@ -24,7 +24,7 @@ async function main() {
     return Object.fromEntries(decision.headers)['www-authenticate'];
   });
   assert.strictEqual(new Set(challenges).size, 160);
-  assert.match(await verifier.metrics(), /^farthing_verifier_challenge_total 160$/m);
+  assert.match(await verifier.metrics(), /^farthing_verifier_challenge_total 320$/m);
 
   const refunded = { payment: reference, amount: '500', state: 'refunded' };
   assert.deepStrictEqual(await verifier.refund(reference), refunded);

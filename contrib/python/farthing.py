@@ -12,6 +12,7 @@ it: one that was forked off afterwards gets `Error` with the code `forked`.
 import ctypes
 import json
 import os
+import re
 import urllib.parse
 
 ABI_VERSION = 1
@@ -133,8 +134,15 @@ class Paywall:
 
     def __call__(self, environ, start_response):
         headers = [(name[5:].replace("_", "-"), value) for name, value in environ.items() if name.startswith("HTTP_")]
+        spelled = _spelled(environ)
+        # The application must be asked for the path that was decided about: some servers let a header named SCRIPT_NAME move it.
+        path = urllib.parse.unquote(spelled.split("?", 1)[0], "latin-1")
+        moved = any(name in environ for name in ("HTTP_SCRIPT_NAME", "HTTP_PATH_INFO"))
+        if moved or path != environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""):
+            start_response("400 Bad Request", [("Cache-Control", "no-store")])
+            return [b""]
         try:
-            decision = self.verifier.decide(environ["REQUEST_METHOD"], _spelled(environ), headers)
+            decision = self.verifier.decide(environ["REQUEST_METHOD"], spelled, headers)
         except Error:
             # Nothing is decided: nothing is served, free pages neither.
             start_response("503 Service Unavailable", [("Cache-Control", "no-store"), ("Retry-After", "5")])
@@ -143,7 +151,8 @@ class Paywall:
             start_response(f"{decision.status} {_REASONS.get(decision.status, 'Refused')}", decision.headers)
             return [decision.body]
         environ["farthing.payment"] = decision.payment
-        if decision.payment is not None:
+        # A credential may come for a page that is free meanwhile: it is money all the same.
+        if decision.payment is not None or re.search(r"(^|,)\s*payment\s", environ.get("HTTP_AUTHORIZATION", ""), re.IGNORECASE):
             environ.pop("HTTP_AUTHORIZATION", None)
         marks = {name for name, _ in decision.headers} - {"vary"}
 

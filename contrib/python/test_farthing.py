@@ -42,8 +42,21 @@ with farthing.Verifier(settings) as verifier:
         thread.start()
     for thread in threads:
         thread.join()
+    # Each came with another one for the pass.
     assert len(set(challenges)) == len(challenges) == 160
-    assert "farthing_verifier_challenge_total 160\n" in verifier.metrics()
+    assert "farthing_verifier_challenge_total 320\n" in verifier.metrics()
+
+    # The application is asked for what was decided about, or not at all.
+    def status(**environ):
+        told = []
+        application = farthing.Paywall(lambda environ, start: start("200 OK", []), verifier)
+        application({"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", **environ}, lambda status, headers, exc_info=None: told.append(status))
+        return told[0][:3]
+
+    assert status(RAW_URI="/x/%61?q", PATH_INFO="/x/a") == status(RAW_URI="/x/a", SCRIPT_NAME="/x", PATH_INFO="/a") == "200"
+    assert status(RAW_URI="/articles/one", PATH_INFO="/articles/one") == "402"
+    assert status(RAW_URI="/x/articles/one", PATH_INFO="/articles/one") == "400"
+    assert status(RAW_URI="/x/articles/one", SCRIPT_NAME="/x", PATH_INFO="/articles/one", HTTP_SCRIPT_NAME="/x") == "400"
 
     # What was paid before is given back once, however often it is asked for.
     assert verifier.refund(reference) == verifier.refund(reference) == {"payment": reference, "amount": "500", "state": "refunded"}

@@ -354,9 +354,13 @@ impl FreshReread {
         self.0.addressed.contents.challenge
     }
 
-    /// Checks the proof against what was kept of the payment: same article, access time, same keys.
+    /// Checks the proof against what was kept of the payment: same article, access time, same keys. A page is read again, and nothing else is
+    /// done again: the price of one method is not that of another, and the record does not say which was paid.
     pub(crate) fn verify(&self, record: &PaymentRecord, now: u64) -> Result<(), Refused> {
         let refunded = record.state == PaymentState::Refunded;
+        if !self.0.addressed.is_pass() && self.0.addressed.contents.http_method != http::Method::GET.as_str() {
+            return Err(Refused::verification("reread-unknown"));
+        }
         if !(refunded || record.state.serves()) || record.resource != self.0.addressed.resource {
             return Err(Refused::verification("reread-unknown"));
         }

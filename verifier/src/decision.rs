@@ -72,6 +72,10 @@ pub struct Paid {
     signed: Option<SignedReceipt>,
 }
 
+/// Headers by which a page tells shared caches what `Cache-Control` does not.
+const FOR_SHARED_CACHES: [&str; 5] =
+    ["cdn-cache-control", "cloudflare-cdn-cache-control", "vercel-cdn-cache-control", "surrogate-control", "x-accel-expires"];
+
 impl Paid {
     pub(crate) fn new(payment: PaymentId, record: &PaymentRecord, reread: bool, decided_at: u64, config: &VerifierConfig) -> Self {
         let settled = record.state == PaymentState::Settled;
@@ -132,7 +136,8 @@ impl Paid {
         receipt(self.reference(), self.decided_at, extensions)
     }
 
-    /// Adds the receipt to what is served, if that is a success, and keeps shared caches away from it.
+    /// Adds the receipt to what is served, if that is a success, and keeps shared caches away from it: also from what is said to them alone
+    /// (RFC 9213, and what came before it), which they would obey instead.
     ///
     /// Implements R-VERIF-30.
     pub fn mark<R>(&self, response: &mut Response<R>) {
@@ -141,9 +146,11 @@ impl Paid {
         {
             response.headers_mut().insert("payment-receipt", receipt);
         }
-        let directives: Vec<String> = response
-            .headers()
-            .get_all(header::CACHE_CONTROL)
+        for name in FOR_SHARED_CACHES {
+            response.headers_mut().remove(name);
+        }
+        let kept = response.headers().get_all(header::CACHE_CONTROL);
+        let kept = kept
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
@@ -152,9 +159,9 @@ impl Paid {
                 let name = directive.split('=').next().unwrap_or_default().to_ascii_lowercase();
                 !matches!(name.as_str(), "" | "public" | "private" | "s-maxage")
             })
-            .map(str::to_owned)
-            .chain(std::iter::once("private".to_owned()))
-            .collect();
+            .map(str::to_owned);
+        // First: what is left of a directive with a comma in its quotes might hide what comes after it.
+        let directives: Vec<String> = std::iter::once("private".to_owned()).chain(kept).collect();
         let value = HeaderValue::try_from(directives.join(", ")).unwrap_or(HeaderValue::from_static("private"));
         response.headers_mut().insert(header::CACHE_CONTROL, value);
     }

@@ -200,7 +200,8 @@ impl<S: Store> Verifier<S> {
                 mint: config.mint.as_str().into(),
                 keysets: Base64UrlUnpadded::encode_string(&trusted.list.head()),
                 title: offer.title.clone(),
-                access: offer.access.as_secs(),
+                // Only a page is read again.
+                access: if pass.is_some() || resource.method == Method::GET { offer.access.as_secs() } else { 0 },
                 resource: pass.map_or_else(|| resource.encoded(), |(_, hash)| Base64UrlUnpadded::encode_string(&hash)),
                 deposit_by: deposit_by(expires, &config.mode),
                 minimum,

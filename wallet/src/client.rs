@@ -54,6 +54,10 @@ pub(crate) fn http_client(options: &ClientOptions, server: &Url) -> Result<Clien
         if !["http", "https", "socks4", "socks4a", "socks5", "socks5h"].contains(&proxy.scheme()) {
             return Err(WalletError::BadProxy);
         }
+        // In clear text to this very machine; another one would read it, and take itself for the one that is meant.
+        if server.scheme() == "http" && !is_local(proxy) {
+            return Err(WalletError::InsecureAddress);
+        }
         let proxy = reqwest::Proxy::all(proxy.as_str()).map_err(|_| WalletError::BadProxy)?;
         builder = builder.proxy(proxy);
     }
@@ -63,7 +67,11 @@ pub(crate) fn http_client(options: &ClientOptions, server: &Url) -> Result<Clien
 /// Whether an address is this very machine.
 pub(crate) fn is_local(url: &Url) -> bool {
     match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        // The address of a scheme that is not the web's, such as socks5h, is a name to the parser.
+        Some(Host::Domain(name)) => {
+            let address = || name.parse().is_ok_and(|address: std::net::Ipv4Addr| address.is_loopback());
+            name == "localhost" || name.ends_with(".localhost") || address()
+        }
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,

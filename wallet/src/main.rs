@@ -365,7 +365,8 @@ fn balance(wallet: &Wallet, json: bool) -> Result<(), Failure> {
 async fn pay(wallet: &mut Wallet, url: &Url, options: PayOptions, yes: bool, output: Option<PathBuf>, json: bool) -> Result<(), Failure> {
     let unit = wallet.unit().clone();
     let mut ask = |offer: &Offer, amount: Amount| -> bool {
-        if !json {
+        // Whoever is asked is told what for.
+        if !json || (!yes && std::io::stdin().is_terminal()) {
             eprintln!("{} asks {} for: {}", offer.publisher, unit.display(amount), offer.title);
             if let Some(scope) = &offer.scope {
                 eprintln!(

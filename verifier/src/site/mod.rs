@@ -67,7 +67,24 @@ impl SettingsError {
 
     #[expect(clippy::needless_pass_by_value, reason = "what map_err hands over")]
     pub(crate) fn unreadable(error: config::ConfigError) -> Self {
-        Self::Unreadable(error.to_string())
+        Self::Unreadable(reason(&error))
+    }
+}
+
+/// What is wrong and where, without what stands there: a value may hold the database's password, and whoever embeds this logs the reason.
+fn reason(error: &config::ConfigError) -> String {
+    use config::ConfigError as E;
+    let named = |key: &Option<String>| key.as_ref().map(|key| format!(" for key `{key}`")).unwrap_or_default();
+    match error {
+        // Place and reason; between them the parser shows the line, behind a bar.
+        E::FileParse { cause, .. } => {
+            let text = cause.to_string();
+            let shown = |line: &&str| line.trim_start_matches(|one: char| one.is_ascii_digit() || one == ' ').starts_with('|');
+            text.lines().filter(|line| !shown(line)).collect::<Vec<_>>().join(": ")
+        }
+        E::Type { expected, key, .. } => format!("{expected} is expected{}", named(key)),
+        E::At { error, key, .. } => format!("{}{}", reason(error), named(key)),
+        other => other.to_string(),
     }
 }
 

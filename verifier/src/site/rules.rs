@@ -34,7 +34,8 @@ struct TipSettings {
     maximum: String,
 }
 
-/// What a path may look like: `*` stands for one or more characters of a segment, `**` at the end for whatever follows.
+/// What a path may look like: `*` stands for one or more characters of a segment, `**` at the end for whatever follows. A slash at the end
+/// makes no difference, and what follows a semicolon in a segment is not looked at: some servers serve the same either way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Pattern {
     segments: Vec<String>,
@@ -48,22 +49,32 @@ impl Pattern {
         if open_end {
             segments.pop();
         }
-        let inner = segments.len().saturating_sub(usize::from(!open_end));
-        // An empty segment before the end fits no path that is accepted, `**` in the middle would look as if it did something.
-        let useless = segments[..inner].iter().any(String::is_empty) || segments.iter().any(|segment| segment.contains("**"));
+        if !open_end && segments.last().is_some_and(String::is_empty) {
+            segments.pop();
+        }
+        // An empty segment before the end fits no path that is accepted, `**` in the middle would look as if it did something, and so would
+        // what stands behind a semicolon.
+        let useless = segments.iter().any(|segment| segment.is_empty() || segment.contains("**") || segment.contains(';'));
         (!useless).then_some(Self { segments, open_end })
     }
 
     /// Implements R-VERIF-12.
     fn fits(&self, path: &str) -> bool {
-        let mut parts = path.strip_prefix('/').unwrap_or_default().split('/');
+        let path = path.strip_prefix('/').unwrap_or_default();
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let mut parts = path.split('/').filter(|_| !path.is_empty()).map(without_parameters);
         for segment in &self.segments {
             if !parts.next().is_some_and(|part| segment_fits(segment.as_bytes(), part.as_bytes())) {
                 return false;
             }
         }
-        parts.next().is_some() == self.open_end
+        self.open_end || parts.next().is_none()
     }
+}
+
+/// A segment as servers see it that take what follows a semicolon away.
+fn without_parameters(segment: &str) -> &str {
+    segment.split(';').next().unwrap_or_default()
 }
 
 /// Time: the product of the lengths at most.
@@ -166,8 +177,8 @@ impl Rules {
 ///
 /// Implements R-VERIF-12.
 ///
-/// Refused: escapes that are none, escaped slashes, percent signs, backslashes and control characters, what is not UTF-8, empty segments
-/// but the last, and `.` or `..`, also with parameters after a semicolon.
+/// Refused: escapes that are none, escaped slashes, percent signs, question marks, backslashes and control characters, what is not UTF-8,
+/// and, also with parameters after a semicolon, empty segments but the last, and `.` or `..`.
 pub fn readable(path: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();
@@ -176,7 +187,7 @@ pub fn readable(path: &str) -> Option<String> {
             (b'%', [high, low, after @ ..]) => {
                 let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
                 let byte = digit(high)? << 4 | digit(low)?;
-                if matches!(byte, b'/' | b'%') {
+                if matches!(byte, b'/' | b'%' | b'?') {
                     return None;
                 }
                 (byte, after)
@@ -192,8 +203,10 @@ pub fn readable(path: &str) -> Option<String> {
     }
     let text = String::from_utf8(bytes).ok()?;
     let segments: Vec<&str> = text.strip_prefix('/')?.split('/').collect();
-    let dots = |segment: &&str| matches!(segment.split(';').next(), Some("." | ".."));
-    let empty = segments.split_last().is_some_and(|(_, before)| before.iter().any(|segment| segment.is_empty()));
+    let dots = |segment: &&str| matches!(without_parameters(segment), "." | "..");
+    let empty = |segment: &&str| without_parameters(segment).is_empty();
+    // The last one may be empty, but not by what is taken away.
+    let empty = segments.split_last().is_some_and(|(last, before)| before.iter().any(empty) || (!last.is_empty() && empty(last)));
     (!empty && !segments.iter().any(dots)).then_some(text)
 }
 
@@ -204,10 +217,16 @@ mod tests {
     #[test]
     fn patterns_fit_what_they_say() {
         let cases = [
-            ("/", &["/"][..], &["/a", "/a/"][..]),
+            ("/", &["/"][..], &["/a", "/a/", "/a;b"][..]),
             ("/**", &["/", "/a", "/a/b/"], &[]),
-            ("/articles/*", &["/articles/a", "/articles/a.html"], &["/articles/", "/articles", "/articles/a/b", "/article/a"]),
-            ("/articles/**", &["/articles/", "/articles/a/b"], &["/articles", "/articlesa"]),
+            (
+                "/articles/*",
+                &["/articles/a", "/articles/a.html", "/articles/a/", "/articles;x/a", "/articles/a;-free", "/articles;x/a;y/"],
+                &["/articles/", "/articles", "/articles/a/b", "/article/a"],
+            ),
+            ("/articles/*/", &["/articles/a", "/articles/a/"], &["/articles/", "/articles/a/b"]),
+            ("/articles/**", &["/articles/", "/articles/a/b", "/articles", "/articles;x"], &["/articlesa", "/"]),
+            ("/articles/*-free", &["/articles/a-free", "/articles/a-free;x"], &["/articles/a;-free", "/articles/-free"]),
             ("/a/*-free.*", &["/a/x-free.html", "/a/x-free-free.html"], &["/a/-free.html", "/a/x-free.", "/a/x-paid.html"]),
             ("/a*b*c", &["/axbxc", "/axbbc", "/axbxbxc"], &["/abxc", "/axbc/", "/axbx"]),
         ];
@@ -220,7 +239,7 @@ mod tests {
                 assert!(!parsed.fits(path), "{pattern} does not fit {path}");
             }
         }
-        for pattern in ["articles", "", "//", "/a//b", "/**/a", "/a**"] {
+        for pattern in ["articles", "", "//", "/a//b", "/**/a", "/a**", "/a;b", "/a//"] {
             assert!(Pattern::parse(pattern).is_none(), "{pattern} is refused");
         }
     }
@@ -229,6 +248,7 @@ mod tests {
     fn spellings_that_servers_disagree_about_are_refused() {
         assert_eq!(readable("/%61rticles/%C3%A9").as_deref(), Some("/articles/\u{e9}"));
         assert_eq!(readable("/a;v=1/b/").as_deref(), Some("/a;v=1/b/"));
+        assert_eq!(readable("/").as_deref(), Some("/"));
         let refused = [
             "",
             "a",
@@ -239,6 +259,9 @@ mod tests {
             "/./a",
             "/a/%2e%2E/b",
             "/a/..;x/b",
+            "/;x/a",
+            "/a/;x",
+            "/a%3F-preview",
             "/a%2fb",
             "/a%5cb",
             "/a\\b",

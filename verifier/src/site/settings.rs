@@ -288,6 +288,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_said_of_unreadable_settings_repeats_no_value() {
+        for (text, told) in [
+            ("database = \"postgres://verifier:sec\\zret@db/x\"", "line 1"),
+            ("database = \"postgres://verifier:secret@db/x", "line 1"),
+            ("publisher = \"news.example\"\ndatabase = postgres://verifier:secret@db/x", "line 2"),
+            ("{\"database\": \"postgres://verifier:secret@db/x\" oops", "line 1"),
+        ] {
+            let error = Settings::parse(text).err().unwrap();
+            let said = error.to_string();
+            assert!(error.code() == "settings-unreadable" && said.contains(told) && !said.contains("sec"), "{said}");
+        }
+        let said = deferred(&format!("{LIMITS}overdue = \"postgres://verifier:secret@db/x\"")).err().unwrap().to_string();
+        assert!(said.contains("overdue") && !said.contains("sec"), "{said}");
+    }
+
+    #[test]
     fn deferred_settings_that_do_not_fit_are_named() {
         for (lines, code, named) in [
             ("outstanding = \"5.00\"\nper_window = \"1.00\"", "settings-unreadable", "window"),

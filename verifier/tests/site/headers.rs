@@ -29,8 +29,8 @@ const UNSUPPORTED: Class = (400, false, false, "no-store");
 const UNDECIDED: Class = (503, false, false, "no-store");
 const BROKEN: Class = (500, false, false, "no-store");
 const PREFLIGHT: Class = (204, false, false, "no-store");
-const PAID: Class = (200, false, true, "max-age=60, private");
-const FAILED: Class = (404, false, false, "max-age=60, private");
+const PAID: Class = (200, false, true, "private, max-age=60");
+const FAILED: Class = (404, false, false, "private, max-age=60");
 const FREE: Class = (200, false, false, "public, max-age=60");
 
 fn price(request: &Parts) -> Option<Offer> {
@@ -61,6 +61,7 @@ fn check(reply: &Reply, class: Class, from_page: bool) {
     assert_eq!(joined("access-control-allow-origin"), told);
     assert_eq!(joined("access-control-expose-headers"), if told.is_empty() { "" } else { "www-authenticate, payment-receipt" });
     assert!(!reply.headers.contains_key("access-control-allow-credentials"));
+    assert_eq!(reply.headers.contains_key("cdn-cache-control"), class == FREE, "shared caches obey it before all else");
     if matches!(class, CHALLENGED | REFUSED | UNSUPPORTED | UNDECIDED) {
         assert!(joined("vary").starts_with("accept, accept-payment, authorization"));
     }
@@ -75,7 +76,7 @@ async fn caches_and_browsers_are_told_the_right_thing_about_every_class_of_answe
     let verifier = farthing_verifier::Verifier::open(plan.config, MemoryStore::new()).await.unwrap();
     let served = async |request: http::Request<axum::body::Body>| {
         let status = if request.uri().path() == "/missing" { StatusCode::NOT_FOUND } else { StatusCode::OK };
-        (status, [("cache-control", "public, max-age=60")], "page").into_response()
+        (status, [("cache-control", "public, max-age=60"), ("cdn-cache-control", "max-age=600")], "page").into_response()
     };
     let layer = PaymentLayer::new(verifier, price).allowed_origins(AllowedOrigins::parse(&[PAGE]).unwrap());
     let app = axum::Router::new().fallback(served).layer(layer);

@@ -35,7 +35,7 @@ async fn an_article_is_paid_for_and_served() {
     let sent = pay(&challenge, tokens, None, &mut rng);
     let reply = reader.get_with(&url, &sent.header).await;
     assert_eq!((reply.status.as_u16(), reply.body.as_str()), (200, "paid /articles/one"));
-    assert_eq!(reply.headers["cache-control"], "max-age=60, private");
+    assert_eq!(reply.headers["cache-control"], "private, max-age=60");
     let receipt = reply.receipt();
     assert!(receipt.is_success() && receipt.method.as_str() == "farthing");
     assert_eq!((&receipt.extensions["state"], &receipt.extensions["change"]), (&"settled".into(), &"200".into()));

@@ -1,6 +1,7 @@
 //! Reading again what was paid for: by the same keys, for the same article, within its time, once for each challenge.
 
 use farthing_protocol::proof::PaymentId;
+use http::Method;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -77,4 +78,27 @@ async fn what_was_refused_or_is_undecided_is_not_read_again() {
     let again = reread(&reader.challenge(&one).await, sent.id, &sent.used, &mut rng);
     assert_eq!(reader.get_with(&one, &again).await.code(), "reread-unknown");
     assert_eq!(site.served(), 0);
+}
+
+#[tokio::test]
+async fn only_a_page_is_read_again_and_by_no_method_paid_for_another() {
+    let (mint, site, reader) = loop_of(42).await;
+    let (one, mut rng) = (site.url("/articles/one"), StdRng::seed_from_u64(42));
+    let got = pay(&reader.challenge(&one).await, mint.books().world.tokens(&[500]), None, &mut rng);
+    assert_eq!(reader.get_with(&one, &got.header).await.status, 200);
+    let asked = async || reader.send(Method::POST, &one, &[]).await.challenge();
+    let challenge = asked().await;
+    assert_eq!(crate::site::request_of(&challenge).method_details.access, 0, "its reader is told so");
+    let posted = pay(&challenge, mint.books().world.tokens(&[500]), None, &mut rng);
+    let send = async |header: &str| reader.send(Method::POST, &one, &[("authorization", header)]).await;
+    assert_eq!(send(&posted.header).await.status, 200);
+    // Whichever was the dearer one: neither opens the other, nor itself again.
+    for sent in [&got, &posted] {
+        let again = reread(&asked().await, sent.id, &sent.used, &mut rng);
+        assert_eq!(send(&again).await.code(), "reread-unknown");
+    }
+    let again = reread(&reader.challenge(&one).await, posted.id, &posted.used, &mut rng);
+    assert_eq!(reader.get_with(&one, &again).await.code(), "access-expired");
+    let again = reread(&reader.challenge(&one).await, got.id, &got.used, &mut rng);
+    assert_eq!(reader.get_with(&one, &again).await.status, 200);
 }

@@ -340,6 +340,10 @@ async fn a_proxy_that_cannot_be_used_is_never_gone_around() {
         let made = Wallet::init(&stage.directory.path().join("other"), stage.mint_url.clone(), stage.mint.root(), options).await;
         assert!(made.is_err(), "{proxy}");
     }
+    // What is in clear text on this machine would be so on another.
+    let options_there = ClientOptions { proxy: Some("http://proxy.example:3128".parse().unwrap()), ..options() };
+    let made = Wallet::init(&stage.directory.path().join("other"), stage.mint_url.clone(), stage.mint.root(), options_there).await;
+    assert!(matches!(made, Err(WalletError::InsecureAddress)));
     // A SOCKS proxy is spoken to in SOCKS, and asked for the name.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let proxy = format!("socks5h://{}", listener.local_addr().unwrap()).parse().unwrap();
@@ -350,7 +354,7 @@ async fn a_proxy_that_cannot_be_used_is_never_gone_around() {
     let options = ClientOptions { proxy: Some(proxy), ..options() };
     let made = Wallet::init(&stage.directory.path().join("other"), stage.mint_url.clone(), stage.mint.root(), options).await;
     assert!(made.is_err());
-    assert_eq!(greeted.await.unwrap(), 5);
+    assert_eq!(tokio::time::timeout(crate::stage::PATIENCE, greeted).await.unwrap().unwrap(), 5);
 }
 
 #[tokio::test]

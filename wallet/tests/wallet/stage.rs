@@ -107,7 +107,7 @@ async fn suffer(State(switch): State<Arc<Switch>>, request: Request, next: Next)
 }
 
 /// How long everybody waits for an answer: on a busy machine too, nobody gives up by mistake.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Everything a reader deals with.
 pub struct Stage {
