@@ -229,7 +229,8 @@ fn original(proxy: u8, method: &str, target: &[u8], more: &[(u8, Vec<u8>)]) {
     let (by_method, by_target) = match proxy {
         Proxy::Nginx => (said(names[0]), said(names[1])),
         Proxy::Caddy | Proxy::Traefik => (said(names[2]), said(names[3])),
-        Proxy::Envoy => (Some(method.as_str().as_bytes()), Some(target)),
+        // A request line with a fragment is read without it by whoever reads it here; Envoy refuses such a line.
+        Proxy::Envoy => (Some(method.as_str().as_bytes()), target.split(|byte| *byte == b'#').next()),
     };
     assert_eq!(Some(method.as_str().as_bytes()), by_method);
     assert_eq!(Some(uri.to_string().as_bytes()), by_target, "what is hashed is what was said");
