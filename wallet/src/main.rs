@@ -364,9 +364,10 @@ fn balance(wallet: &Wallet, json: bool) -> Result<(), Failure> {
 
 async fn pay(wallet: &mut Wallet, url: &Url, options: PayOptions, yes: bool, output: Option<PathBuf>, json: bool) -> Result<(), Failure> {
     let unit = wallet.unit().clone();
+    let somebody = std::io::stdin().is_terminal();
     let mut ask = |offer: &Offer, amount: Amount| -> bool {
         // Whoever is asked is told what for.
-        if !json || (!yes && std::io::stdin().is_terminal()) {
+        if !json || (!yes && somebody) {
             eprintln!("{} asks {} for: {}", offer.publisher, unit.display(amount), offer.title);
             if let Some(scope) = &offer.scope {
                 eprintln!(
@@ -375,7 +376,7 @@ async fn pay(wallet: &mut Wallet, url: &Url, options: PayOptions, yes: bool, out
                 );
             }
         }
-        yes || (std::io::stdin().is_terminal() && answered_yes())
+        yes || (somebody && answered_yes())
     };
     let delivery = wallet.pay(url, options, &mut ask).await?;
     let unit = wallet.unit();

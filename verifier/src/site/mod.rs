@@ -71,7 +71,8 @@ impl SettingsError {
     }
 }
 
-/// What is wrong and where, without what stands there: a value may hold the database's password, and whoever embeds this logs the reason.
+/// What is wrong and where, without the text or line that stands there: it may hold the database's password, and whoever embeds this logs the
+/// reason. Only a word where one of a few belongs is repeated.
 fn reason(error: &config::ConfigError) -> String {
     use config::ConfigError as E;
     let named = |key: &Option<String>| key.as_ref().map(|key| format!(" for key `{key}`")).unwrap_or_default();

@@ -34,8 +34,8 @@ struct TipSettings {
     maximum: String,
 }
 
-/// What a path may look like: `*` stands for one or more characters of a segment, `**` at the end for whatever follows. A slash at the end
-/// makes no difference, and what follows a semicolon in a segment is not looked at: some servers serve the same either way.
+/// What a path may look like: `*` stands for one or more characters of a segment, `**` at the end for whatever follows, if anything does.
+/// A slash at the end makes no difference, and what follows a semicolon in a segment is not looked at: some servers serve the same either way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Pattern {
     segments: Vec<String>,
